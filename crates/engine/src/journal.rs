@@ -1,0 +1,85 @@
+//! One outcome per packet: what feeds the log line, the metric and the machine's journey, so that they cannot disagree.
+
+use core::fmt;
+use core::net::IpAddr;
+
+use slipway_wire::MacAddr;
+
+use crate::{Timestamp, Why};
+
+/// The protocol of an exchange.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Proto {
+    /// DHCPv4 on port 67, as the server that gives addresses.
+    Dhcp4,
+    /// ProxyDHCP on port 67.
+    Proxy4,
+    /// The PXE boot server on port 4011.
+    BootServer4,
+    /// TFTP.
+    Tftp,
+    /// HTTP.
+    Http,
+    /// The agent's report.
+    Agent,
+}
+
+impl Proto {
+    /// The name in logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dhcp4 => "dhcp4",
+            Self::Proxy4 => "proxy-dhcp4",
+            Self::BootServer4 => "pxe-4011",
+            Self::Tftp => "tftp",
+            Self::Http => "http",
+            Self::Agent => "agent",
+        }
+    }
+}
+
+/// One thing that happened, with its outcome.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Entry {
+    /// When.
+    pub at: Timestamp,
+    /// In what protocol.
+    pub proto: Proto,
+    /// The machine, where the packet names it (DHCP, a script's query) or its address leads to it (TFTP, HTTP).
+    pub mac: Option<MacAddr>,
+    /// The machine's address, where it has one.
+    pub ip: Option<IpAddr>,
+    /// Its SMBIOS UUID, where it told.
+    pub uuid: Option<uuid::Uuid>,
+    /// Our interface.
+    pub interface: String,
+    /// What was asked, in one short line: `DISCOVER x64 UEFI pxe`, `RRQ image/debian/uki.efi blksize 1468 windowsize 4`.
+    pub asked: String,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of one packet (or of one transfer, for its last packet).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// Answered, with the answer in one short line: `OFFER 10.0.0.5 image/debian/uki.efi`, `200 17301504 bytes in 1.20 s`.
+    Answered(String),
+    /// Declined, for a reason of the closed set.
+    Declined(Why),
+    /// The peer's fault: a packet that cannot be read, or a transfer that the peer gave up. Text names field and fault.
+    Peer(String),
+    /// Our fault or our machine's: store, socket, disk. Text says what to do.
+    Ourselves(String),
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered(what) => f.write_str(what),
+            Self::Declined(why) => write!(f, "declined ({}): {why}", why.code()),
+            Self::Peer(fault) => write!(f, "peer's fault: {fault}"),
+            Self::Ourselves(fault) => write!(f, "failed: {fault}"),
+        }
+    }
+}

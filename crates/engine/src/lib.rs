@@ -1,0 +1,16 @@
+//! Meaning to decision: what each machine is answered, and why.
+//!
+//! Pure: no clock, socket, file, log or store. Time comes in as a value, facts come in as values, and what to do comes out as a
+//! value. [`decide`](decide::decide) is the heart: DHCP, ProxyDHCP, TFTP names, HTTP scripts, `explain` and policy tests ask it.
+
+pub mod answer;
+pub mod catalog;
+pub mod decide;
+pub mod journal;
+pub mod request;
+pub mod rules;
+mod time;
+mod why;
+
+pub use time::Timestamp;
+pub use why::Why;

@@ -1,0 +1,127 @@
+//! Why a request gets no answer, or not the one it asked for: a closed set, with stable codes.
+
+use core::fmt;
+
+/// Why a request was declined. The code is stable: logs, metrics, `explain` and policy tests name it.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Why {
+    /// The client is not booting, and we give no addresses here.
+    NotNetboot,
+    /// No rule matched.
+    NoRule,
+    /// A rule says to ignore this machine.
+    Ignored {
+        /// That rule.
+        rule: String,
+    },
+    /// A rule names an image that the store does not hold.
+    NoImage {
+        /// The image that was asked for.
+        image: String,
+    },
+    /// The image cannot run on this machine, or this loader cannot load it.
+    CannotRun {
+        /// The image.
+        image: String,
+        /// What stands against it.
+        reason: &'static str,
+    },
+    /// A boot loader for this architecture is not installed.
+    NoLoader {
+        /// Its file name, such as `snponly.efi`.
+        file: &'static str,
+    },
+    /// The architecture is one that nothing is served to.
+    UnknownArch {
+        /// Option 93's value.
+        arch: u16,
+    },
+    /// The machine is told to boot from its own disk.
+    LocalBoot {
+        /// The rule that says so.
+        rule: String,
+    },
+    /// Every address of the subnet is taken.
+    PoolEmpty,
+    /// No subnet is configured for the interface or relay that this came from.
+    NoSubnet,
+    /// The request names another DHCP server.
+    OtherServer,
+    /// The address asked for is not this client's (answered with a NAK where we are authoritative, otherwise with silence).
+    WrongAddress,
+    /// The address is held by somebody else on the network (DECLINE, or a probe answered).
+    AddressInUse,
+    /// The message is no request, or not one that this port answers.
+    NotForUs,
+    /// No such file in our namespace.
+    NotFound,
+    /// The path is not one that can be asked for (`..`, control bytes, too long).
+    BadPath,
+    /// The operation is one that we never do (writing).
+    Forbidden,
+    /// The source may not ask: outside the served networks, broadcast, or port 0.
+    NotServed,
+    /// A limit that protects us or others was reached.
+    Limited {
+        /// Which one.
+        limit: &'static str,
+    },
+}
+
+impl Why {
+    /// The stable code: lower case with dashes.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotNetboot => "not-netboot",
+            Self::NoRule => "no-rule",
+            Self::Ignored { .. } => "ignored",
+            Self::NoImage { .. } => "no-image",
+            Self::CannotRun { .. } => "cannot-run",
+            Self::NoLoader { .. } => "no-loader",
+            Self::UnknownArch { .. } => "unknown-arch",
+            Self::LocalBoot { .. } => "local-boot",
+            Self::PoolEmpty => "pool-empty",
+            Self::NoSubnet => "no-subnet",
+            Self::OtherServer => "other-server",
+            Self::WrongAddress => "wrong-address",
+            Self::AddressInUse => "address-in-use",
+            Self::NotForUs => "not-for-us",
+            Self::NotFound => "not-found",
+            Self::BadPath => "bad-path",
+            Self::Forbidden => "forbidden",
+            Self::NotServed => "not-served",
+            Self::Limited { .. } => "limited",
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotNetboot => {
+                f.write_str("the client is not booting from the network, and no addresses are given here")
+            }
+            Self::NoRule => f.write_str("no rule matches this machine"),
+            Self::Ignored { rule } => write!(f, "rule `{rule}` says to ignore this machine"),
+            Self::NoImage { image } => write!(f, "image `{image}` is not in the store"),
+            Self::CannotRun { image, reason } => write!(f, "image `{image}` cannot be booted here: {reason}"),
+            Self::NoLoader { file } => write!(f, "boot loader `{file}` is not installed"),
+            Self::UnknownArch { arch } => write!(f, "nothing is served to architecture {arch}"),
+            Self::LocalBoot { rule } => write!(f, "rule `{rule}` says to boot from the local disk"),
+            Self::PoolEmpty => f.write_str("every address of the subnet is taken"),
+            Self::NoSubnet => f.write_str("no subnet is configured for where this came from"),
+            Self::OtherServer => f.write_str("the request is for another DHCP server"),
+            Self::WrongAddress => f.write_str("the address asked for is not this client's"),
+            Self::AddressInUse => f.write_str("the address is in use by somebody else"),
+            Self::NotForUs => f.write_str("not a message that this port answers"),
+            Self::NotFound => f.write_str("no such file"),
+            Self::BadPath => f.write_str("not a path that can be asked for"),
+            Self::Forbidden => f.write_str("writing is never allowed"),
+            Self::NotServed => f.write_str("the source is not one that is served"),
+            Self::Limited { limit } => write!(f, "limit reached: {limit}"),
+        }
+    }
+}
+
+impl core::error::Error for Why {}

@@ -1,0 +1,11 @@
+//! Bytes to meaning and back, for everything a booting machine says: DHCPv4 with the PXE and iPXE options, TFTP packets,
+//! hardware addresses and machine identities.
+//!
+//! This crate is pure: it opens no socket, reads no clock, writes no log. A codec error is `{field, at, fault}`, copyable and
+//! without text of its own; numbers on the wire are newtypes, so that a value without a name here survives.
+
+mod arch;
+mod mac;
+
+pub use arch::{ClientArch, Cpu};
+pub use mac::{MacAddr, ParseMacError};
