@@ -7,8 +7,10 @@ pub mod answer;
 pub mod catalog;
 pub mod decide;
 pub mod journal;
+pub mod namespace;
 pub mod request;
 pub mod rules;
+pub mod subnet;
 mod time;
 mod why;
 

@@ -17,6 +17,8 @@ pub enum Loader {
     Ipxe,
     /// U-Boot.
     UBoot,
+    /// Our own agent in an initramfs (option 60 `slipway-agent`): wants to know where to report in.
+    Agent,
 }
 
 impl Loader {
@@ -29,6 +31,7 @@ impl Loader {
             Self::UefiHttp => "uefi-http",
             Self::Ipxe => "ipxe",
             Self::UBoot => "u-boot",
+            Self::Agent => "agent",
         }
     }
 }

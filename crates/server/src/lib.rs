@@ -1,1 +1,4 @@
-//! x
+//! The only shell: configuration, sockets, HTTP, journal, shutdown. What is answered is decided in the engine; here it is done.
+
+pub mod journal;
+pub mod site;
