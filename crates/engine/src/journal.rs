@@ -2,9 +2,11 @@
 
 use core::fmt;
 use core::net::IpAddr;
+use core::time::Duration;
 
-use slipway_wire::MacAddr;
+use slipway_wire::{ClientArch, MacAddr};
 
+use crate::request::Loader;
 use crate::{Timestamp, Why};
 
 /// The protocol of an exchange.
@@ -56,8 +58,55 @@ pub struct Entry {
     pub interface: String,
     /// What was asked, in one short line: `DISCOVER x64 UEFI pxe`, `RRQ image/debian/uki.efi blksize 1468 windowsize 4`.
     pub asked: String,
+    /// The same in values, for the machine's journey.
+    pub about: About,
     /// What came of it.
     pub outcome: Outcome,
+}
+
+/// What an entry tells a machine's journey: values, so that nobody has to read them out of the words.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum About {
+    /// A DHCP message; the entry's protocol says to which of our services.
+    Dhcp {
+        /// The message.
+        message: DhcpMessage,
+        /// The program that asks.
+        loader: Loader,
+        /// Its architecture.
+        arch: ClientArch,
+        /// The NBP's path or the URL that it was told to load, if it was.
+        boot: Option<String>,
+    },
+    /// A file's transfer, over TFTP or HTTP, ended one way or the other.
+    File {
+        /// The normalised path.
+        path: String,
+        /// Bytes of its content that were sent (TFTP: acknowledged).
+        sent: u64,
+        /// How long it took; the entry's time is its end.
+        took: Duration,
+        /// Whether the peer has the whole of what it asked for. Not so for HEAD, for a size probe, for a broken transfer.
+        whole: bool,
+    },
+    /// A script for this machine was asked for.
+    Script,
+    /// The agent reported in from the booted system.
+    Report,
+    /// Nothing of a boot.
+    #[default]
+    Other,
+}
+
+/// The DHCP messages that a journey tells apart.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum DhcpMessage {
+    /// DHCPDISCOVER: a program starts from nothing.
+    Discover,
+    /// DHCPREQUEST: it took an offer, or asks port 4011.
+    Request,
+    /// Any other.
+    Other,
 }
 
 /// What came of one packet (or of one transfer, for its last packet).
