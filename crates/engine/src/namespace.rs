@@ -1,29 +1,186 @@
 //! The virtual namespace that TFTP and HTTP serve alike: names to content, never a path of the real file system.
+//!
+//! Two folders exist: `loader/<file>` holds boot loaders, `image/<name>/<file>` the newest version of an image and
+//! `image/<name>@<version>/<file>` a certain one.
 
 use crate::Why;
 use crate::catalog::{Catalog, FileRef};
 
-/// What a name leads to.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Content {
-    /// A stored file.
-    Blob(FileRef),
-    /// A text rendered for the occasion.
-    Text(String),
-}
+/// The longest name that is looked at, in bytes.
+const LONGEST: usize = 255;
 
 /// Brings a name as firmware sends it into the namespace's form: no leading `/`, `/` between folders, nothing to resolve.
+/// Windows' loaders send backslashes, iPXE keeps the URL's leading `/`, PXE ROMs read the name out of an option that has no
+/// terminator and send 0xff or blanks after it. A name of nothing but slashes becomes the empty string, which leads nowhere.
 ///
 /// # Errors
-/// [`Why::BadPath`].
-pub fn normalise(_raw: &[u8]) -> Result<String, Why> {
-    Err(Why::BadPath)
+/// [`Why::BadPath`] for `..`, control bytes, drive letters, text that is not UTF-8 and names of more than 255 bytes.
+pub fn normalise(raw: &[u8]) -> Result<String, Why> {
+    let end = raw.iter().rposition(|byte| !matches!(byte, 0xff | b' ' | b'\t' | b'\r' | b'\n' | b'/' | b'\\'));
+    let name = raw.get(..end.map_or(0, |last| last.saturating_add(1))).unwrap_or_default();
+    if name.len() > LONGEST {
+        return Err(Why::BadPath);
+    }
+    let name = core::str::from_utf8(name).map_err(|_| Why::BadPath)?;
+    if name.chars().any(char::is_control) {
+        return Err(Why::BadPath);
+    }
+    let parts: Vec<&str> = name.split(['/', '\\']).filter(|part| !matches!(*part, "" | ".")).collect();
+    if parts.contains(&"..") || parts.first().is_some_and(|first| has_drive_letter(first)) {
+        return Err(Why::BadPath);
+    }
+    // `x /.` would keep a blank at the end, which a second reading would take off: one name, one form.
+    if parts.last().is_some_and(|last| last.ends_with(' ')) {
+        return Err(Why::BadPath);
+    }
+    Ok(parts.join("/"))
 }
 
-/// What a normalised name leads to.
+fn has_drive_letter(part: &str) -> bool {
+    matches!(part.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
+}
+
+/// The file that a normalised name leads to.
 ///
 /// # Errors
-/// [`Why::NotFound`].
-pub fn resolve(_path: &str, _catalog: &Catalog) -> Result<Content, Why> {
-    Err(Why::NotFound)
+/// [`Why::NotFound`]: firmware probes for many files that need not exist, and wants that said at once.
+pub fn resolve(path: &str, catalog: &Catalog) -> Result<FileRef, Why> {
+    let (folder, rest) = path.split_once('/').ok_or(Why::NotFound)?;
+    let file = match folder {
+        "loader" => catalog.loaders.get(rest),
+        "image" => {
+            let (image, file) = rest.split_once('/').ok_or(Why::NotFound)?;
+            let (name, version) = match image.split_once('@') {
+                Some((name, version)) => (name, Some(version)),
+                None => (image, None),
+            };
+            catalog.image(name, version).and_then(|image| image.files.get(file))
+        }
+        _ => None,
+    };
+    file.copied().ok_or(Why::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::catalog::{Digest, Image, ImageKind};
+
+    #[test]
+    fn the_spellings_of_firmware_become_one_name() {
+        for (raw, name) in [
+            (&b"image/debian/uki.efi"[..], "image/debian/uki.efi"),
+            (b"/image/debian/uki.efi", "image/debian/uki.efi"),
+            (b"//image//debian/./uki.efi", "image/debian/uki.efi"),
+            (b"\\image\\debian\\uki.efi", "image/debian/uki.efi"),
+            (b"./loader/undionly.kpxe", "loader/undionly.kpxe"),
+            (b"loader/undionly.kpxe\xff\xff", "loader/undionly.kpxe"),
+            (b"loader/undionly.kpxe \xff \r\n", "loader/undionly.kpxe"),
+            (b"grub/x86_64-efi/..lst", "grub/x86_64-efi/..lst"),
+            (b"pxelinux.cfg/01-52-54-00-12-34-56", "pxelinux.cfg/01-52-54-00-12-34-56"),
+            (b"a b/c", "a b/c"),
+            ("Ä/ö".as_bytes(), "Ä/ö"),
+            (b"", ""),
+            (b"///", ""),
+            (b"\xff", ""),
+            (b"a / \xff", "a"),
+        ] {
+            assert_eq!(normalise(raw).as_deref(), Ok(name), "{}", raw.escape_ascii());
+        }
+        assert_eq!(normalise(&[b'a'; 255]).map(|name| name.len()), Ok(255));
+    }
+
+    #[test]
+    fn names_that_would_leave_the_namespace_are_refused() {
+        for raw in [
+            &b".."[..],
+            b"../etc/passwd",
+            b"image/../../etc/passwd",
+            b"image/..",
+            b"..\\..\\boot.ini",
+            b"a/\\../b",
+            b"C:/windows",
+            b"/c:\\windows",
+            b"C:",
+            b"a\0b",
+            b"a\nb",
+            b"a\x1b[2J",
+            b"a\xc2\x85b",
+            b"a\xff/b",
+            b"a\x80",
+            b"a /.",
+            &[b'a'; 256],
+        ] {
+            assert_eq!(normalise(raw), Err(Why::BadPath), "{}", raw.escape_ascii());
+        }
+    }
+
+    fn catalog() -> Catalog {
+        let file = |n: u8| FileRef { digest: Digest([n; 32]), size: u64::from(n) };
+        let image = |version: &str, n: u8| Image {
+            name: "lab".into(),
+            version: version.into(),
+            kind: ImageKind::Tree,
+            cpu: None,
+            cmdline: None,
+            files: [("uki.efi".into(), file(n)), ("deep/in/it".into(), file(9))].into(),
+        };
+        Catalog {
+            images: [("lab".into(), vec![image("1", 1), image("2.0", 2)])].into(),
+            loaders: [("ipxe.efi".into(), file(7))].into(),
+        }
+    }
+
+    #[test]
+    fn a_name_leads_to_its_file_or_nowhere() {
+        let catalog = catalog();
+        for (path, size) in [
+            ("loader/ipxe.efi", Some(7)),
+            ("image/lab/uki.efi", Some(2)),
+            ("image/lab@1/uki.efi", Some(1)),
+            ("image/lab@2.0/uki.efi", Some(2)),
+            ("image/lab@1/deep/in/it", Some(9)),
+            ("image/lab@3/uki.efi", None),
+            ("image/lab@/uki.efi", None),
+            ("image/lab/deep", None),
+            ("image/lab", None),
+            ("image", None),
+            ("loader", None),
+            ("loader/ipxe.efi/x", None),
+            ("ipxe.efi", None),
+            ("Image/lab/uki.efi", None),
+            ("", None),
+        ] {
+            let size = size.ok_or(Why::NotFound);
+            assert_eq!(resolve(path, &catalog).map(|file| file.size), size, "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_accepted_stays_inside_and_is_in_its_final_form(raw in proptest::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(name) = normalise(&raw) {
+                prop_assert!(!name.starts_with('/') && !name.contains(['\\', '\0']) && name.len() <= LONGEST);
+                prop_assert!(name.split('/').all(|part| part != ".." && part != "."));
+                let again = normalise(name.as_bytes());
+                prop_assert_eq!(again.as_deref(), Ok(name.as_str()));
+            }
+        }
+
+        #[test]
+        fn no_mixture_of_separators_and_dots_climbs(raw in "[./\\\\a:C ]{0,40}") {
+            if let Ok(name) = normalise(raw.as_bytes()) {
+                prop_assert!(name.split(['/', '\\']).all(|part| part != ".."));
+                let again = normalise(name.as_bytes());
+                prop_assert_eq!(again.as_deref(), Ok(name.as_str()));
+            }
+        }
+
+        #[test]
+        fn no_path_makes_resolve_panic(path in ".{0,60}") {
+            let _ = resolve(&path, &catalog());
+        }
+    }
 }
