@@ -1,0 +1,98 @@
+//! What the chores need of the system: which file or program, from which package, and what for.
+
+/// A chore's kind of work, by what it needs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Work {
+    /// Compiling.
+    Build,
+    /// Fuzzing on the stable toolchain: libFuzzer is C++.
+    Fuzz,
+    /// Booting firmware in QEMU.
+    Boot,
+    /// Foreign clients and servers on lab networks.
+    Peers,
+}
+
+/// How presence is seen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Probe {
+    /// A program in `PATH` or the system folders.
+    Program(&'static str),
+    /// One of these files.
+    File(&'static [&'static str]),
+}
+
+/// One need.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Need {
+    /// How we see that it is there.
+    pub(crate) probe: Probe,
+    /// The package that brings it, by its name in Debian 12 and Ubuntu 24.04 alike.
+    pub(crate) package: &'static str,
+    /// What it is for.
+    pub(crate) why: &'static str,
+    /// The work that needs it.
+    pub(crate) work: Work,
+}
+
+const fn program(program: &'static str, package: &'static str, work: Work, why: &'static str) -> Need {
+    Need { probe: Probe::Program(program), package, why, work }
+}
+
+const fn file(paths: &'static [&'static str], package: &'static str, work: Work, why: &'static str) -> Need {
+    Need { probe: Probe::File(paths), package, why, work }
+}
+
+/// All needs.
+pub(crate) const NEEDS: &[Need] = &[
+    program("git", "git", Work::Build, "lists the files that lint checks"),
+    program("cc", "gcc", Work::Build, "links, and compiles zstd"),
+    file(
+        &["/usr/lib/x86_64-linux-gnu/libc.a", "/usr/lib/aarch64-linux-gnu/libc.a", "/usr/lib/libc.a"],
+        "libc6-dev",
+        Work::Build,
+        "the agent is linked statically",
+    ),
+    program("g++", "g++", Work::Fuzz, "compiles libFuzzer"),
+    program("qemu-system-x86_64", "qemu-system-x86", Work::Boot, "the virtual machine"),
+    file(
+        &["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_CODE.fd"],
+        "ovmf",
+        Work::Boot,
+        "UEFI firmware for the virtual machine",
+    ),
+    file(&["/usr/share/seabios/bios-256k.bin"], "seabios", Work::Boot, "BIOS firmware for the virtual machine"),
+    file(&["/usr/lib/ipxe/qemu/pxe-virtio.rom"], "ipxe-qemu", Work::Boot, "iPXE as the virtual network card's ROM"),
+    file(&["/usr/lib/ipxe/undionly.kpxe"], "ipxe", Work::Boot, "the loaders that Slipway hands out"),
+    file(
+        &["/usr/lib/systemd/boot/efi/linuxx64.efi.stub"],
+        "systemd-boot-efi",
+        Work::Boot,
+        "the stub that makes a kernel and an initramfs one UKI",
+    ),
+    program("ip", "iproute2", Work::Boot, "network namespaces, bridges, taps"),
+    program("tcpdump", "tcpdump", Work::Boot, "packet captures of each scenario"),
+    program("dnsmasq", "dnsmasq-base", Work::Peers, "the foreign DHCP server beside which ProxyDHCP works"),
+    program("dhclient", "isc-dhcp-client", Work::Peers, "a foreign DHCP client"),
+    program("dhcpcd", "dhcpcd-base", Work::Peers, "a foreign DHCP client"),
+    program("udhcpc", "udhcpc", Work::Peers, "a foreign DHCP client"),
+    program("dhcrelay", "isc-dhcp-relay", Work::Peers, "a foreign DHCP relay"),
+    program("tftp", "tftp-hpa", Work::Peers, "a foreign TFTP client"),
+    program("atftp", "atftp", Work::Peers, "a foreign TFTP client that speaks RFC 7440 windows"),
+    program("curl", "curl", Work::Peers, "a foreign HTTP and TFTP client"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_need_says_what_it_is_for_and_where_it_comes_from() {
+        for need in NEEDS {
+            assert!(!need.why.is_empty() && !need.package.is_empty(), "{need:?}");
+            if let Probe::File(paths) = need.probe {
+                assert!(!paths.is_empty() && paths.iter().all(|path| path.starts_with('/')), "{need:?}");
+            }
+        }
+    }
+}
