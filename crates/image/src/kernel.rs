@@ -1,0 +1,193 @@
+//! Kernels as distributions package them: `boot/vmlinuz-<release>` and `lib/modules/<release>` under some root folder, which is `/`
+//! or where a package was unpacked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::bytes::{u16_at, until_nul};
+use crate::modinfo;
+
+/// Why a kernel or a module of it cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// No kernel under the root.
+    #[error("no kernel in {0} (looked for vmlinuz-*)")]
+    NoKernel(PathBuf),
+    /// A kernel without its modules.
+    #[error("kernel {release} has no modules in {folder}")]
+    NoModules {
+        /// Its release.
+        release: String,
+        /// Where they were looked for.
+        folder: PathBuf,
+    },
+    /// A module that is neither there nor built in.
+    #[error("kernel {release} has no module {name}")]
+    NoModule {
+        /// The kernel's release.
+        release: String,
+        /// The module's name.
+        name: String,
+    },
+    /// A file that is no kernel module, or is compressed in a way unknown here.
+    #[error("{0} is not a kernel module of this kind (64-bit ELF, plain or compressed with zstd or xz)")]
+    NotAModule(PathBuf),
+    /// A file that cannot be read.
+    #[error("cannot read {path}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A kernel and where its modules are.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// The kernel itself.
+    pub image: PathBuf,
+    /// Its release, as `uname -r` prints it.
+    pub release: String,
+    /// Where each module's file is, by normalised name.
+    modules: BTreeMap<String, PathBuf>,
+    /// Names of those compiled in.
+    builtin: BTreeSet<String>,
+}
+
+/// A module, ready to load.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// Its name with `_` for `-`.
+    pub name: String,
+    /// Its ELF file, uncompressed and with its signature.
+    pub content: Vec<u8>,
+}
+
+impl Kernel {
+    /// The kernel under this root with the highest release by name.
+    ///
+    /// # Errors
+    /// None there, or no modules for it.
+    pub fn find(root: &Path) -> Result<Self, KernelError> {
+        let boot = root.join("boot");
+        let named = |entry: &fs::DirEntry| Some(entry.file_name().to_str()?.strip_prefix("vmlinuz-")?.to_owned());
+        let releases = fs::read_dir(&boot).map_err(at(&boot))?.flatten().filter_map(|entry| named(&entry));
+        let release = releases.max().ok_or(KernelError::NoKernel(boot.clone()))?;
+        // Debian 13 and others keep modules in /usr/lib only.
+        let folders = ["lib", "usr/lib"].map(|lib| root.join(lib).join("modules").join(&release));
+        let folder = folders.iter().find(|folder| folder.is_dir());
+        let [expected, _] = &folders;
+        let folder = folder.ok_or(KernelError::NoModules { release: release.clone(), folder: expected.clone() })?;
+        let mut modules = BTreeMap::new();
+        find_modules(&folder.join("kernel"), &mut modules)?;
+        let builtin = fs::read_to_string(folder.join("modules.builtin")).unwrap_or_default();
+        let builtin = builtin.lines().filter_map(|line| name_of(Path::new(line))).collect();
+        Ok(Self { image: boot.join(format!("vmlinuz-{release}")), release, modules, builtin })
+    }
+
+    /// The kernel's bytes.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn read(&self) -> Result<Vec<u8>, KernelError> {
+        fs::read(&self.image).map_err(at(&self.image))
+    }
+
+    /// Whether it has this module, loadable or built in.
+    #[must_use]
+    pub fn has_module(&self, name: &str) -> bool {
+        let name = normalised(name);
+        self.builtin.contains(&name) || self.modules.contains_key(&name)
+    }
+
+    /// These modules and those they need, in the order to load them in. Those compiled into the kernel are left out.
+    ///
+    /// Dependencies are read from the modules themselves, because a package that was only unpacked has no `modules.dep`.
+    ///
+    /// # Errors
+    /// A module that is neither there nor built in, or cannot be read.
+    pub fn modules(&self, names: &[&str]) -> Result<Vec<Module>, KernelError> {
+        let mut loaded = Vec::new();
+        let mut seen = BTreeSet::new();
+        for name in names {
+            self.collect(name, &mut seen, &mut loaded)?;
+        }
+        Ok(loaded)
+    }
+
+    fn collect(&self, name: &str, seen: &mut BTreeSet<String>, out: &mut Vec<Module>) -> Result<(), KernelError> {
+        let name = normalised(name);
+        if self.builtin.contains(&name) || !seen.insert(name.clone()) {
+            return Ok(());
+        }
+        let missing = || KernelError::NoModule { release: self.release.clone(), name: name.clone() };
+        let path = self.modules.get(&name).ok_or_else(missing)?;
+        let content = read_module(path)?;
+        let depends = modinfo::depends(&content).ok_or_else(|| KernelError::NotAModule(path.clone()))?;
+        for dependency in depends {
+            self.collect(dependency, seen, out)?;
+        }
+        out.push(Module { name, content });
+        Ok(())
+    }
+}
+
+/// The release that a bzImage states in its header (Linux x86 boot protocol, `kernel_version`), if it is one.
+#[must_use]
+pub fn bzimage_release(kernel: &[u8]) -> Option<&str> {
+    if kernel.get(0x202..0x206)? != b"HdrS" {
+        return None;
+    }
+    let at = usize::from(u16_at(kernel, 0x20e)?).checked_add(0x200)?;
+    core::str::from_utf8(until_nul(kernel.get(at..)?)).ok()?.split_whitespace().next()
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> KernelError {
+    let path = path.to_owned();
+    move |source| KernelError::Io { path, source }
+}
+
+fn normalised(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+/// The module's name from its file: `drivers/net/net-failover.ko.zst` is `net_failover`.
+fn name_of(path: &Path) -> Option<String> {
+    let file = path.file_name()?.to_str()?;
+    Some(normalised(file.split_once(".ko")?.0))
+}
+
+fn find_modules(folder: &Path, out: &mut BTreeMap<String, PathBuf>) -> Result<(), KernelError> {
+    for entry in fs::read_dir(folder).map_err(at(folder))? {
+        let entry = entry.map_err(at(folder))?;
+        let path = entry.path();
+        if entry.file_type().map_err(at(&path))?.is_dir() {
+            find_modules(&path, out)?;
+        } else if let Some(name) = name_of(&path) {
+            out.insert(name, path);
+        }
+    }
+    Ok(())
+}
+
+fn read_module(path: &Path) -> Result<Vec<u8>, KernelError> {
+    let content = fs::read(path).map_err(at(path))?;
+    match path.extension().and_then(std::ffi::OsStr::to_str) {
+        Some("ko") => Ok(content),
+        Some("zst") => zstd::decode_all(content.as_slice()).map_err(at(path)),
+        Some("xz") => unxz(&content).map_err(at(path)),
+        _ => Err(KernelError::NotAModule(path.to_owned())),
+    }
+}
+
+fn unxz(compressed: &[u8]) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    lzma_rs::xz_decompress(&mut io::Cursor::new(compressed), &mut out).map_err(|error| match error {
+        lzma_rs::error::Error::IoError(error) => error,
+        error => io::Error::new(io::ErrorKind::InvalidData, format!("{error:?}")),
+    })?;
+    Ok(out)
+}
