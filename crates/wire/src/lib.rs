@@ -4,8 +4,14 @@
 //! This crate is pure: it opens no socket, reads no clock, writes no log. A codec error is `{field, at, fault}`, copyable and
 //! without text of its own; numbers on the wire are newtypes, so that a value without a name here survives.
 
+pub mod dhcp4;
+pub mod pxe;
+pub mod tftp;
+
 mod arch;
+mod error;
 mod mac;
 
 pub use arch::{ClientArch, Cpu};
+pub use error::{DecodeError, Fault, Field};
 pub use mac::{MacAddr, ParseMacError};
