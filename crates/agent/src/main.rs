@@ -1,2 +1,75 @@
-//! x
-fn main() {}
+//! PID 1 of the initramfs that Slipway boots machines into: it brings the network up, says what booted, and reports in.
+//!
+//! Build it static and small: `RUSTFLAGS="-C target-feature=+crt-static" cargo build --profile agent -p slipway-agent --target
+//! x86_64-unknown-linux-gnu`. The target is named so that build scripts and procedural macros are not built that way too.
+//!
+//! Words on the kernel command line that it obeys: `slipway.report=URL` (report there, whatever DHCP says), `slipway.poweroff`
+//! (power off when done), `BOOTIF=01-aa-bb-cc-dd-ee-ff` (the interface to use first).
+
+mod cmdline;
+mod console;
+mod dhcp;
+mod facts;
+mod http;
+mod modules;
+mod mounts;
+mod net;
+mod power;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cmdline::Cmdline;
+use console::Console;
+use facts::Facts;
+
+/// How long to look for an address before reporting why there is none.
+const NETWORK_PATIENCE: Duration = Duration::from_secs(90);
+
+fn main() -> ExitCode {
+    if std::process::id() != 1 {
+        eprintln!(
+            "slipway-agent is PID 1 of an initramfs: it would take over and power off this machine. Nothing was done."
+        );
+        return ExitCode::from(2);
+    }
+    power::halt_on_panic();
+    let mounted = mounts::mount_all();
+    let console = Console::open();
+    for fault in mounted.into_iter().chain(modules::load_listed()) {
+        console.say(&fault);
+    }
+    // EFI variables are a module's in many kernels, so they come after the modules.
+    if let Some(fault) = mounts::mount_efivars() {
+        console.say(&fault);
+    }
+    let cmdline = Cmdline::read();
+    let outcome = run(&console, &cmdline);
+    if let Err(reason) = outcome {
+        console.say(&format!("not reported: {reason}"));
+    }
+    if cmdline.poweroff() {
+        console.say("powering off, as the command line asks");
+        power::off();
+    }
+    power::reap_forever()
+}
+
+/// Brings the network up, says what booted, reports.
+fn run(console: &Console, cmdline: &Cmdline) -> Result<(), String> {
+    let kernel = facts::kernel_release();
+    let up = net::up(cmdline.boot_interface(), cmdline.report_url(), NETWORK_PATIENCE);
+    let (link, lease) = up.inspect_err(|_| booted(console, "none", "none", &kernel, cmdline))?;
+    booted(console, &link.mac.to_string(), &lease.ip.to_string(), &kernel, cmdline);
+    let url = lease.report_url.clone();
+    let url = url.ok_or("no DHCP server told where to report, and slipway.report= is not on the command line")?;
+    let facts = Facts::gather(&link, &lease, kernel, cmdline);
+    http::post(&url, &facts.to_string()).map_err(|reason| format!("{url}: {reason}"))?;
+    console.say(&format!("reported to {url}"));
+    Ok(())
+}
+
+/// The line that says a machine is up. The lab waits for it: its form is fixed.
+fn booted(console: &Console, mac: &str, ip: &str, kernel: &str, cmdline: &Cmdline) {
+    console.say(&format!("booted mac={mac} ip={ip} kernel={kernel} cmdline=\"{}\"", cmdline.text()));
+}

@@ -1,0 +1,99 @@
+//! The five settings of an interface that the agent makes, by `ioctl` (netdevice(7)): less code than netlink for IPv4.
+
+use std::io;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::os::fd::AsRawFd;
+
+/// Sets the interface up.
+pub(crate) fn set_up(name: &str) -> io::Result<()> {
+    let mut request = request_for(name)?;
+    call(libc::SIOCGIFFLAGS, &raw mut request)?;
+    // SAFETY: SIOCGIFFLAGS has just filled this member of the union.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    let up = flags | UP;
+    if flags != up {
+        request.ifr_ifru.ifru_flags = up;
+        call(libc::SIOCSIFFLAGS, &raw mut request)?;
+    }
+    Ok(())
+}
+
+/// Sets the interface's address and the mask of its network.
+pub(crate) fn set_address(name: &str, ip: Ipv4Addr, prefix: u8) -> io::Result<()> {
+    let mut request = request_for(name)?;
+    request.ifr_ifru.ifru_addr = socket_address(ip);
+    call(libc::SIOCSIFADDR, &raw mut request)?;
+    let mut request = request_for(name)?;
+    request.ifr_ifru.ifru_netmask = socket_address(mask(prefix));
+    call(libc::SIOCSIFNETMASK, &raw mut request)
+}
+
+/// Sets the default route.
+pub(crate) fn set_default_route(router: Ipv4Addr) -> io::Result<()> {
+    // SAFETY: rtentry is a C struct of numbers and pointers: all zeros is a valid value of it.
+    let mut route: libc::rtentry = unsafe { core::mem::zeroed() };
+    route.rt_dst = socket_address(Ipv4Addr::UNSPECIFIED);
+    route.rt_genmask = socket_address(Ipv4Addr::UNSPECIFIED);
+    route.rt_gateway = socket_address(router);
+    route.rt_flags = libc::RTF_UP | libc::RTF_GATEWAY;
+    call(libc::SIOCADDRT, &raw mut route)
+}
+
+/// `IFF_UP` in the width that the kernel's struct has it in.
+const UP: libc::c_short = 1;
+const _: () = assert!(libc::IFF_UP == 1);
+
+fn mask(prefix: u8) -> Ipv4Addr {
+    let host_bits = 32_u32.saturating_sub(u32::from(prefix));
+    Ipv4Addr::from_bits(u32::MAX.checked_shl(host_bits).unwrap_or(0))
+}
+
+fn request_for(name: &str) -> io::Result<libc::ifreq> {
+    // SAFETY: ifreq is a C struct of numbers and pointers: all zeros is a valid value of it.
+    let mut request: libc::ifreq = unsafe { core::mem::zeroed() };
+    if name.len() >= request.ifr_name.len() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the interface's name is too long"));
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = from.cast_signed();
+    }
+    Ok(request)
+}
+
+/// The address in the kernel's form. `sockaddr` is filled by its bytes: `sockaddr_in` is family, port (zero), address.
+fn socket_address(ip: Ipv4Addr) -> libc::sockaddr {
+    let [a, b, c, d] = ip.octets().map(u8::cast_signed);
+    let family = libc::sa_family_t::try_from(libc::AF_INET).unwrap_or(2);
+    libc::sockaddr { sa_family: family, sa_data: [0, 0, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0] }
+}
+
+fn call<T>(request: libc::c_ulong, argument: *mut T) -> io::Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).or_else(|_| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))?;
+    // SAFETY: the argument points to the struct that this request reads and writes, alive for the call.
+    match unsafe { libc::ioctl(socket.as_raw_fd(), request, argument) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_becomes_its_mask() {
+        for (prefix, expected) in [(0, "0.0.0.0"), (8, "255.0.0.0"), (20, "255.255.240.0"), (32, "255.255.255.255")] {
+            assert_eq!(mask(prefix).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn an_address_has_the_layout_of_sockaddr_in() {
+        let address = socket_address(Ipv4Addr::new(10, 0, 200, 1));
+        assert_eq!(i32::from(address.sa_family), libc::AF_INET);
+        assert_eq!(
+            address.sa_data[..6].iter().map(|byte| byte.cast_unsigned()).collect::<Vec<_>>(),
+            [0, 0, 10, 0, 200, 1]
+        );
+    }
+}
