@@ -5,13 +5,16 @@
 //! without text of its own; numbers on the wire are newtypes, so that a value without a name here survives.
 
 pub mod dhcp4;
+pub mod ipxe;
 pub mod pxe;
 pub mod tftp;
 
 mod arch;
 mod error;
 mod mac;
+mod sub_options;
 
 pub use arch::{ClientArch, Cpu};
 pub use error::{DecodeError, Fault, Field};
 pub use mac::{MacAddr, ParseMacError};
+pub use sub_options::SubOptions;

@@ -71,3 +71,32 @@ fn versions(digits: &[u8]) -> Option<(u16, u16)> {
     let minor = minor.get(..3)?;
     Some((number(major)?, number(minor)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prefix_decides_and_the_digits_help() {
+        use ClassFamily::{Http, Other, Pxe, UBoot};
+        type Row = (&'static [u8], ClassFamily, Option<u16>, Option<(u16, u16)>);
+        let rows: [Row; 12] = [
+            (b"PXEClient:Arch:00007:UNDI:003016", Pxe, Some(7), Some((3, 16))),
+            (b"PXEClient:Arch:00000:UNDI:002001", Pxe, Some(0), Some((2, 1))),
+            (b"HTTPClient:Arch:00016:UNDI:003001", Http, Some(16), Some((3, 1))),
+            (b"PXEClient", Pxe, None, None),
+            (b"PXEClient:Arch:00007:UNDI:003016\0", Pxe, Some(7), Some((3, 16))),
+            (b"PXEClient:Arch:70000:UNDI:00301", Pxe, None, None),
+            (b"PXEClient:Arch:+0007:UNDI:abcdef", Pxe, None, None),
+            (b"PXEClient:Arch", Pxe, None, None),
+            (b"U-Boot.armv8", UBoot, None, None),
+            (b"MSFT 5.0", Other, None, None),
+            (b"pxeclient", Other, None, None),
+            (b"", Other, None, None),
+        ];
+        for (value, family, arch, undi) in rows {
+            let parsed = VendorClass { family, arch: arch.map(ClientArch), undi };
+            assert_eq!(VendorClass::parse(value), parsed, "{}", value.escape_ascii());
+        }
+    }
+}
