@@ -66,12 +66,25 @@ pub(crate) fn kernel_release() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
 }
 
-/// `network` or `disk` as far as systemd's stub can tell: it names the partition it was loaded from, and a network has none.
+/// `network` or `disk` as far as systemd's stub can tell: it says which file on which partition it was loaded from, and an image
+/// from the network has neither. (A disk without GPT has no partition id, but a path.)
 fn booted_from() -> &'static str {
-    let has = |name: &str| Path::new(&format!("/sys/firmware/efi/efivars/{name}-{LOADER_GUID}")).exists();
-    match (has("LoaderDevicePartUUID"), has("StubInfo")) {
-        (true, _) => "disk",
-        (false, true) => "network",
+    let variable = |name: &str| fs::read(format!("/sys/firmware/efi/efivars/{name}-{LOADER_GUID}")).ok();
+    where_from(
+        variable("StubInfo").is_some(),
+        variable("LoaderDevicePartUUID").as_deref(),
+        variable("LoaderImageIdentifier").as_deref(),
+    )
+}
+
+/// The same from the variables: four bytes of attributes, then UTF-16.
+fn where_from(stub: bool, partition: Option<&[u8]>, path: Option<&[u8]>) -> &'static str {
+    let says = |value: Option<&[u8]>| {
+        value.and_then(|value| value.get(4..)).is_some_and(|text| text.iter().any(|byte| *byte != 0))
+    };
+    match (stub, says(partition) || says(path)) {
+        (_, true) => "disk",
+        (true, false) => "network",
         (false, false) => "unknown",
     }
 }
@@ -127,6 +140,14 @@ mod tests {
     #[test]
     fn the_longest_report_fits_in_four_kibibytes() {
         assert!(facts(&"é".repeat(4000)).to_string().len() < 4096);
+    }
+
+    #[test]
+    fn where_a_machine_booted_from_is_told_by_the_stubs_variables() {
+        assert_eq!(where_from(true, None, Some(&[6, 0, 0, 0, 0, 0])), "network");
+        assert_eq!(where_from(true, None, Some(&[6, 0, 0, 0, 0x5c, 0, 0, 0])), "disk");
+        assert_eq!(where_from(true, Some(&[6, 0, 0, 0, 0x31, 0, 0, 0]), None), "disk");
+        assert_eq!(where_from(false, None, None), "unknown");
     }
 
     #[test]
