@@ -1,6 +1,11 @@
 //! What a machine is given.
 
+use core::fmt::{self, Write as _};
 use core::net::IpAddr;
+
+use crate::catalog::FileRef;
+use crate::request::BootRequest;
+use crate::script::Values;
 
 /// A decision in the machine's favour: what it is given, and the rule that said so.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -21,18 +26,35 @@ pub enum Step {
         /// Path in the namespace.
         path: String,
     },
-    /// Load this URL: a boot file (UEFI HTTP Boot) or a script (iPXE).
+    /// Load this URL: a boot file (UEFI HTTP Boot), a script (iPXE), or the place to report to (the agent). At most 255 bytes;
+    /// a script's over IPv4 hardly ever more than 127, and iPXE reads option 67 anyway.
     Url {
         /// Absolute URL with an IP literal.
         url: String,
     },
-    /// Run this iPXE script.
+    /// Run this iPXE script. Only in [`Exchange::Script`](crate::request::Exchange::Script).
     Script {
         /// The rendered script, starting with `#!ipxe`.
         text: String,
     },
-    /// Boot from the machine's own disk: silence in DHCP, a script that exits in iPXE.
-    Local,
+    /// Run the operator's own script. Only in [`Exchange::Script`](crate::request::Exchange::Script).
+    Template {
+        /// The template's file: whoever answers reads it and has [`script::from_template`](crate::script::from_template) render it.
+        file: FileRef,
+        /// What it may say.
+        values: Box<Values>,
+    },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tftp { path } => f.write_str(path),
+            Self::Url { url } => f.write_str(url),
+            Self::Script { .. } => f.write_str("script"),
+            Self::Template { .. } => f.write_str("script of the operator"),
+        }
+    }
 }
 
 /// Where a machine reaches us: what URLs and `siaddr` are made of.
@@ -42,4 +64,78 @@ pub struct ServerAddr {
     pub ip: IpAddr,
     /// The HTTP boot server's port.
     pub http_port: u16,
+}
+
+impl ServerAddr {
+    /// The HTTP boot server's root, with an IP literal (firmware then needs no DNS) and no `/` at the end.
+    #[must_use]
+    pub fn root(&self) -> String {
+        let host = match self.ip {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        if self.http_port == 80 { format!("http://{host}") } else { format!("http://{host}:{}", self.http_port) }
+    }
+
+    /// The URL of a path in the namespace, percent-encoded (RFC 3986 §3.3).
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        let mut url = self.root();
+        url.push('/');
+        percent_encode(path, &mut url);
+        url
+    }
+
+    /// The URL where iPXE gets its script. All that the rules look at and that HTTP does not show again is in its query, spelt out,
+    /// because iPXE would expand nothing in a URL that comes by DHCP.
+    #[must_use]
+    pub fn script_url(&self, request: &BootRequest) -> String {
+        let mut url = format!("{}/boot.ipxe?mac={}", self.root(), request.mac.hyphenated());
+        if let Some(uuid) = request.uuid {
+            url.push_str(&format!("&uuid={uuid}"));
+        }
+        url.push_str(&format!("&arch={}", request.arch.0));
+        if let Some(relay) = request.relay {
+            url.push_str(&format!("&relay={relay}"));
+        }
+        url
+    }
+
+    /// The URL that a booted agent reports to.
+    #[must_use]
+    pub fn report_url(&self) -> String {
+        format!("{}/agent/report", self.root())
+    }
+}
+
+/// Appends text with all but RFC 3986's unreserved characters, `/` and `@` percent-encoded.
+fn percent_encode(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b'@' => {
+                out.push(char::from(byte))
+            }
+            // Writing to a String cannot fail.
+            other => drop(write!(out, "%{other:02X}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_hold_ip_literals_and_encoded_paths() {
+        let v4 = ServerAddr { ip: [10, 77, 0, 1].into(), http_port: 8067 };
+        let v6 = ServerAddr { ip: "fd00::1".parse().unwrap(), http_port: 80 };
+        for (url, wanted) in [
+            (v4.url("image/debian@12.1/uki.efi"), "http://10.77.0.1:8067/image/debian@12.1/uki.efi"),
+            (v6.url("loader/ipxe.efi"), "http://[fd00::1]/loader/ipxe.efi"),
+            (v4.url("a b/${x}?#%ä\n"), "http://10.77.0.1:8067/a%20b/%24%7Bx%7D%3F%23%25%C3%A4%0A"),
+            (v6.report_url(), "http://[fd00::1]/agent/report"),
+        ] {
+            assert_eq!(url, wanted);
+        }
+    }
 }

@@ -10,6 +10,7 @@ pub mod journal;
 pub mod namespace;
 pub mod request;
 pub mod rules;
+pub mod script;
 pub mod subnet;
 mod time;
 mod why;

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::net::IpAddr;
-use slipway_wire::{ClientArch, MacAddr};
+use slipway_wire::{ClientArch, Cpu, MacAddr};
 
 /// The program that asks: it decides what kind of answer can be understood.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -42,6 +42,46 @@ impl fmt::Display for Loader {
     }
 }
 
+/// The firmware that a boot file must suit.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Firmware {
+    /// x86 BIOS: starts NBPs in low memory only, no EFI program.
+    Bios,
+    /// UEFI on this processor: starts PE images built for it.
+    Uefi(Cpu),
+}
+
+impl Firmware {
+    /// The firmware behind an architecture type, where it is one that something can be served to.
+    #[must_use]
+    pub const fn of(arch: ClientArch) -> Option<Self> {
+        match (arch.cpu(), arch.is_uefi()) {
+            (Some(cpu), true) => Some(Self::Uefi(cpu)),
+            (Some(_), false) if arch.0 == ClientArch::BIOS.0 => Some(Self::Bios),
+            _ => None,
+        }
+    }
+}
+
+/// The architecture that iPXE's `${buildarch}` and `${platform}` describe, as option 93 would have said it; a number in the
+/// first is option 93's own. None for what iPXE was never built for.
+#[must_use]
+pub fn ipxe_arch(buildarch: &str, platform: Option<&str>) -> Option<ClientArch> {
+    if let Ok(number) = buildarch.parse() {
+        return Some(ClientArch(number));
+    }
+    Some(match (buildarch, platform) {
+        ("i386" | "x86_64", Some("pcbios")) => ClientArch::BIOS,
+        ("x86_64", Some("efi") | None) => ClientArch::X64_UEFI,
+        ("i386", Some("efi")) => ClientArch::IA32_UEFI,
+        ("arm32", Some("efi") | None) => ClientArch::ARM32_UEFI,
+        ("arm64", Some("efi") | None) => ClientArch::ARM64_UEFI,
+        ("riscv64", Some("efi") | None) => ClientArch::RISCV64_UEFI,
+        ("loong64", Some("efi") | None) => ClientArch::LOONGARCH64_UEFI,
+        _ => return None,
+    })
+}
+
 /// The exchange in which the machine asks.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Exchange {
@@ -78,4 +118,40 @@ pub struct BootRequest {
     pub user_class: Option<String>,
     /// Vendor class (option 60).
     pub vendor_class: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ipxe_says_of_itself_becomes_option_93s_value() {
+        for (buildarch, platform, arch) in [
+            ("i386", Some("pcbios"), Some(ClientArch::BIOS)),
+            ("x86_64", Some("pcbios"), Some(ClientArch::BIOS)),
+            ("x86_64", Some("efi"), Some(ClientArch::X64_UEFI)),
+            ("i386", Some("efi"), Some(ClientArch::IA32_UEFI)),
+            ("arm64", Some("efi"), Some(ClientArch::ARM64_UEFI)),
+            ("arm64", None, Some(ClientArch::ARM64_UEFI)),
+            ("7", Some("efi"), Some(ClientArch::X64_UEFI)),
+            ("0", None, Some(ClientArch::BIOS)),
+            ("i386", None, None),
+            ("x86_64", Some("linux"), None),
+            ("", Some("efi"), None),
+            ("65536", None, None),
+        ] {
+            assert_eq!(ipxe_arch(buildarch, platform), arch, "{buildarch} {platform:?}");
+        }
+    }
+
+    #[test]
+    fn only_bios_and_uefi_are_firmware_that_is_served() {
+        assert_eq!(Firmware::of(ClientArch::BIOS), Some(Firmware::Bios));
+        assert_eq!(Firmware::of(ClientArch::EBC_HTTP), Some(Firmware::Uefi(Cpu::X64)));
+        for arch in
+            [ClientArch::BIOS_HTTP, ClientArch::ARM64_UBOOT, ClientArch::RPIBOOT, ClientArch(1), ClientArch(999)]
+        {
+            assert_eq!(Firmware::of(arch), None, "{arch}");
+        }
+    }
 }

@@ -31,6 +31,11 @@ pub enum Why {
         /// Its file name, such as `snponly.efi`.
         file: &'static str,
     },
+    /// The program that asks is one that nothing can be served to yet.
+    UnservedLoader {
+        /// Its name, as rules spell it.
+        loader: &'static str,
+    },
     /// The architecture is one that nothing is served to.
     UnknownArch {
         /// Option 93's value.
@@ -79,6 +84,7 @@ impl Why {
             Self::NoImage { .. } => "no-image",
             Self::CannotRun { .. } => "cannot-run",
             Self::NoLoader { .. } => "no-loader",
+            Self::UnservedLoader { .. } => "unserved-loader",
             Self::UnknownArch { .. } => "unknown-arch",
             Self::LocalBoot { .. } => "local-boot",
             Self::PoolEmpty => "pool-empty",
@@ -106,7 +112,14 @@ impl fmt::Display for Why {
             Self::Ignored { rule } => write!(f, "rule `{rule}` says to ignore this machine"),
             Self::NoImage { image } => write!(f, "image `{image}` is not in the store"),
             Self::CannotRun { image, reason } => write!(f, "image `{image}` cannot be booted here: {reason}"),
-            Self::NoLoader { file } => write!(f, "boot loader `{file}` is not installed"),
+            Self::NoLoader { file } => {
+                write!(
+                    f,
+                    "boot loader `{file}` is not installed: it comes with the package `ipxe` (Debian, Ubuntu, Arch) "
+                )?;
+                f.write_str("or `ipxe-bootimgs` (Fedora)")
+            }
+            Self::UnservedLoader { loader } => write!(f, "nothing can be served to {loader} yet"),
             Self::UnknownArch { arch } => write!(f, "nothing is served to architecture {arch}"),
             Self::LocalBoot { rule } => write!(f, "rule `{rule}` says to boot from the local disk"),
             Self::PoolEmpty => f.write_str("every address of the subnet is taken"),

@@ -1,0 +1,357 @@
+//! iPXE scripts, rendered per machine. They keep to what the iPXE of 2019 understands, which Debian 12 ships and network cards
+//! carry in ROM: no `params`, no `imgverify`, no `poweroff`.
+//!
+//! Nothing from outside becomes part of a command unchecked: URLs are percent-encoded, texts for the console are reduced to harmless
+//! characters, and a command line that iPXE would take for more than a command line is refused.
+
+mod template;
+
+pub use template::{TemplateError, Values, from_template};
+
+use slipway_wire::MacAddr;
+
+/// How often a boot is tried before the machine goes on to its next boot device.
+const ATTEMPTS: u8 = 3;
+
+/// Whom a script is for, and why: its first lines, for whoever reads it with curl.
+#[derive(Clone, Copy, Debug)]
+pub struct Heading<'a> {
+    /// The machine.
+    pub mac: MacAddr,
+    /// The rule that gave it.
+    pub rule: &'a str,
+    /// The image, `name@version`, or what else is started.
+    pub what: &'a str,
+}
+
+impl Heading<'_> {
+    fn lines(&self) -> String {
+        format!("#!ipxe\n# Slipway: {} for {} by rule {}\n", plain(self.what), self.mac, plain(self.rule))
+    }
+}
+
+/// Boots a kernel with any number of initrds, on BIOS and on UEFI.
+///
+/// `initrd=` names the initrds as fetched: the iPXE of 2019 needs it on UEFI (else the kernel panics without a root), newer ones and
+/// BIOS do not mind. On UEFI iPXE puts the kernel's name before the command line; with a dot in it, Linux takes that for an unknown
+/// module's parameter and not for an argument of init.
+///
+/// # Errors
+/// What is wrong with the command line, see [`command_line`].
+pub fn linux(heading: Heading<'_>, kernel: &str, initrds: &[String], cmdline: &str) -> Result<String, &'static str> {
+    let cmdline = command_line(cmdline)?;
+    let names: Vec<String> =
+        (0..initrds.len()).map(|n| if n == 0 { "initrd".to_owned() } else { format!("initrd{n}") }).collect();
+    let mut arguments: Vec<String> = names.iter().map(|name| format!("initrd={name}")).collect();
+    if !cmdline.is_empty() {
+        arguments.push(cmdline);
+    }
+    let mut commands = vec![format!("kernel --name linux.efi {kernel} {}", arguments.join(" ")).trim_end().to_owned()];
+    commands.extend(names.iter().zip(initrds).map(|(name, url)| format!("initrd --name {name} {url}")));
+    commands.push("boot".to_owned());
+    Ok(attempts(heading, &commands))
+}
+
+/// Chains a UKI on UEFI so that it uses the command line it was built with. iPXE hands every EFI program its image name as load
+/// options, and systemd-stub would take them for the command line; a control character in them makes it ignore them.
+#[must_use]
+pub fn uki(heading: Heading<'_>, url: &str) -> String {
+    attempts(heading, &[format!("chain --name \u{1}uki {url}")])
+}
+
+/// Chains a UKI on UEFI with a command line instead of its own: the whole of it has to be repeated, as load options replace it.
+/// iPXE puts the name `uki.efi` before it; with a dot in it, Linux does not pass it to init. Under Secure Boot the stub ignores load
+/// options, and the UKI's own command line holds.
+///
+/// # Errors
+/// What is wrong with the command line, see [`command_line`].
+pub fn uki_with_cmdline(heading: Heading<'_>, url: &str, cmdline: &str) -> Result<String, &'static str> {
+    let cmdline = command_line(cmdline)?;
+    Ok(attempts(heading, &[format!("chain --name uki.efi {url} {cmdline}").trim_end().to_owned()]))
+}
+
+/// Chains an EFI program, with arguments after its name.
+///
+/// # Errors
+/// What is wrong with the arguments, see [`command_line`].
+pub fn efi(heading: Heading<'_>, url: &str, arguments: &str) -> Result<String, &'static str> {
+    let arguments = command_line(arguments)?;
+    Ok(attempts(heading, &[format!("chain {url} {arguments}").trim_end().to_owned()]))
+}
+
+/// Goes on to the machine's own disk. On UEFI iPXE's failure is what makes the firmware try its next boot entry: after a success it
+/// would stop in its setup menu.
+#[must_use]
+pub fn local(heading: Heading<'_>, uefi: bool) -> String {
+    format!("{}echo Slipway: booting from the local disk\n{}", heading.lines(), local_commands(uefi))
+}
+
+fn local_commands(uefi: bool) -> &'static str {
+    if uefi { "exit 1\n" } else { "sanboot --no-describe --drive 0x80 || exit 1\n" }
+}
+
+/// Says on the machine's console why it is not booted, and goes on to its next boot device.
+#[must_use]
+pub fn refusal(why: &str) -> String {
+    format!("#!ipxe\necho Slipway does not boot this machine: {}\nsleep 5\nexit 1\n", plain(why))
+}
+
+/// Asks for the script again, with what iPXE knows about its machine: for an iPXE that came without our DHCP answer.
+#[must_use]
+pub fn ask_again(root: &str) -> String {
+    format!(
+        "#!ipxe\nchain --replace --autofree {root}/boot.ipxe?mac=${{netX/mac:hexhyp}}&uuid=${{uuid}}\
+         &arch=${{buildarch}}&platform=${{platform}}\n"
+    )
+}
+
+/// A line of the menu.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Item {
+    /// What the person reads.
+    pub title: String,
+    /// The script that it leads to.
+    pub url: String,
+}
+
+/// A menu of scripts and the local disk. The first item is taken after 10 seconds without a key; once an item has failed, it is the
+/// local disk, so that an unattended machine does not go round for ever.
+#[must_use]
+pub fn menu(heading: Heading<'_>, items: &[Item], uefi: bool) -> String {
+    let mut text = heading.lines();
+    text.push_str(if items.is_empty() { "set default local\n" } else { "set default item0\n" });
+    text.push_str(&format!(":menu\nmenu Slipway: what shall {} boot?\n", heading.mac));
+    for (n, item) in items.iter().enumerate() {
+        text.push_str(&format!("item item{n} {}\n", plain(&item.title)));
+    }
+    text.push_str("item local Boot from the local disk\n");
+    text.push_str("choose --default ${default} --timeout 10000 target || goto local\ngoto ${target}\n");
+    for (n, item) in items.iter().enumerate() {
+        text.push_str(&format!(":item{n}\nchain --autofree {} || goto failed\n", item.url));
+    }
+    text.push_str(":failed\nset default local\ngoto menu\n:local\n");
+    text.push_str(local_commands(uefi));
+    text
+}
+
+/// Runs commands until all succeed or the attempts are used up. Only an EFI program that ends comes back from a success.
+fn attempts(heading: Heading<'_>, commands: &[String]) -> String {
+    let what = plain(heading.what);
+    let mut text = heading.lines();
+    text.push_str("set attempt:int32 0\n:try\n");
+    for command in commands {
+        text.push_str(&format!("{command} || goto failed\n"));
+    }
+    text.push_str(&format!(
+        "exit 0\n:failed\nimgfree\ninc attempt\niseq ${{attempt}} {ATTEMPTS} && goto giveup ||\n\
+         echo Slipway: {what} did not start, attempt ${{attempt}} of {ATTEMPTS}; trying again in 5 seconds\nsleep 5\ngoto try\n\
+         :giveup\necho Slipway: {what} did not start in {ATTEMPTS} attempts, leaving to the next boot device\nsleep 5\nexit 1\n"
+    ));
+    text
+}
+
+/// A kernel's command line as it can stand in a script: blanks and line ends collapsed to one space, as iPXE does anyway.
+///
+/// # Errors
+/// Control bytes, and what iPXE would interpret instead of passing it on: `${`, and the words `||`, `&&` and `#...`.
+pub fn command_line(text: &str) -> Result<String, &'static str> {
+    let text = text.trim_matches(|c: char| c == '\0' || c.is_ascii_whitespace());
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    if words.iter().any(|word| word.contains(char::is_control)) {
+        return Err("its command line holds control characters");
+    }
+    if words.iter().any(|word| word.contains("${") || matches!(*word, "||" | "&&") || word.starts_with('#')) {
+        return Err("iPXE would interpret `${`, `||`, `&&` or `#` in its command line instead of passing it on");
+    }
+    if words.last().is_some_and(|word| word.ends_with('\\')) {
+        return Err("its command line ends in a backslash, which iPXE takes for a continued line");
+    }
+    Ok(words.join(" "))
+}
+
+/// Text that is harmless anywhere in a script: letters, digits and quiet punctuation; the rest becomes `?`, backquotes `'`.
+fn plain(text: &str) -> String {
+    let harmless = |c: char| match c {
+        'a'..='z'
+        | 'A'..='Z'
+        | '0'..='9'
+        | ' '
+        | '.'
+        | ','
+        | ':'
+        | ';'
+        | '@'
+        | '-'
+        | '_'
+        | '+'
+        | '='
+        | '/'
+        | '('
+        | ')'
+        | '\'' => c,
+        '`' | '"' => '\'',
+        _ => '?',
+    };
+    text.chars().map(harmless).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HEADING: Heading<'static> =
+        Heading { mac: MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56]), rule: "lab", what: "debian@12.1" };
+    const ROOT: &str = "http://10.77.0.1:8067";
+
+    #[test]
+    fn a_kernel_is_booted_with_its_initrds_named_on_the_command_line() {
+        let initrds = [format!("{ROOT}/image/debian@12.1/initrd"), format!("{ROOT}/image/debian@12.1/initrd.1")];
+        let text =
+            linux(HEADING, &format!("{ROOT}/image/debian@12.1/linux"), &initrds, "console=ttyS0  quiet\n").unwrap();
+        insta::assert_snapshot!(text, @"
+        #!ipxe
+        # Slipway: debian@12.1 for 52:54:00:12:34:56 by rule lab
+        set attempt:int32 0
+        :try
+        kernel --name linux.efi http://10.77.0.1:8067/image/debian@12.1/linux initrd=initrd initrd=initrd1 console=ttyS0 quiet || goto failed
+        initrd --name initrd http://10.77.0.1:8067/image/debian@12.1/initrd || goto failed
+        initrd --name initrd1 http://10.77.0.1:8067/image/debian@12.1/initrd.1 || goto failed
+        boot || goto failed
+        exit 0
+        :failed
+        imgfree
+        inc attempt
+        iseq ${attempt} 3 && goto giveup ||
+        echo Slipway: debian@12.1 did not start, attempt ${attempt} of 3; trying again in 5 seconds
+        sleep 5
+        goto try
+        :giveup
+        echo Slipway: debian@12.1 did not start in 3 attempts, leaving to the next boot device
+        sleep 5
+        exit 1
+        ");
+    }
+
+    #[test]
+    fn a_kernel_alone_has_no_trailing_blank() {
+        let text = linux(HEADING, "http://x/linux", &[], "").unwrap();
+        assert!(
+            text.contains("\nkernel --name linux.efi http://x/linux || goto failed\nboot || goto failed\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_uki_keeps_its_own_command_line_by_a_control_character_in_its_name() {
+        let text = uki(HEADING, "http://x/uki.efi");
+        assert!(text.contains("\nchain --name \x01uki http://x/uki.efi || goto failed\n"), "{text:?}");
+    }
+
+    #[test]
+    fn a_uki_with_more_on_its_command_line_is_given_the_whole_of_it() {
+        let text = uki_with_cmdline(HEADING, "http://x/uki.efi", "root=/dev/ram0 quiet debug").unwrap();
+        assert!(
+            text.contains("\nchain --name uki.efi http://x/uki.efi root=/dev/ram0 quiet debug || goto failed\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_local_disk_is_reached_in_the_firmwares_own_way() {
+        insta::assert_snapshot!(local(HEADING, false), @"
+        #!ipxe
+        # Slipway: debian@12.1 for 52:54:00:12:34:56 by rule lab
+        echo Slipway: booting from the local disk
+        sanboot --no-describe --drive 0x80 || exit 1
+        ");
+        insta::assert_snapshot!(local(HEADING, true), @"
+        #!ipxe
+        # Slipway: debian@12.1 for 52:54:00:12:34:56 by rule lab
+        echo Slipway: booting from the local disk
+        exit 1
+        ");
+    }
+
+    #[test]
+    fn a_menu_offers_each_item_and_the_local_disk() {
+        let item =
+            |name: &str| Item { title: format!("{name}@1"), url: format!("{ROOT}/boot.ipxe?mac=x&image={name}") };
+        insta::assert_snapshot!(menu(HEADING, &[item("debian"), item("rescue")], false), @"
+        #!ipxe
+        # Slipway: debian@12.1 for 52:54:00:12:34:56 by rule lab
+        set default item0
+        :menu
+        menu Slipway: what shall 52:54:00:12:34:56 boot?
+        item item0 debian@1
+        item item1 rescue@1
+        item local Boot from the local disk
+        choose --default ${default} --timeout 10000 target || goto local
+        goto ${target}
+        :item0
+        chain --autofree http://10.77.0.1:8067/boot.ipxe?mac=x&image=debian || goto failed
+        :item1
+        chain --autofree http://10.77.0.1:8067/boot.ipxe?mac=x&image=rescue || goto failed
+        :failed
+        set default local
+        goto menu
+        :local
+        sanboot --no-describe --drive 0x80 || exit 1
+        ");
+        let empty = menu(HEADING, &[], true);
+        assert!(empty.contains("set default local\n:menu\n"), "{empty}");
+    }
+
+    #[test]
+    fn an_ipxe_of_unknown_origin_is_asked_to_introduce_itself() {
+        insta::assert_snapshot!(ask_again(ROOT), @"
+        #!ipxe
+        chain --replace --autofree http://10.77.0.1:8067/boot.ipxe?mac=${netX/mac:hexhyp}&uuid=${uuid}&arch=${buildarch}&platform=${platform}
+        ");
+    }
+
+    #[test]
+    fn a_refusal_says_why_in_harmless_words() {
+        let why = "image `x` || ${y} && #z\nreboot";
+        assert_eq!(
+            refusal(why),
+            "#!ipxe\necho Slipway does not boot this machine: image 'x' ?? ??y? ?? ?z?reboot\nsleep 5\nexit 1\n"
+        );
+    }
+
+    #[test]
+    fn command_lines_that_ipxe_would_interpret_are_refused() {
+        for (text, wanted) in [
+            ("", Some("")),
+            (" \0", Some("")),
+            ("quiet", Some("quiet")),
+            ("a  b\tc\r\nd\n", Some("a b c d")),
+            ("dyndbg=\"file a.c +p\" x=$y a|b a&b a#b", Some("dyndbg=\"file a.c +p\" x=$y a|b a&b a#b")),
+            ("x=${net0/mac}", None),
+            ("a || reboot", None),
+            ("a && reboot", None),
+            ("a # b", None),
+            ("a #b", None),
+            ("a\x1bb", None),
+            ("a\0b", None),
+            ("a\\", None),
+        ] {
+            assert_eq!(command_line(text).ok().as_deref(), wanted, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_command_line_adds_a_line_to_a_script(cmdline in "(\\PC|[\n\r\t ]){0,60}", rule in "(\\PC|\n){0,20}", what in ".{0,20}") {
+            let heading = Heading { rule: &rule, what: &what, ..HEADING };
+            let empty = linux(HEADING, "http://x/linux", &[], "").unwrap();
+            if let Ok(text) = linux(heading, "http://x/linux", &[], &cmdline) {
+                prop_assert_eq!(text.lines().count(), empty.lines().count());
+                let command = text.lines().find(|line| line.starts_with("kernel ")).unwrap_or_default();
+                prop_assert_eq!(command.matches("${").count(), 0);
+                prop_assert!(command.ends_with(" || goto failed"));
+            }
+        }
+    }
+}
