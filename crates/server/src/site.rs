@@ -1,5 +1,9 @@
 //! What every answer depends on that does not change from packet to packet.
 
+mod build;
+
+pub use build::{Built, Facts, NoSite, build};
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,0 +1,286 @@
+//! The configuration: one TOML file. Reading it is pure, and tells every fault at once.
+
+mod fault;
+mod reader;
+mod rules;
+mod sample;
+mod subnets;
+mod values;
+
+use core::ops::Range;
+use std::path::PathBuf;
+
+use slipway_engine::rules::Rule;
+use slipway_engine::subnet::Subnet;
+use toml::de::DeTable;
+
+pub use fault::{At, Fault, Faults, Severity, Span};
+pub use sample::sample;
+pub(crate) use values::masked as network_of;
+
+use crate::site::{Mode, TftpSettings};
+use reader::{Section, Sink};
+
+/// Where the configuration is looked for when none is named.
+pub const DEFAULT_PATH: &str = "/etc/slipway/slipway.toml";
+/// The HTTP boot server's port when none is given.
+pub const DEFAULT_HTTP_PORT: u16 = 8067;
+/// TFTP's port when none is given.
+pub const DEFAULT_TFTP_PORT: u16 = 69;
+
+/// A configuration that was read without an error.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file's name, for later messages.
+    pub file: String,
+    /// The file's text, for later messages.
+    pub text: String,
+    /// What is odd about it, though it can be used.
+    pub warnings: Vec<Fault>,
+    /// Where leases, images and the journal are kept.
+    pub data: Option<PathBuf>,
+    /// The user to run as once started as root.
+    pub user: Option<At<String>>,
+    /// Where the control socket stands.
+    pub control_socket: Option<PathBuf>,
+    /// Least level that is logged.
+    pub log_level: Level,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Port of the HTTP boot server.
+    pub http_port: u16,
+    /// Port of TFTP.
+    pub tftp_port: u16,
+    /// What else can be set of TFTP.
+    pub tftp: TftpSettings,
+    /// A folder served read-only beside the images.
+    pub export: Option<At<PathBuf>>,
+    /// The interfaces that are served; none is the LAN's interface, found by itself.
+    pub interfaces: Vec<InterfaceChoice>,
+    /// The networks that addresses are given in, each with its place.
+    pub subnets: Vec<At<Subnet>>,
+    /// Which machine boots what; none in the file is one rule that shows the menu.
+    pub rules: Vec<ConfiguredRule>,
+}
+
+/// An interface as the operator chose it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct InterfaceChoice {
+    /// Its name.
+    pub name: At<String>,
+    /// What to do about DHCP on it.
+    pub mode: Mode,
+}
+
+/// A rule, and where it names its image.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConfiguredRule {
+    /// The rule.
+    pub rule: Rule,
+    /// Where `boot` stands, if it boots an image.
+    pub boot_at: Option<Span>,
+    /// Where each interface that it matches stands.
+    pub interfaces_at: Vec<At<String>>,
+}
+
+/// Least level that is logged.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Level {
+    /// The operator must act.
+    Error,
+    /// Something is misconfigured.
+    Warn,
+    /// Each step of a boot.
+    #[default]
+    Info,
+    /// Each packet.
+    Debug,
+    /// Each packet's bytes.
+    Trace,
+}
+
+impl Level {
+    /// The name in the configuration and in `tracing`'s filter.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// What is served with no configuration file: ProxyDHCP on the LAN's interface, and a menu of every image.
+    #[must_use]
+    pub fn embedded() -> Self {
+        let sink = Sink::default();
+        let nothing = DeTable::new();
+        let mut config = read(&Section::new(&sink, String::new(), 0..0, &nothing, &[]));
+        config.file = "(no configuration file)".to_owned();
+        config
+    }
+
+    /// Puts faults that were found later (against the interfaces, the image store) together with their places.
+    #[must_use]
+    pub fn faults(&self, list: Vec<Fault>) -> Faults {
+        Faults::new(&self.file, &self.text, list)
+    }
+
+    /// The rules as the engine takes them.
+    #[must_use]
+    pub fn engine_rules(&self) -> slipway_engine::rules::Rules {
+        slipway_engine::rules::Rules { rules: self.rules.iter().map(|configured| configured.rule.clone()).collect() }
+    }
+}
+
+/// Reads a configuration.
+///
+/// # Errors
+/// Every fault of the text, if one of them is an error. Warnings alone are kept in [`Config::warnings`].
+pub fn parse(text: &str, file: &str) -> Result<Config, Faults> {
+    let (table, syntax) = DeTable::parse_recoverable(text);
+    let sink = Sink::default();
+    let top = Section::new(&sink, String::new(), 0..0, table.get_ref(), &TOP);
+    let mut config = read(&top);
+    let mut list = sink.into_list();
+    if !syntax.is_empty() {
+        let broken: Vec<Range<usize>> = syntax.iter().map(|error| line_of(text, error.span())).collect();
+        list.retain(|fault| !broken.iter().any(|line| line.contains(&fault.span.start)));
+        list.extend(syntax.iter().map(|error| {
+            let span = error.span().unwrap_or(0..0);
+            Fault::error(span, "TOML", error.message(), "see https://toml.io for how values are written")
+        }));
+    }
+    let faults = Faults::new(file, text, list);
+    if faults.fatal() {
+        return Err(faults);
+    }
+    config.file = file.to_owned();
+    config.text = text.to_owned();
+    config.warnings = faults.list;
+    Ok(config)
+}
+
+/// The line that a place is on, as a range of the text.
+fn line_of(text: &str, span: Option<Span>) -> Range<usize> {
+    let start = span.map_or(0, |span| span.start.min(text.len()));
+    let first = text.get(..start).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+    let last = text.get(start..).and_then(|after| after.find('\n')).map_or(text.len(), |newline| start + newline);
+    first..last + 1
+}
+
+const TOP: [&str; 9] = ["data", "user", "control", "log", "http", "tftp", "interface", "subnet", "rule"];
+const LEVELS: [(&str, Level); 5] = [
+    ("error", Level::Error),
+    ("warn", Level::Warn),
+    ("info", Level::Info),
+    ("debug", Level::Debug),
+    ("trace", Level::Trace),
+];
+
+fn read(top: &Section<'_>) -> Config {
+    let control = top.table("control", &["socket"]);
+    let log = top.table("log", &["level", "format"]);
+    let http = top.table("http", &["port"]);
+    let tftp = top.table("tftp", &["port", "export", "blksize-max", "single-port", "allow"]);
+    let interfaces = read_interfaces(top);
+    let subnets = subnets::read(top);
+    check_modes(top, &interfaces, &subnets);
+    let http_port = http.as_ref().and_then(|t| t.number("port", 1, u16::MAX)).unwrap_or(DEFAULT_HTTP_PORT);
+    let rules = rules::read(top);
+    Config {
+        file: String::new(),
+        text: String::new(),
+        warnings: Vec::new(),
+        data: top.text("data", values::absolute).map(|at| at.value),
+        user: top.text("user", values::name),
+        control_socket: control.and_then(|t| t.text("socket", values::absolute)).map(|at| at.value),
+        log_level: log
+            .as_ref()
+            .and_then(|t| t.text("level", |raw| values::one_of(raw, &LEVELS, "a level")))
+            .map_or(Level::default(), |at| at.value),
+        log_format: log
+            .and_then(|t| {
+                let formats = |raw: &str| {
+                    values::one_of(raw, &[("text", LogFormat::Text), ("json", LogFormat::Json)], "a log format")
+                };
+                t.text("format", formats)
+            })
+            .map_or(LogFormat::default(), |at| at.value),
+        http_port,
+        tftp_port: tftp.as_ref().and_then(|t| t.number("port", 1, u16::MAX)).unwrap_or(DEFAULT_TFTP_PORT),
+        tftp: TftpSettings {
+            blksize_max: tftp.as_ref().and_then(|t| t.number("blksize-max", 512, 65464)).unwrap_or(65464),
+            single_port: tftp.as_ref().and_then(|t| t.flag("single-port")).is_some_and(|at| at.value),
+            allow: tftp
+                .as_ref()
+                .map_or(Vec::new(), |t| t.texts("allow", values::net))
+                .into_iter()
+                .map(|at| at.value)
+                .collect(),
+        },
+        export: tftp.and_then(|t| t.text("export", values::absolute)),
+        interfaces,
+        subnets,
+        rules,
+    }
+}
+
+fn read_interfaces(top: &Section<'_>) -> Vec<InterfaceChoice> {
+    let mut chosen: Vec<InterfaceChoice> = Vec::new();
+    for section in top.tables("interface", &["name", "mode"]) {
+        let name =
+            section.required("name", values::interface, "add `name = \"eth0\"`; `ip -brief address` lists the names");
+        let mode = section.text("mode", values::mode).map_or(Mode::Proxy, |at| at.value);
+        let Some(name) = name else { continue };
+        if chosen.iter().any(|other| other.name.value == name.value) {
+            section.error(
+                name.span,
+                "name",
+                format!("{:?} is configured twice", name.value),
+                "keep one `[[interface]]` for it",
+            );
+            continue;
+        }
+        chosen.push(InterfaceChoice { name, mode });
+    }
+    chosen
+}
+
+/// Addresses can only be given where somebody gives them, out of something.
+fn check_modes(top: &Section<'_>, interfaces: &[InterfaceChoice], subnets: &[At<Subnet>]) {
+    let giving = interfaces.iter().find(|choice| choice.mode == Mode::Dhcp);
+    match giving {
+        Some(choice) if subnets.is_empty() && !top.has("subnet") => top.error(
+            choice.name.span.clone(),
+            "interface",
+            format!("{:?} is to give addresses, but there is no subnet to give them from", choice.name.value),
+            "add a `[[subnet]]` with `network` and `pool`, or set `mode = \"proxy\"`",
+        ),
+        None => {
+            if let Some(subnet) = subnets.first() {
+                top.warning(
+                    subnet.span.clone(),
+                    "subnet",
+                    "no interface gives addresses, so this is never used",
+                    "set `mode = \"dhcp\"` in an `[[interface]]`, or remove the subnet",
+                );
+            }
+        }
+        Some(_) => {}
+    }
+}

@@ -1,0 +1,124 @@
+//! `[[rule]]`: which machine boots what.
+
+use slipway_engine::rules::{Boot, Path, Rule, Then, When};
+
+use super::ConfiguredRule;
+use super::fault::At;
+use super::reader::Section;
+use super::values;
+
+const KEYS: [&str; 8] = ["name", "when", "boot", "path", "append", "menu", "local", "ignore"];
+const WHEN: [&str; 10] = ["mac", "uuid", "arch", "cpu", "loader", "subnet", "interface", "relay", "user-class", "uefi"];
+
+/// The rules of the file; where it has none, one that shows every machine the menu.
+pub(super) fn read(top: &Section<'_>) -> Vec<ConfiguredRule> {
+    if !top.has("rule") {
+        return vec![ConfiguredRule { rule: menu_for_all(), boot_at: None, interfaces_at: Vec::new() }];
+    }
+    let mut rules: Vec<ConfiguredRule> = Vec::new();
+    let mut catch_all: Option<String> = None;
+    for (n, section) in top.tables("rule", &KEYS).iter().enumerate() {
+        let name = section.text("name", values::name);
+        if let Some(at) = name.as_ref().filter(|at| rules.iter().any(|other| other.rule.name == at.value)) {
+            let reason = format!("two rules are called {:?}", at.value);
+            section.error(at.span.clone(), "name", reason, "the journal names rules: give each its own name");
+        }
+        let name = name.map_or_else(|| format!("rule {}", n + 1), |at| at.value);
+        if let Some(before) = &catch_all {
+            section.warning(
+                section.span.clone(),
+                "when",
+                format!("is never reached, because rule {before:?} before it matches every machine"),
+                "first match wins: move the rule without `when` to the end",
+            );
+        }
+        let (when, interfaces_at) =
+            section.table("when", &WHEN).map_or((When::default(), Vec::new()), |t| read_when(&t));
+        if catch_all.is_none() && when == When::default() && !section.has("when") {
+            catch_all = Some(name.clone());
+        }
+        let Some(then) = read_then(section) else { continue };
+        let boot_at = section.has("boot").then(|| section.span_of("boot"));
+        rules.push(ConfiguredRule { rule: Rule { name, when, then }, boot_at, interfaces_at });
+    }
+    rules
+}
+
+fn menu_for_all() -> Rule {
+    Rule { name: "default".to_owned(), when: When::default(), then: Then::Menu }
+}
+
+fn read_when(section: &Section<'_>) -> (When, Vec<At<String>>) {
+    let interfaces = section.texts("interface", values::interface);
+    let when = When {
+        mac: bare(section.texts("mac", values::mac)),
+        uuid: bare(section.texts("uuid", values::uuid)),
+        arch: bare(section.texts("arch", values::arch)),
+        cpu: bare(section.texts("cpu", values::cpu)),
+        loader: bare(section.texts("loader", values::loader)),
+        subnet: bare(section.texts("subnet", values::net)),
+        interface: interfaces.iter().map(|at| at.value.clone()).collect(),
+        relay: bare(section.texts("relay", values::ip)),
+        user_class: bare(section.texts("user-class", values::text)),
+        uefi: section.flag("uefi").map(|at| at.value),
+    };
+    for key in WHEN.iter().filter(|key| section.has(key) && section.is_empty_list(key)) {
+        section.error(
+            section.span_of(key),
+            key,
+            "is an empty list, which would match every machine",
+            "list a value, or remove the key",
+        );
+    }
+    (when, interfaces)
+}
+
+fn bare<T>(list: Vec<At<T>>) -> Vec<T> {
+    list.into_iter().map(|at| at.value).collect()
+}
+
+/// What the rule gives: exactly one of `boot`, `menu`, `local`, `ignore`.
+fn read_then(section: &Section<'_>) -> Option<Then> {
+    let boot = section.text("boot", values::image);
+    let path = section.text("path", values::path);
+    let append = section.text("append", values::one_line);
+    let flags = [("menu", Then::Menu), ("local", Then::Local), ("ignore", Then::Ignore)];
+    let mut given: Vec<&str> = if section.has("boot") { vec!["boot"] } else { Vec::new() };
+    let mut then = boot.map(|At { value: (image, version), .. }| {
+        Then::Boot(Boot {
+            image,
+            version,
+            path: path.map_or(Path::Auto, |at| at.value),
+            append: append.map(|at| at.value),
+        })
+    });
+    for (key, meant) in flags {
+        match section.flag(key) {
+            Some(At { value: true, .. }) => {
+                given.push(key);
+                then = Some(meant);
+            }
+            Some(At { value: false, span }) => {
+                section.error(span, key, "false says nothing: leave the key out", format!("remove `{key}`"));
+            }
+            None => {}
+        }
+    }
+    let choice = "give exactly one of: boot = \"IMAGE\", menu = true, local = true, ignore = true";
+    match given.as_slice() {
+        [] if !["menu", "local", "ignore"].iter().any(|key| section.has(key)) => {
+            section.error(section.span.clone(), "boot", "the rule does not say what a machine is given", choice);
+        }
+        [_, second, ..] => {
+            let reason = format!("the rule says both `{}` and `{second}`", given.first().unwrap_or(second));
+            section.error(section.span_of(second), second, reason, choice);
+        }
+        _ => {}
+    }
+    for key in ["path", "append"] {
+        if section.has(key) && !section.has("boot") {
+            section.error(section.span_of(key), key, "belongs to `boot`", "add `boot = \"IMAGE\"`, or remove the key");
+        }
+    }
+    then
+}

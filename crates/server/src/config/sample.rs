@@ -1,0 +1,193 @@
+//! The commented configuration that `slipway init` writes.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::values::masked;
+use crate::site::Interface;
+
+/// Every key with its meaning and default, the safe choices switched on, `lan` filled in where it was found.
+#[must_use]
+pub fn sample(lan: Option<&Interface>) -> String {
+    let name = lan.map_or("eth0", |interface| interface.name.as_str());
+    let found = match lan {
+        Some(interface) => format!("# Found on this machine: {}.\n", describe(interface)),
+        None => {
+            "# No interface was found that is plainly the LAN's: put its name here (`ip -brief address` lists them).\n"
+                .to_owned()
+        }
+    };
+    let (network, router) = lan.and_then(|interface| interface.v4.first()).map_or_else(
+        || ("10.77.0.0/24".to_owned(), Ipv4Addr::new(10, 77, 0, 1)),
+        |(ip, prefix)| (format!("{}/{prefix}", masked(IpAddr::V4(*ip), *prefix)), *ip),
+    );
+    let [a, b, c, _] = router.octets();
+    TEMPLATE
+        .replace("@FOUND@\n", &found)
+        .replace("@INTERFACE@", name)
+        .replace("@NETWORK@", &network)
+        .replace("@ROUTER@", &router.to_string())
+        .replace("@THREE@", &format!("{a}.{b}.{c}"))
+}
+
+fn describe(interface: &Interface) -> String {
+    let addresses: Vec<String> = interface.v4.iter().map(|(ip, prefix)| format!("{ip}/{prefix}")).collect();
+    format!(
+        "{} with {}",
+        interface.name,
+        if addresses.is_empty() { "no IPv4 address".to_owned() } else { addresses.join(", ") }
+    )
+}
+
+const TEMPLATE: &str = r#"# Slipway's configuration.
+#
+#   slipway check            says what is wrong with this file, all of it at once
+#   slipway serve            starts with it
+#   systemctl reload slipway (or SIGHUP) takes a change over; a file with an error is told about and changes nothing
+#
+# A key that is commented out shows its default, unless it says "example".
+
+# Where leases, images and the journal are kept.
+# data = "/var/lib/slipway"
+
+# The user to run as, when started as root. Ports below 1024 are bound with a capability that is kept, root is not needed.
+# Example:
+# user = "slipway"
+
+[control]
+# The socket that `slipway machines`, `slipway status` and the like ask. Mode 0660: its owner and group may ask.
+# socket = "/run/slipway/control.sock"
+
+[log]
+# error: you must act. warn: something is misconfigured. info: each step of a boot. debug: each packet. trace: its bytes.
+# level = "info"
+# "text" for people, "json" for programs: one object a line.
+# format = "text"
+
+[http]
+# Port of the HTTP boot server. It is named in every URL that a machine is given.
+# port = 8067
+
+[tftp]
+# Firmware asks on 69 only: change it for tests.
+# port = 69
+# A folder of your own, served read-only over TFTP and HTTP beside the images. Links that lead out of it are not followed.
+# Example:
+# export = "/srv/tftp"
+# Upper bound of the block size that clients may ask for, 512 to 65464 bytes. What fits the path's MTU bounds it too.
+# blksize-max = 65464
+# true answers from port 69 itself: for firewalls between server and client that do not know TFTP.
+# single-port = false
+# Networks that are served besides those of the interfaces and subnets below. Example:
+# allow = ["10.9.0.0/16"]
+
+# The interfaces to serve. mode:
+#   "proxy"  another server gives the addresses, Slipway says only what to boot (the default: it disturbs nobody)
+#   "dhcp"   Slipway gives the addresses too; it needs a [[subnet]]. Never do this on a network with another DHCP server.
+#   "off"    files only
+@FOUND@
+[[interface]]
+name = "@INTERFACE@"
+mode = "proxy"
+
+# The networks that addresses are given in, for an interface in mode "dhcp" and for relays.
+# [[subnet]]
+# network = "@NETWORK@"
+# pool = ["@THREE@.100-@THREE@.200"]   # one range or several; none: only machines with a reservation get an address
+# router = "@ROUTER@"
+# dns = ["@ROUTER@"]
+# ntp = []
+# domain = "lab.example"                      # example
+# mtu = 1500                                  # example; without it clients keep their own
+# lease = "1h"                                # "60s" to "3650d"
+# authoritative = false                       # true: a client with an address of this network that is not its own is told so
+#
+# [[subnet.reservation]]
+# mac = "52:54:00:12:34:56"
+# ip = "@THREE@.10"
+# hostname = "node1"
+
+# Which machine boots what. The first rule that matches decides; a machine that none matches is not answered.
+# when: mac, uuid, arch, cpu, loader, subnet, interface, relay, user-class (each a value or a list of them), uefi (true or false).
+#   arch    x86-bios, x64-uefi, arm64-uefi, riscv64-uefi, ..., or the number in DHCP option 93
+#   cpu     ia32, x64, arm32, arm64, riscv64, loongarch64
+#   loader  pxe, uefi-http, ipxe, u-boot, agent
+# Then one of: boot = "IMAGE" or "IMAGE@VERSION", menu = true, local = true (its own disk), ignore = true.
+# With boot also: path = "auto", "direct" (the firmware itself) or "ipxe"; append = "text after the image's command line".
+#
+# [[rule]]
+# name = "lab"
+# when = { mac = ["52:54:00:12:34:56"], uefi = true }
+# boot = "debian"
+# append = "console=ttyS0"
+
+[[rule]]
+name = "default"
+menu = true
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+    use crate::site::Mode;
+
+    fn lan() -> Interface {
+        Interface {
+            name: "enp3s0".to_owned(),
+            index: 2,
+            mac: [2, 0, 0, 0, 0, 1],
+            v4: vec![(Ipv4Addr::new(192, 168, 7, 5), 24)],
+            v6: Vec::new(),
+            mtu: 1500,
+            mode: Mode::Proxy,
+        }
+    }
+
+    #[test]
+    fn what_init_writes_passes_check_without_a_warning() {
+        for lan in [None, Some(lan())] {
+            let text = sample(lan.as_ref());
+            let config = parse(&text, "slipway.toml").unwrap_or_else(|faults| panic!("{faults}"));
+            assert_eq!(config.warnings, []);
+            let name = lan.map_or("eth0".to_owned(), |lan| lan.name);
+            assert_eq!(config.interfaces.iter().map(|i| i.name.value.clone()).collect::<Vec<_>>(), [name]);
+        }
+    }
+
+    /// A comment that shows a key which no longer exists would mislead: every commented key is tried.
+    #[test]
+    fn every_key_in_the_comments_is_one_that_is_read() {
+        let text = sample(Some(&lan()));
+        let is_key = |rest: &str| {
+            rest.starts_with("[[")
+                || rest
+                    .split_once(" = ")
+                    .is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
+        };
+        let all: String = text
+            .lines()
+            .map(|line| line.strip_prefix("# ").filter(|rest| is_key(rest)).unwrap_or(line))
+            .map(|line| format!("{}\n", line.replace("mode = \"proxy\"", "mode = \"dhcp\"")))
+            .collect();
+        let config = parse(&all, "slipway.toml").unwrap_or_else(|faults| panic!("{faults}"));
+        assert_eq!(config.warnings, []);
+        assert_eq!(config.subnets.len(), 1);
+        assert_eq!(config.subnets[0].value.reservations.len(), 1);
+        assert_eq!(config.rules.len(), 2);
+    }
+
+    #[test]
+    fn the_defaults_in_the_comments_are_the_defaults() {
+        let config = parse(&sample(None), "slipway.toml").unwrap();
+        let text = sample(None);
+        for line in [
+            format!("# port = {}", config.http_port),
+            format!("# port = {}", config.tftp_port),
+            format!("# blksize-max = {}", config.tftp.blksize_max),
+            format!("# single-port = {}", config.tftp.single_port),
+            format!("# level = \"{}\"", config.log_level.name()),
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}");
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! Text to value: what a configuration's strings may say. Each reader gives the value, or the reason and the remedy.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use slipway_engine::request::Loader;
+use slipway_engine::rules::{IpNet, Path};
+use slipway_wire::{ClientArch, Cpu, MacAddr};
+
+use crate::site::Mode;
+
+/// Why a text is not the value that belongs there.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Reject {
+    pub(super) reason: String,
+    pub(super) remedy: String,
+}
+
+pub(super) fn reject<T>(reason: impl Into<String>, remedy: impl Into<String>) -> Result<T, Reject> {
+    Err(Reject { reason: reason.into(), remedy: remedy.into() })
+}
+
+pub(super) fn text(raw: &str) -> Result<String, Reject> {
+    Ok(raw.to_owned())
+}
+
+pub(super) fn name(raw: &str) -> Result<String, Reject> {
+    if raw.is_empty() || raw.len() > 64 || raw.chars().any(char::is_control) {
+        return reject("a name is 1 to 64 characters", "give it a short name, such as \"lab\"");
+    }
+    Ok(raw.to_owned())
+}
+
+/// A command line's appendix: one line, because it ends up in an iPXE script and in a kernel command line.
+pub(super) fn one_line(raw: &str) -> Result<String, Reject> {
+    if raw.chars().any(char::is_control) {
+        return reject("holds a control character", "write it on one line, with spaces between the arguments");
+    }
+    Ok(raw.to_owned())
+}
+
+/// An interface's name as Linux takes it (`IFNAMSIZ` 16 with the NUL).
+pub(super) fn interface(raw: &str) -> Result<String, Reject> {
+    let fits = (1..=15).contains(&raw.len()) && raw != "." && raw != "..";
+    if !fits || raw.contains(|c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control()) {
+        return reject(format!("{raw:?} cannot be an interface's name"), "`ip -brief address` lists the names");
+    }
+    Ok(raw.to_owned())
+}
+
+pub(super) fn absolute(raw: &str) -> Result<PathBuf, Reject> {
+    let path = PathBuf::from(raw);
+    if !path.is_absolute() {
+        return reject(format!("{raw:?} is not an absolute path"), "start it with `/`");
+    }
+    Ok(path)
+}
+
+pub(super) fn mac(raw: &str) -> Result<MacAddr, Reject> {
+    let Ok(mac) = raw.parse::<MacAddr>() else {
+        return reject(format!("{raw:?} is not a MAC address"), "write six octets, such as \"52:54:00:12:34:56\"");
+    };
+    if mac.0.first().is_some_and(|octet| octet & 1 == 1) {
+        return reject(format!("{mac} is a group address, no machine has it"), "check the first octet: it is even");
+    }
+    Ok(mac)
+}
+
+pub(super) fn uuid(raw: &str) -> Result<uuid::Uuid, Reject> {
+    raw.parse().or_else(|_| {
+        reject(
+            format!("{raw:?} is not a UUID"),
+            "write it as `dmidecode -s system-uuid` does: 8-4-4-4-12 hexadecimal digits",
+        )
+    })
+}
+
+pub(super) fn ipv4(raw: &str) -> Result<Ipv4Addr, Reject> {
+    raw.parse()
+        .or_else(|_| reject(format!("{raw:?} is not an IPv4 address"), "write four numbers, such as \"10.77.0.1\""))
+}
+
+pub(super) fn ip(raw: &str) -> Result<IpAddr, Reject> {
+    raw.parse()
+        .or_else(|_| reject(format!("{raw:?} is not an IP address"), "write one such as \"10.77.0.1\" or \"fd00::1\""))
+}
+
+/// A network in prefix notation, host bits zero.
+pub(super) fn net(raw: &str) -> Result<IpNet, Reject> {
+    let example = "write address/prefix length, such as \"10.77.0.0/24\" or \"fd00::/64\"";
+    let Some((addr, prefix)) = raw.split_once('/') else {
+        return reject(format!("{raw:?} has no prefix length"), example);
+    };
+    let (Ok(addr), Ok(prefix)) = (addr.parse::<IpAddr>(), prefix.parse::<u8>()) else {
+        return reject(format!("{raw:?} is not a network"), example);
+    };
+    let widest = if addr.is_ipv4() { 32 } else { 128 };
+    if prefix > widest {
+        return reject(format!("/{prefix} is longer than the address: at most /{widest}"), example);
+    }
+    let network = masked(addr, prefix);
+    if network != addr {
+        return reject(format!("{raw:?} has host bits set"), format!("write \"{network}/{prefix}\""));
+    }
+    Ok(IpNet { addr, prefix })
+}
+
+/// A subnet that addresses can be given in: IPv4, /8 to /30.
+pub(super) fn subnet(raw: &str) -> Result<(Ipv4Addr, u8), Reject> {
+    match net(raw)? {
+        IpNet { addr: IpAddr::V4(addr), prefix } if (8..=30).contains(&prefix) => Ok((addr, prefix)),
+        IpNet { addr: IpAddr::V4(_), prefix } => reject(
+            format!("a subnet of /{prefix} cannot hold clients and a server"),
+            "use a prefix length from 8 to 30",
+        ),
+        IpNet { .. } => {
+            reject(format!("{raw:?} is not IPv4"), "addresses are given by DHCPv4 only: use an IPv4 network")
+        }
+    }
+}
+
+/// The first address of an address's network.
+pub(crate) fn masked(addr: IpAddr, prefix: u8) -> IpAddr {
+    match addr {
+        IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & mask4(prefix))),
+        IpAddr::V6(v6) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0);
+            IpAddr::V6(std::net::Ipv6Addr::from_bits(v6.to_bits() & mask))
+        }
+    }
+}
+
+/// The netmask of a prefix length.
+pub(super) fn mask4(prefix: u8) -> u32 {
+    u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0)
+}
+
+/// `first-last`, both included, or one address.
+pub(super) fn range(raw: &str) -> Result<(Ipv4Addr, Ipv4Addr), Reject> {
+    let (first, last) = raw.split_once('-').unwrap_or((raw, raw));
+    let (Ok(first), Ok(last)) = (first.trim().parse::<Ipv4Addr>(), last.trim().parse::<Ipv4Addr>()) else {
+        return reject(
+            format!("{raw:?} is not a range of IPv4 addresses"),
+            "write first-last, such as \"10.77.0.100-10.77.0.200\"",
+        );
+    };
+    if first > last {
+        return reject(format!("the range starts at {first} and ends before it, at {last}"), "swap the two addresses");
+    }
+    Ok((first, last))
+}
+
+/// `90s`, `1h`, `1h30m`, `2d`: a number and a unit (s m h d w), one or several.
+pub(super) fn duration(raw: &str) -> Result<Duration, Reject> {
+    let example = "write number and unit (s, m, h, d, w), such as \"1h\", \"90s\" or \"1h30m\"";
+    let mut seconds: u64 = 0;
+    let mut number = String::new();
+    let mut units = 0;
+    for c in raw.chars() {
+        if c.is_ascii_digit() {
+            number.push(c);
+            continue;
+        }
+        let unit = match c {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 86_400,
+            'w' => 604_800,
+            _ => return reject(format!("{raw:?} is not a duration"), example),
+        };
+        let Some(sum) = number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit)?.checked_add(seconds)) else {
+            return reject(format!("{raw:?} is not a duration"), example);
+        };
+        seconds = sum;
+        number.clear();
+        units += 1;
+    }
+    if units == 0 || !number.is_empty() {
+        return reject(format!("{raw:?} has no unit"), example);
+    }
+    Ok(Duration::from_secs(seconds))
+}
+
+/// A lease's length: 60 s to 10 years.
+pub(super) fn lease(raw: &str) -> Result<Duration, Reject> {
+    let lease = duration(raw)?;
+    if !(60..=315_360_000).contains(&lease.as_secs()) {
+        return reject(format!("{raw:?} is out of range"), "a lease lasts from \"60s\" to \"3650d\"");
+    }
+    Ok(lease)
+}
+
+/// A host or domain name: labels of letters, digits and dashes (rfc1123#2.1).
+pub(super) fn hostname(raw: &str) -> Result<String, Reject> {
+    let label_ok = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if raw.len() > 253 || !raw.split('.').all(label_ok) {
+        return reject(
+            format!("{raw:?} is not a host name"),
+            "use letters, digits and dashes, with dots between labels",
+        );
+    }
+    Ok(raw.to_owned())
+}
+
+/// Every architecture by its name in configuration: the registry's name in lower case, dashes for spaces.
+pub(super) const ARCHS: [(&str, ClientArch); 17] = [
+    ("x86-bios", ClientArch::BIOS),
+    ("ia32-uefi", ClientArch::IA32_UEFI),
+    ("x64-uefi", ClientArch::X64_UEFI),
+    ("ebc", ClientArch::EBC),
+    ("arm32-uefi", ClientArch::ARM32_UEFI),
+    ("arm64-uefi", ClientArch::ARM64_UEFI),
+    ("ia32-uefi-http", ClientArch::IA32_UEFI_HTTP),
+    ("x64-uefi-http", ClientArch::X64_UEFI_HTTP),
+    ("arm32-uefi-http", ClientArch::ARM32_UEFI_HTTP),
+    ("arm64-uefi-http", ClientArch::ARM64_UEFI_HTTP),
+    ("x86-bios-http", ClientArch::BIOS_HTTP),
+    ("arm32-u-boot", ClientArch::ARM32_UBOOT),
+    ("arm64-u-boot", ClientArch::ARM64_UBOOT),
+    ("riscv64-uefi", ClientArch::RISCV64_UEFI),
+    ("riscv64-uefi-http", ClientArch::RISCV64_UEFI_HTTP),
+    ("loongarch64-uefi", ClientArch::LOONGARCH64_UEFI),
+    ("rpiboot", ClientArch::RPIBOOT),
+];
+
+/// An architecture by name, or by its number in option 93.
+pub(super) fn arch(raw: &str) -> Result<ClientArch, Reject> {
+    if let Ok(number) = raw.parse::<u16>() {
+        return Ok(ClientArch(number));
+    }
+    one_of(raw, &ARCHS, "an architecture (or its number in DHCP option 93)")
+}
+
+pub(super) fn cpu(raw: &str) -> Result<Cpu, Reject> {
+    let all = [Cpu::Ia32, Cpu::X64, Cpu::Arm32, Cpu::Arm64, Cpu::RiscV64, Cpu::LoongArch64];
+    one_of(raw, &all.map(|cpu| (cpu.name(), cpu)), "a processor family")
+}
+
+pub(super) fn loader(raw: &str) -> Result<Loader, Reject> {
+    let all = [Loader::Os, Loader::Pxe, Loader::UefiHttp, Loader::Ipxe, Loader::UBoot, Loader::Agent];
+    one_of(raw, &all.map(|loader| (loader.name(), loader)), "a loader")
+}
+
+pub(super) fn path(raw: &str) -> Result<Path, Reject> {
+    one_of(raw, &[("auto", Path::Auto), ("direct", Path::Direct), ("ipxe", Path::Ipxe)], "a path")
+}
+
+pub(super) fn mode(raw: &str) -> Result<Mode, Reject> {
+    one_of(raw, &[("dhcp", Mode::Dhcp), ("proxy", Mode::Proxy), ("off", Mode::Off)], "a mode")
+}
+
+pub(super) fn one_of<T: Copy>(raw: &str, all: &[(&str, T)], what: &str) -> Result<T, Reject> {
+    if let Some((_, value)) = all.iter().find(|(name, _)| *name == raw) {
+        return Ok(*value);
+    }
+    let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+    let remedy = match nearest(raw, &names) {
+        Some(near) => format!("did you mean \"{near}\"? One of: {}", names.join(", ")),
+        None => format!("one of: {}", names.join(", ")),
+    };
+    reject(format!("{raw:?} is not {what}"), remedy)
+}
+
+/// `name` or `name@version`, each in the store's alphabet.
+pub(super) fn image(raw: &str) -> Result<(String, Option<String>), Reject> {
+    let (name, version) = raw.split_once('@').map_or((raw, None), |(name, version)| (name, Some(version)));
+    let tail = |text: &str| text.len() <= 63 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    let name_ok = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        && tail(name)
+        && !name.contains(|c: char| c.is_ascii_uppercase());
+    let version_ok = version.is_none_or(|v| v.starts_with(|c: char| c.is_ascii_alphanumeric()) && tail(v));
+    if !name_ok || !version_ok {
+        return reject(
+            format!("{raw:?} cannot be an image's name"),
+            "write name or name@version, as `slipway image list` shows them",
+        );
+    }
+    Ok((name.to_owned(), version.map(str::to_owned)))
+}
+
+/// The known word that a misspelt one was probably meant to be.
+pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let word = word.replace('_', "-").to_lowercase();
+    let worst = (word.chars().count() / 3).max(1);
+    known.iter().map(|k| (distance(&word, k), *k)).filter(|(d, _)| *d <= worst).min().map(|(_, k)| k)
+}
+
+/// Edit distance (insertion, deletion, replacement, and swapping two neighbours).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.iter().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, cb) in b.iter().enumerate() {
+            let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX - 1);
+            let mut best = (at(&row, j) + usize::from(ca != cb)).min(at(&row, j + 1) + 1).min(at(&next, j) + 1);
+            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(cb) && b.get(j - 1) == Some(ca);
+            if swapped {
+                best = best.min(at(&before, j - 1) + 1);
+            }
+            next.push(best);
+        }
+        before = core::mem::replace(&mut row, next);
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_number_and_unit() {
+        for (text, seconds) in [("90s", 90), ("1h", 3600), ("1h30m", 5400), ("2d", 172_800), ("1w", 604_800)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "90", "h", "1x", "1h30", "-1h", "99999999999999999999s", "18446744073709551615w"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_network_with_host_bits_is_told_its_own_form() {
+        assert_eq!(net("10.77.0.5/24").unwrap_err().remedy, "write \"10.77.0.0/24\"");
+        assert_eq!(net("fd00::1/64").unwrap_err().remedy, "write \"fd00::/64\"");
+        assert_eq!(net("0.0.0.0/0").unwrap().prefix, 0);
+        assert!(net("10.0.0.0/33").is_err());
+    }
+
+    #[test]
+    fn a_misspelt_word_finds_its_neighbour() {
+        let known = ["network", "pool", "router", "blksize-max"];
+        for (typo, meant) in [("netwrok", "network"), ("pools", "pool"), ("blksize_max", "blksize-max")] {
+            assert_eq!(nearest(typo, &known), Some(meant), "{typo}");
+        }
+        assert_eq!(nearest("zebra", &known), None);
+    }
+
+    #[test]
+    fn an_architecture_is_a_name_or_a_number() {
+        assert_eq!(arch("x64-uefi"), Ok(ClientArch::X64_UEFI));
+        assert_eq!(arch("4711"), Ok(ClientArch(4711)));
+        assert!(arch("x64-uefy").unwrap_err().remedy.starts_with("did you mean \"x64-uefi\"?"));
+    }
+}

@@ -1,0 +1,291 @@
+//! An entry as a line of JSON, and back.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use slipway_engine::journal::{About, DhcpMessage, Entry, Outcome, Proto};
+use slipway_engine::request::Loader;
+use slipway_engine::{Timestamp, Why};
+use slipway_wire::ClientArch;
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Line {
+    at: u64,
+    proto: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mac: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ip: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uuid: Option<uuid::Uuid>,
+    iface: String,
+    asked: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    about: Option<Topic>,
+    outcome: Fate,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Topic {
+    Dhcp { message: String, loader: String, arch: u16, boot: Option<String> },
+    File { path: String, sent: u64, took_ms: u64, whole: bool },
+    Script,
+    Report,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Fate {
+    Answered(String),
+    Declined(Reason),
+    Peer(String),
+    Ourselves(String),
+}
+
+/// A [`Why`]: its code and whatever it carries.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct Reason {
+    code: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arch: Option<u16>,
+}
+
+const PROTOS: [Proto; 6] = [Proto::Dhcp4, Proto::Proxy4, Proto::BootServer4, Proto::Tftp, Proto::Http, Proto::Agent];
+const LOADERS: [Loader; 6] = [Loader::Os, Loader::Pxe, Loader::UefiHttp, Loader::Ipxe, Loader::UBoot, Loader::Agent];
+const MESSAGES: [(DhcpMessage, &str); 3] =
+    [(DhcpMessage::Discover, "discover"), (DhcpMessage::Request, "request"), (DhcpMessage::Other, "other")];
+
+/// The entry's line, without its newline.
+pub(super) fn encode(entry: &Entry) -> String {
+    let line = Line {
+        at: entry.at.0,
+        proto: entry.proto.name().to_owned(),
+        mac: entry.mac.map(|mac| mac.to_string()),
+        ip: entry.ip,
+        uuid: entry.uuid,
+        iface: entry.interface.clone(),
+        asked: entry.asked.clone(),
+        about: topic(&entry.about),
+        outcome: match &entry.outcome {
+            Outcome::Answered(what) => Fate::Answered(what.clone()),
+            Outcome::Declined(why) => Fate::Declined(reason(why)),
+            Outcome::Peer(fault) => Fate::Peer(fault.clone()),
+            Outcome::Ourselves(fault) => Fate::Ourselves(fault.clone()),
+        },
+    };
+    // Strings, numbers and no maps with keys of their own: this cannot fail.
+    serde_json::to_string(&line).unwrap_or_default()
+}
+
+/// The entry of a line; `None` if it is not one that this version writes.
+pub(super) fn decode(text: &str) -> Option<Entry> {
+    let line: Line = serde_json::from_str(text).ok()?;
+    Some(Entry {
+        at: Timestamp(line.at),
+        proto: PROTOS.into_iter().find(|proto| proto.name() == line.proto)?,
+        mac: line.mac.map(|mac| mac.parse()).transpose().ok()?,
+        ip: line.ip,
+        uuid: line.uuid,
+        interface: line.iface,
+        asked: line.asked,
+        about: line.about.map_or(Some(About::Other), about)?,
+        outcome: match line.outcome {
+            Fate::Answered(what) => Outcome::Answered(what),
+            Fate::Declined(reason) => Outcome::Declined(why(reason)?),
+            Fate::Peer(fault) => Outcome::Peer(fault),
+            Fate::Ourselves(fault) => Outcome::Ourselves(fault),
+        },
+    })
+}
+
+fn topic(about: &About) -> Option<Topic> {
+    Some(match about {
+        About::Dhcp { message, loader, arch, boot } => Topic::Dhcp {
+            message: MESSAGES.iter().find(|(known, _)| known == message).map_or("other", |(_, name)| name).to_owned(),
+            loader: loader.name().to_owned(),
+            arch: arch.0,
+            boot: boot.clone(),
+        },
+        About::File { path, sent, took, whole } => Topic::File {
+            path: path.clone(),
+            sent: *sent,
+            took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            whole: *whole,
+        },
+        About::Script => Topic::Script,
+        About::Report => Topic::Report,
+        About::Other => return None,
+    })
+}
+
+fn about(topic: Topic) -> Option<About> {
+    Some(match topic {
+        Topic::Dhcp { message, loader, arch, boot } => About::Dhcp {
+            message: MESSAGES.iter().find(|(_, name)| *name == message)?.0,
+            loader: LOADERS.into_iter().find(|known| known.name() == loader)?,
+            arch: ClientArch(arch),
+            boot,
+        },
+        Topic::File { path, sent, took_ms, whole } => {
+            About::File { path, sent, took: Duration::from_millis(took_ms), whole }
+        }
+        Topic::Script => About::Script,
+        Topic::Report => About::Report,
+    })
+}
+
+fn reason(why: &Why) -> Reason {
+    let mut reason = Reason { code: why.code().to_owned(), ..Reason::default() };
+    match why {
+        Why::Ignored { rule } | Why::LocalBoot { rule } => reason.rule = Some(rule.clone()),
+        Why::NoImage { image } => reason.image = Some(image.clone()),
+        Why::CannotRun { image, reason: detail } => {
+            reason.image = Some(image.clone());
+            reason.detail = Some((*detail).to_owned());
+        }
+        Why::NoLoader { file } => reason.detail = Some((*file).to_owned()),
+        Why::Limited { limit } => reason.detail = Some((*limit).to_owned()),
+        Why::UnknownArch { arch } => reason.arch = Some(*arch),
+        _ => {}
+    }
+    reason
+}
+
+/// Every reason that carries nothing.
+const BARE: [Why; 12] = [
+    Why::NotNetboot,
+    Why::NoRule,
+    Why::PoolEmpty,
+    Why::NoSubnet,
+    Why::OtherServer,
+    Why::WrongAddress,
+    Why::AddressInUse,
+    Why::NotForUs,
+    Why::NotFound,
+    Why::BadPath,
+    Why::Forbidden,
+    Why::NotServed,
+];
+
+fn why(reason: Reason) -> Option<Why> {
+    if let Some(bare) = BARE.iter().find(|why| why.code() == reason.code) {
+        return Some(bare.clone());
+    }
+    Some(match reason.code.as_str() {
+        "ignored" => Why::Ignored { rule: reason.rule? },
+        "local-boot" => Why::LocalBoot { rule: reason.rule? },
+        "no-image" => Why::NoImage { image: reason.image? },
+        "cannot-run" => Why::CannotRun { image: reason.image?, reason: intern(reason.detail?)? },
+        "no-loader" => Why::NoLoader { file: intern(reason.detail?)? },
+        "limited" => Why::Limited { limit: intern(reason.detail?)? },
+        "unknown-arch" => Why::UnknownArch { arch: reason.arch? },
+        _ => return None,
+    })
+}
+
+/// A text of the file as one that lives as long as the process. They were literals when they were written, so there are few;
+/// a file that says otherwise is not believed beyond [`MOST`].
+fn intern(text: String) -> Option<&'static str> {
+    const MOST: usize = 256;
+    static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(already) = known.get(text.as_str()) {
+        return Some(already);
+    }
+    if known.len() >= MOST {
+        return None;
+    }
+    let leaked: &'static str = Box::leak(text.into_boxed_str());
+    known.insert(leaked);
+    Some(leaked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slipway_wire::MacAddr;
+
+    fn entries() -> Vec<Entry> {
+        let carrying = [
+            Why::Ignored { rule: "r".to_owned() },
+            Why::LocalBoot { rule: "r".to_owned() },
+            Why::NoImage { image: "i".to_owned() },
+            Why::CannotRun { image: "i".to_owned(), reason: "it is for arm64" },
+            Why::NoLoader { file: "snponly.efi" },
+            Why::Limited { limit: "transfers" },
+            Why::UnknownArch { arch: 4711 },
+        ];
+        let whys = BARE.into_iter().chain(carrying).map(Outcome::Declined);
+        let others = [
+            Outcome::Answered("OFFER 10.0.0.5 \"quoted\"\n".to_owned()),
+            Outcome::Peer("no END".to_owned()),
+            Outcome::Ourselves("disk full".to_owned()),
+        ];
+        let abouts = [
+            About::Other,
+            About::Script,
+            About::Report,
+            About::Dhcp {
+                message: DhcpMessage::Request,
+                loader: Loader::UefiHttp,
+                arch: ClientArch(16),
+                boot: Some("http://10.0.0.1/x".to_owned()),
+            },
+            About::File { path: "image/d/linux".to_owned(), sent: 7, took: Duration::from_millis(1200), whole: true },
+        ];
+        let outcomes = whys.chain(others).map(|outcome| (About::Other, outcome));
+        let abouts = abouts.into_iter().map(|about| (about, Outcome::Answered("200".to_owned())));
+        let all = outcomes.chain(abouts).zip(PROTOS.into_iter().cycle());
+        all.map(|((about, outcome), proto)| Entry {
+            at: Timestamp(1_795_000_000_123),
+            proto,
+            mac: Some(MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56])),
+            ip: Some("10.0.0.5".parse().unwrap()),
+            uuid: Some(uuid::Uuid::from_u128(7)),
+            interface: "eth0".to_owned(),
+            asked: "DISCOVER x64 UEFI pxe".to_owned(),
+            about,
+            outcome,
+        })
+        .collect()
+    }
+
+    #[test]
+    fn every_kind_of_entry_comes_back_as_it_was() {
+        for entry in entries() {
+            let line = encode(&entry);
+            assert!(!line.contains('\n'), "{line}");
+            assert_eq!(decode(&line).as_ref(), Some(&entry), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_truncated_line_is_no_entry() {
+        for entry in entries() {
+            let line = encode(&entry);
+            for end in 0..line.len() {
+                assert_eq!(decode(&line[..end]), None, "{}", &line[..end]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_looks_like_this() {
+        let entry = Entry { mac: None, ip: None, uuid: None, ..entries().remove(0) };
+        assert_eq!(
+            encode(&entry),
+            r#"{"at":1795000000123,"proto":"dhcp4","iface":"eth0","asked":"DISCOVER x64 UEFI pxe","outcome":{"declined":{"code":"not-netboot"}}}"#
+        );
+    }
+}

@@ -1,0 +1,321 @@
+//! Configuration plus facts gives the site: pure, so that a reload either gives a whole new site or the reasons why not.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use slipway_engine::catalog::Catalog;
+use slipway_engine::rules::Then;
+use slipway_store::Blobs;
+
+use super::{Interface, Mode, Site};
+use crate::config::{Config, Fault};
+use crate::interfaces::{Found, NoLan, lan};
+
+/// What a site is made of besides the configuration.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The machine's interfaces.
+    pub interfaces: Vec<Found>,
+    /// The interface of the default route.
+    pub default_route: Option<String>,
+    /// Interfaces named on the command line: they replace the configuration's.
+    pub chosen: Vec<String>,
+    /// What there is to serve.
+    pub catalog: Catalog,
+    /// Where it is.
+    pub blobs: Blobs,
+}
+
+/// A site, and what is odd about it.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The site.
+    pub site: Site,
+    /// Warnings, with their places in the configuration.
+    pub warnings: Vec<Fault>,
+}
+
+/// Why there is no site.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NoSite {
+    /// The configuration does not fit the machine.
+    #[error("the configuration does not fit this machine")]
+    Faults(Vec<Fault>),
+    /// No interface was named, and none is plainly the LAN's.
+    #[error(transparent)]
+    NoLan(#[from] NoLan),
+    /// An interface named on the command line does not exist.
+    #[error("interface {name:?} does not exist; there are: {there}")]
+    NoInterface {
+        /// The name.
+        name: String,
+        /// Those that exist.
+        there: String,
+    },
+}
+
+/// Makes the site of a configuration and the facts.
+///
+/// # Errors
+/// Everything about the configuration that does not fit the facts.
+pub fn build(config: &Config, facts: &Facts) -> Result<Built, NoSite> {
+    let mut faults = Vec::new();
+    let interfaces = interfaces(config, facts, &mut faults)?;
+    check_subnets(config, &interfaces, &mut faults);
+    check_rules(config, facts, &interfaces, &mut faults);
+    if faults.iter().any(|fault| fault.severity == crate::config::Severity::Error) {
+        return Err(NoSite::Faults(faults));
+    }
+    let site = Site {
+        interfaces,
+        subnets: config.subnets.iter().map(|at| at.value.clone()).collect(),
+        rules: config.engine_rules(),
+        catalog: facts.catalog.clone(),
+        blobs: facts.blobs.clone(),
+        http_port: config.http_port,
+        export: config.export.as_ref().map(|at| at.value.clone()),
+        tftp: config.tftp.clone(),
+    };
+    Ok(Built { site, warnings: faults })
+}
+
+fn names(all: &[Found]) -> String {
+    all.iter().filter(|found| !found.loopback).map(|found| found.interface.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn interfaces(config: &Config, facts: &Facts, faults: &mut Vec<Fault>) -> Result<Vec<Interface>, NoSite> {
+    let by_name = |name: &str| facts.interfaces.iter().find(|found| found.interface.name == name);
+    if !facts.chosen.is_empty() {
+        let mode_of = |name: &str| {
+            let configured = config.interfaces.iter().find(|choice| choice.name.value == name);
+            configured.map_or(Mode::Proxy, |choice| choice.mode)
+        };
+        let there = names(&facts.interfaces);
+        return facts
+            .chosen
+            .iter()
+            .map(|name| match by_name(name) {
+                Some(found) => Ok(Interface { mode: mode_of(name), ..found.interface.clone() }),
+                None => Err(NoSite::NoInterface { name: name.clone(), there: there.clone() }),
+            })
+            .collect();
+    }
+    if config.interfaces.is_empty() {
+        let found = lan(&facts.interfaces, facts.default_route.as_deref())?;
+        return Ok(vec![Interface { mode: Mode::Proxy, ..found.interface.clone() }]);
+    }
+    let mut chosen = Vec::new();
+    for choice in &config.interfaces {
+        let Some(found) = by_name(&choice.name.value) else {
+            let reason = format!("{:?} does not exist on this machine", choice.name.value);
+            faults.push(Fault::error(
+                choice.name.span.clone(),
+                "interface.name",
+                reason,
+                format!("there are: {}", names(&facts.interfaces)),
+            ));
+            continue;
+        };
+        check_interface(found, choice.mode, &choice.name.span, faults);
+        chosen.push(Interface { mode: choice.mode, ..found.interface.clone() });
+    }
+    Ok(chosen)
+}
+
+fn check_interface(found: &Found, mode: Mode, span: &crate::config::Span, faults: &mut Vec<Fault>) {
+    let name = &found.interface.name;
+    if mode != Mode::Off && found.interface.v4.is_empty() {
+        faults.push(Fault::error(
+            span.clone(),
+            "interface.name",
+            format!("{name:?} has no IPv4 address, so no machine could reach this server by it"),
+            format!("give it one (`ip address add 10.77.0.1/24 dev {name}`), or set `mode = \"off\"`"),
+        ));
+    }
+    if !found.up {
+        let remedy = format!("`ip link set {name} up`");
+        faults.push(Fault::warning(span.clone(), "interface.name", format!("{name:?} is down"), remedy));
+    }
+}
+
+fn holds(network: Ipv4Addr, prefix: u8, ip: Ipv4Addr) -> bool {
+    crate::config::network_of(IpAddr::V4(ip), prefix) == IpAddr::V4(network)
+}
+
+fn check_subnets(config: &Config, interfaces: &[Interface], faults: &mut Vec<Fault>) {
+    for at in &config.subnets {
+        let subnet = &at.value;
+        for interface in interfaces {
+            for (ip, _) in &interface.v4 {
+                let mut pools = subnet.pools.iter();
+                if let Some((first, last)) = pools.find(|(first, last)| (first..=last).contains(&ip)) {
+                    faults.push(Fault::error(
+                        at.span.clone(),
+                        "subnet.pool",
+                        format!("{first}-{last} holds {ip}, this server's own address on {:?}", interface.name),
+                        "take it out of the pool",
+                    ));
+                }
+                if let Some(reserved) = subnet.reservations.iter().find(|reserved| reserved.ip == *ip) {
+                    faults.push(Fault::error(
+                        at.span.clone(),
+                        "subnet.reservation.ip",
+                        format!(
+                            "{ip}, reserved for {}, is this server's own address on {:?}",
+                            reserved.mac, interface.name
+                        ),
+                        "reserve another address",
+                    ));
+                }
+            }
+        }
+    }
+    for choice in config.interfaces.iter().filter(|choice| choice.mode == Mode::Dhcp) {
+        let Some(interface) = interfaces.iter().find(|interface| interface.name == choice.name.value) else { continue };
+        let covered = interface
+            .v4
+            .iter()
+            .any(|(ip, _)| config.subnets.iter().any(|at| holds(at.value.network, at.value.prefix, *ip)));
+        if !covered && !interface.v4.is_empty() {
+            let addresses: Vec<String> = interface.v4.iter().map(|(ip, prefix)| format!("{ip}/{prefix}")).collect();
+            faults.push(Fault::warning(
+                choice.name.span.clone(),
+                "interface.mode",
+                format!(
+                    "no subnet holds {} ({}): only relayed machines get addresses here",
+                    interface.name,
+                    addresses.join(", ")
+                ),
+                "add a `[[subnet]]` for its network, unless relays are all that is meant",
+            ));
+        }
+    }
+}
+
+fn check_rules(config: &Config, facts: &Facts, interfaces: &[Interface], faults: &mut Vec<Fault>) {
+    for configured in &config.rules {
+        for at in &configured.interfaces_at {
+            if !interfaces.iter().any(|interface| interface.name == at.value) {
+                let served: Vec<&str> = interfaces.iter().map(|interface| interface.name.as_str()).collect();
+                faults.push(Fault::warning(
+                    at.span.clone(),
+                    "rule.when.interface",
+                    format!("{:?} is not served, so rule {:?} never matches there", at.value, configured.rule.name),
+                    format!("served: {}", served.join(", ")),
+                ));
+            }
+        }
+        let (Then::Boot(boot), Some(span)) = (&configured.rule.then, &configured.boot_at) else { continue };
+        if facts.catalog.image(&boot.image, boot.version.as_deref()).is_some() {
+            continue;
+        }
+        let wanted = boot.version.as_ref().map_or(boot.image.clone(), |version| format!("{}@{version}", boot.image));
+        let there: Vec<&str> = facts.catalog.images.keys().map(String::as_str).collect();
+        let remedy = if there.is_empty() {
+            format!("add it: `slipway image add {} ...`", boot.image)
+        } else {
+            format!("add it (`slipway image add {} ...`), or name one of: {}", boot.image, there.join(", "))
+        };
+        let reason = format!("image {wanted:?} is not in the store");
+        faults.push(Fault::warning(span.clone(), "rule.boot", reason, remedy));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+    use std::path::Path;
+
+    fn found(name: &str, ip: [u8; 4]) -> Found {
+        Found {
+            interface: Interface {
+                name: name.to_owned(),
+                index: 2,
+                mac: [2, 0, 0, 0, 0, 1],
+                v4: vec![(Ipv4Addr::from(ip), 24)],
+                v6: Vec::new(),
+                mtu: 1500,
+                mode: Mode::Off,
+            },
+            up: true,
+            loopback: false,
+            ethernet: true,
+        }
+    }
+
+    fn facts() -> Facts {
+        Facts {
+            interfaces: vec![found("eth0", [192, 168, 1, 2]), found("eth1", [10, 77, 0, 1])],
+            default_route: Some("eth0".to_owned()),
+            chosen: Vec::new(),
+            catalog: Catalog::default(),
+            blobs: Blobs::under(Path::new("/nonexistent")),
+        }
+    }
+
+    fn told(text: &str, facts: &Facts) -> String {
+        let config = parse(text, "t.toml").unwrap();
+        match build(&config, facts) {
+            Ok(built) => config.faults(built.warnings).to_string(),
+            Err(NoSite::Faults(list)) => config.faults(list).to_string(),
+            Err(other) => other.to_string(),
+        }
+    }
+
+    #[test]
+    fn with_no_configuration_the_lan_is_served_as_proxy_with_a_menu() {
+        let built = build(&Config::embedded(), &facts()).unwrap();
+        let served: Vec<_> = built.site.interfaces.iter().map(|i| (i.name.as_str(), i.mode)).collect();
+        assert_eq!(served, [("eth0", Mode::Proxy)]);
+        assert_eq!(built.site.rules.rules.len(), 1);
+        assert_eq!(built.site.rules.rules[0].then, Then::Menu);
+        assert_eq!(built.warnings, []);
+    }
+
+    #[test]
+    fn interfaces_of_the_command_line_replace_the_configurations_but_keep_their_mode() {
+        let text = "[[interface]]\nname = \"eth1\"\nmode = \"dhcp\"\n[[subnet]]\nnetwork = \"10.77.0.0/24\"\npool = \"10.77.0.9\"\n";
+        let chosen = Facts { chosen: vec!["eth1".to_owned()], ..facts() };
+        let built = build(&parse(text, "t.toml").unwrap(), &chosen).unwrap();
+        assert_eq!(built.site.interfaces.iter().map(|i| i.mode).collect::<Vec<_>>(), [Mode::Dhcp]);
+        let missing = Facts { chosen: vec!["eth7".to_owned()], ..facts() };
+        assert_eq!(told(text, &missing), "interface \"eth7\" does not exist; there are: eth0, eth1");
+    }
+
+    #[test]
+    fn what_does_not_fit_the_machine_is_told_all_at_once_with_its_place() {
+        let text = r#"
+[[interface]]
+name = "eth9"
+[[interface]]
+name = "eth1"
+mode = "dhcp"
+[[subnet]]
+network = "10.77.0.0/24"
+pool = "10.77.0.1-10.77.0.9"
+[[rule]]
+boot = "debian"
+"#;
+        let expected = r#"t.toml:3:8: error: interface.name: "eth9" does not exist on this machine
+    3 | name = "eth9"
+      |        ^^^^^^
+        there are: eth0, eth1
+t.toml:8:11: error: subnet.pool: 10.77.0.1-10.77.0.9 holds 10.77.0.1, this server's own address on "eth1"
+    8 | network = "10.77.0.0/24"
+      |           ^^^^^^^^^^^^^^
+        take it out of the pool
+t.toml:11:8: warning: rule.boot: image "debian" is not in the store
+   11 | boot = "debian"
+      |        ^^^^^^^^
+        add it: `slipway image add debian ...`
+t.toml: 2 errors, 1 warning"#;
+        assert_eq!(told(text, &facts()), expected);
+    }
+
+    #[test]
+    fn an_interface_that_gives_addresses_outside_every_subnet_is_warned_about() {
+        let text = "[[interface]]\nname = \"eth0\"\nmode = \"dhcp\"\n[[subnet]]\nnetwork = \"10.99.0.0/24\"\npool = \"10.99.0.9\"\n";
+        let told = told(text, &facts());
+        assert!(told.contains("warning: interface.mode: no subnet holds eth0 (192.168.1.2/24)"), "{told}");
+    }
+}
