@@ -230,3 +230,17 @@ pub(crate) fn checksum(data: &[u8], field: usize) -> u32 {
     let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
     u32::try_from(sum).unwrap_or(0).wrapping_add(length)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// binutils wrote the stub's checksum: ours is the same for the same bytes.
+    #[test]
+    fn the_checksum_is_the_standard_one() {
+        let path = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub";
+        let stub = std::fs::read(path).expect("the package systemd-boot-efi must be installed for this test");
+        let field = Pe::parse(&stub).unwrap().layout.optional + 64;
+        assert_eq!(u32_at(&stub, field), Some(checksum(&stub, field)));
+    }
+}
