@@ -1,15 +1,218 @@
 //! The decision: one function for every protocol.
 
+mod way;
+
 use crate::Why;
-use crate::answer::{Answer, ServerAddr};
-use crate::catalog::Catalog;
-use crate::request::BootRequest;
-use crate::rules::Rules;
+use crate::answer::{Answer, ServerAddr, Step};
+use crate::catalog::{Catalog, Image};
+use crate::request::{BootRequest, Exchange, Firmware, Loader};
+use crate::rules::{Boot, Path, Rule, Rules, Then};
+use crate::script::{self, Heading, Item, Values};
+use way::Launch;
+
+/// The longest path that fits the DHCP header's `file` with its NUL.
+const LONGEST_FILE: usize = 127;
 
 /// Decides what one machine is given next. Pure: the same request, catalog and rules give the same answer.
 ///
 /// # Errors
 /// The reason why there is no answer, from the closed set.
-pub fn decide(_request: &BootRequest, _rules: &Rules, _catalog: &Catalog, _server: ServerAddr) -> Result<Answer, Why> {
-    Err(Why::NoRule)
+pub fn decide(request: &BootRequest, rules: &Rules, catalog: &Catalog, server: ServerAddr) -> Result<Answer, Why> {
+    decide_picked(request, rules, catalog, server, None)
 }
+
+/// The same for an image that a person picked from the menu: it counts only where the rules offer this machine the menu.
+///
+/// # Errors
+/// The reason why there is no answer, from the closed set.
+pub fn decide_picked(
+    request: &BootRequest,
+    rules: &Rules,
+    catalog: &Catalog,
+    server: ServerAddr,
+    picked: Option<&str>,
+) -> Result<Answer, Why> {
+    if request.loader == Loader::Os {
+        return Err(Why::NotNetboot);
+    }
+    let rule = rules.first(request, server);
+    if let Some(Rule { name, then: Then::Ignore, .. }) = rule {
+        return Err(Why::Ignored { rule: name.clone() });
+    }
+    if request.loader == Loader::Agent {
+        // Whatever booted the agent, its report is welcome; the rules speak of what to boot.
+        let rule = rule.map_or_else(|| "agent".to_owned(), |rule| rule.name.clone());
+        return Ok(Answer { rule, image: None, step: Step::Url { url: server.report_url() } });
+    }
+    let case = Case { request, rule: rule.ok_or(Why::NoRule)?, catalog, server };
+    match (&case.rule.then, picked) {
+        (Then::Ignore, _) => Err(Why::Ignored { rule: case.rule.name.clone() }),
+        (Then::Local, _) => case.local(),
+        (Then::Menu, None) => case.menu(),
+        (Then::Menu, Some(name)) => {
+            case.boot(&Boot { image: name.to_owned(), version: None, path: Path::Ipxe, append: None })
+        }
+        (Then::Boot(boot), _) => case.boot(boot),
+    }
+}
+
+/// One decision's facts.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    request: &'a BootRequest,
+    rule: &'a Rule,
+    catalog: &'a Catalog,
+    server: ServerAddr,
+}
+
+impl<'a> Case<'a> {
+    fn local(self) -> Result<Answer, Why> {
+        if self.request.loader != Loader::Ipxe {
+            return Err(Why::LocalBoot { rule: self.rule.name.clone() });
+        }
+        // Left without an answer, iPXE would try its other interfaces first: telling it to go is faster.
+        let text = |case: Self| script::local(case.heading("the local disk"), case.request.arch.is_uefi());
+        Ok(self.answer(None, self.to_ipxe(text)))
+    }
+
+    fn menu(self) -> Result<Answer, Why> {
+        let firmware = self.firmware()?;
+        if self.request.loader != Loader::Ipxe {
+            return Ok(self.answer(None, self.loader(firmware)?));
+        }
+        let newest = self.catalog.images.values().filter_map(|versions| versions.last());
+        let items: Vec<Item> = newest
+            .filter(|image| way::by_ipxe(image, firmware, None).is_ok())
+            .map(|image| Item {
+                title: label(image),
+                url: format!("{}&image={}", self.server.script_url(self.request), image.name),
+            })
+            .collect();
+        let text = |case: Self| script::menu(case.heading("menu"), &items, case.request.arch.is_uefi());
+        Ok(self.answer(None, self.to_ipxe(text)))
+    }
+
+    fn boot(self, boot: &Boot) -> Result<Answer, Why> {
+        let asked = match &boot.version {
+            Some(version) => format!("{}@{version}", boot.image),
+            None => boot.image.clone(),
+        };
+        let image = self
+            .catalog
+            .image(&boot.image, boot.version.as_deref())
+            .ok_or_else(|| Why::NoImage { image: asked.clone() })?;
+        let cannot = |reason| Why::CannotRun { image: asked.clone(), reason };
+        let firmware = self.firmware()?;
+        if self.request.loader == Loader::Ipxe {
+            let launch = way::by_ipxe(image, firmware, boot.append.as_deref()).map_err(cannot)?;
+            let step = if self.request.exchange == Exchange::Script {
+                self.launch(image, launch, boot.append.as_deref()).map_err(cannot)?
+            } else {
+                Step::Url { url: self.server.script_url(self.request) }
+            };
+            return Ok(self.answer(Some(image), step));
+        }
+        let step = match (boot.path, way::by_firmware(image, firmware, boot.append.as_deref())) {
+            (Path::Auto | Path::Direct, Ok(file)) => self.nbp(&format!("image/{asked}/{file}")).map_err(cannot)?,
+            (Path::Direct, Err(reason)) => return Err(cannot(reason)),
+            (Path::Auto, Err(_)) | (Path::Ipxe, _) => {
+                way::by_ipxe(image, firmware, boot.append.as_deref()).map_err(cannot)?;
+                self.loader(firmware)?
+            }
+        };
+        Ok(self.answer(Some(image), step))
+    }
+
+    fn firmware(self) -> Result<Firmware, Why> {
+        let arch = self.request.arch;
+        match (self.request.loader, Firmware::of(arch)) {
+            (Loader::UBoot, _) => Err(Why::UnservedLoader { loader: Loader::UBoot.name() }),
+            (Loader::UefiHttp, Some(Firmware::Bios)) | (_, None) => Err(Why::UnknownArch { arch: arch.0 }),
+            (_, Some(firmware)) => Ok(firmware),
+        }
+    }
+
+    /// A boot file for the firmware itself.
+    fn nbp(self, path: &str) -> Result<Step, &'static str> {
+        if self.request.loader == Loader::UefiHttp {
+            return Ok(Step::Url { url: self.server.url(path) });
+        }
+        if path.len() > LONGEST_FILE {
+            return Err("its name and version are too long for a boot file's path (127 bytes)");
+        }
+        Ok(Step::Tftp { path: path.to_owned() })
+    }
+
+    /// iPXE for the firmware. iPXE itself never comes here: it would chain itself for ever.
+    fn loader(self, firmware: Firmware) -> Result<Step, Why> {
+        let files = way::loaders(firmware);
+        let file = files.iter().find(|file| self.catalog.loaders.contains_key(**file));
+        match (file, files) {
+            (Some(file), _) => self.nbp(&format!("loader/{file}")).map_err(|_| Why::NoLoader { file }),
+            (None, [first, ..]) => Err(Why::NoLoader { file: first }),
+            (None, []) => Err(Why::UnknownArch { arch: self.request.arch.0 }),
+        }
+    }
+
+    /// iPXE's next step: in DHCP where its script is, over HTTP the script.
+    fn to_ipxe(self, script: impl FnOnce(Self) -> String) -> Step {
+        if self.request.exchange == Exchange::Script {
+            Step::Script { text: script(self) }
+        } else {
+            Step::Url { url: self.server.script_url(self.request) }
+        }
+    }
+
+    fn launch(self, image: &Image, launch: Launch, append: Option<&str>) -> Result<Step, &'static str> {
+        let label = label(image);
+        let heading = self.heading(&label);
+        let url = |file: &str| self.server.url(&format!("image/{label}/{file}"));
+        let text = match launch {
+            Launch::Linux { initrds, cmdline } => {
+                let initrds: Vec<String> = initrds.iter().map(|file| url(file)).collect();
+                script::linux(heading, &url(Image::LINUX), &initrds, &cmdline)?
+            }
+            Launch::Uki { cmdline: None } => script::uki(heading, &url(Image::UKI)),
+            Launch::Uki { cmdline: Some(cmdline) } => script::uki_with_cmdline(heading, &url(Image::UKI), &cmdline)?,
+            Launch::Efi { arguments } => script::efi(heading, &url(Image::EFI), &arguments)?,
+            Launch::Template { file } => {
+                let values = Box::new(self.values(image, append));
+                return Ok(Step::Template { file, values });
+            }
+        };
+        Ok(Step::Script { text })
+    }
+
+    fn values(self, image: &Image, append: Option<&str>) -> Values {
+        Values {
+            mac: self.request.mac,
+            uuid: self.request.uuid,
+            arch: self.request.arch,
+            ip: self.request.client_ip,
+            interface: self.request.interface.clone(),
+            server: self.server,
+            image: image.name.clone(),
+            version: image.version.clone(),
+            cmdline: image.cmdline.clone(),
+            append: append.map(str::to_owned),
+        }
+    }
+
+    fn heading<'h>(self, what: &'h str) -> Heading<'h>
+    where
+        'a: 'h,
+    {
+        Heading { mac: self.request.mac, rule: &self.rule.name, what }
+    }
+
+    fn answer(self, image: Option<&Image>, step: Step) -> Answer {
+        Answer { rule: self.rule.name.clone(), image: image.map(label), step }
+    }
+}
+
+fn label(image: &Image) -> String {
+    format!("{}@{}", image.name, image.version)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,304 @@
+use slipway_wire::{ClientArch, Cpu, MacAddr};
+
+use super::*;
+use crate::catalog::{Digest, FileRef, ImageKind};
+use crate::rules::When;
+
+const SERVER: ServerAddr =
+    ServerAddr { ip: core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, 77, 0, 1)), http_port: 8067 };
+
+fn image(name: &str, kind: ImageKind, cpu: Option<Cpu>, files: &[&str]) -> (String, Vec<Image>) {
+    let file = FileRef { digest: Digest([7; 32]), size: 4096 };
+    let version = |version: &str| Image {
+        name: name.into(),
+        version: version.into(),
+        kind,
+        cpu,
+        cmdline: Some("console=ttyS0".into()),
+        files: files.iter().map(|name| ((*name).to_owned(), file)).collect(),
+    };
+    (name.into(), vec![version("1"), version("2")])
+}
+
+fn catalog() -> Catalog {
+    let x64 = Some(Cpu::X64);
+    let loader = FileRef { digest: Digest([1; 32]), size: 70_000 };
+    Catalog {
+        images: [
+            image("uki", ImageKind::Uki, x64, &["uki.efi", "linux", "initrd"]),
+            image("uki-arm", ImageKind::Uki, Some(Cpu::Arm64), &["uki.efi"]),
+            image("uki-only", ImageKind::Uki, x64, &["uki.efi"]),
+            image("linux", ImageKind::Linux, x64, &["linux", "initrd", "initrd.1"]),
+            image("efi", ImageKind::Efi, x64, &["boot.efi"]),
+            image("script", ImageKind::IpxeScript, None, &["script.ipxe"]),
+            image("tree", ImageKind::Tree, None, &["a/b"]),
+            image("broken", ImageKind::Linux, x64, &[]),
+        ]
+        .into(),
+        loaders: [
+            ("undionly.kpxe".to_owned(), loader),
+            ("ipxe.efi".to_owned(), loader),
+            ("snponly.efi".to_owned(), loader),
+        ]
+        .into(),
+    }
+}
+
+fn request(loader: Loader, arch: ClientArch, exchange: Exchange) -> BootRequest {
+    BootRequest {
+        exchange,
+        loader,
+        arch,
+        mac: MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56]),
+        uuid: None,
+        interface: "eth1".into(),
+        relay: None,
+        client_ip: None,
+        user_class: None,
+        vendor_class: None,
+    }
+}
+
+fn pxe(arch: ClientArch) -> BootRequest {
+    request(Loader::Pxe, arch, Exchange::Dhcp)
+}
+
+fn script_of(arch: ClientArch) -> BootRequest {
+    request(Loader::Ipxe, arch, Exchange::Script)
+}
+
+fn rules(then: Then) -> Rules {
+    Rules { rules: vec![Rule { name: "r".into(), when: When::default(), then }] }
+}
+
+fn boot(image: &str, path: Path) -> Boot {
+    Boot { image: image.into(), version: None, path, append: None }
+}
+
+/// One line for any outcome; of a script, the commands that matter.
+fn line(outcome: Result<Answer, Why>) -> String {
+    match outcome {
+        Err(why) => format!("- {}: {why}", why.code()),
+        Ok(Answer { step: Step::Script { text }, .. }) => {
+            let verbs = ["kernel", "initrd", "chain", "boot ", "sanboot", "menu ", "item "];
+            let matters = |line: &&str| verbs.iter().any(|verb| line.starts_with(verb));
+            let lines: Vec<&str> =
+                text.lines().filter(matters).map(|line| line.trim_end_matches(" || goto failed")).collect();
+            format!("script: {}", lines.join("; ").replace("http://10.77.0.1:8067/", "~/").replace('\x01', "<01>"))
+        }
+        Ok(Answer { step, .. }) => match step {
+            Step::Tftp { path } => format!("tftp {path}"),
+            Step::Url { url } => format!("url {url}"),
+            step => step.to_string(),
+        },
+    }
+}
+
+#[test]
+fn the_whole_matrix_of_firmware_loader_image_and_path() {
+    let catalog = catalog();
+    let clients = [
+        ("BIOS pxe", pxe(ClientArch::BIOS)),
+        ("x64 pxe", pxe(ClientArch::X64_UEFI)),
+        ("EBC pxe", pxe(ClientArch::EBC)),
+        ("arm64 pxe", pxe(ClientArch::ARM64_UEFI)),
+        ("ia32 pxe", pxe(ClientArch::IA32_UEFI)),
+        ("x64 http", request(Loader::UefiHttp, ClientArch::X64_UEFI_HTTP, Exchange::Dhcp)),
+        ("arm64 http", request(Loader::UefiHttp, ClientArch::ARM64_UEFI_HTTP, Exchange::Dhcp)),
+        ("BIOS http", request(Loader::UefiHttp, ClientArch::BIOS_HTTP, Exchange::Dhcp)),
+        ("BIOS ipxe dhcp", request(Loader::Ipxe, ClientArch::BIOS, Exchange::Dhcp)),
+        ("x64 ipxe dhcp", request(Loader::Ipxe, ClientArch::X64_UEFI, Exchange::Dhcp)),
+        ("BIOS ipxe script", script_of(ClientArch::BIOS)),
+        ("x64 ipxe script", script_of(ClientArch::X64_UEFI)),
+        ("arm64 ipxe script", script_of(ClientArch::ARM64_UEFI)),
+        ("arm64 u-boot", request(Loader::UBoot, ClientArch::ARM64_UBOOT, Exchange::Dhcp)),
+        ("rpi pxe", pxe(ClientArch::RPIBOOT)),
+    ];
+    let mut table = String::new();
+    for (name, request) in &clients {
+        table.push_str(&format!("{name}\n"));
+        for image in ["uki", "uki-arm", "uki-only", "linux", "efi", "script", "tree", "broken", "absent"] {
+            let by = |path| line(decide(request, &rules(Then::Boot(boot(image, path))), &catalog, SERVER));
+            let (auto, direct, ipxe) = (by(Path::Auto), by(Path::Direct), by(Path::Ipxe));
+            if auto == direct && auto == ipxe {
+                table.push_str(&format!("  {image:8} any    {auto}\n"));
+                continue;
+            }
+            for (word, outcome) in [("auto", auto), ("direct", direct), ("ipxe", ipxe)] {
+                table.push_str(&format!("  {image:8} {word:6} {outcome}\n"));
+            }
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn what_is_not_an_image_follows_the_rule_too() {
+    let catalog = catalog();
+    let mut table = String::new();
+    for (name, request) in [
+        ("os", request(Loader::Os, ClientArch::BIOS, Exchange::Dhcp)),
+        ("agent", request(Loader::Agent, ClientArch::X64_UEFI, Exchange::ProxyDhcp)),
+        ("BIOS pxe", pxe(ClientArch::BIOS)),
+        ("x64 pxe 4011", request(Loader::Pxe, ClientArch::X64_UEFI, Exchange::BootServer)),
+        ("x64 http", request(Loader::UefiHttp, ClientArch::X64_UEFI_HTTP, Exchange::ProxyDhcp)),
+        ("x64 ipxe dhcp", request(Loader::Ipxe, ClientArch::X64_UEFI, Exchange::ProxyDhcp)),
+        ("BIOS ipxe script", script_of(ClientArch::BIOS)),
+        ("x64 ipxe script", script_of(ClientArch::X64_UEFI)),
+        ("arm64 ipxe script", script_of(ClientArch::ARM64_UEFI)),
+        ("u-boot", request(Loader::UBoot, ClientArch::ARM64_UBOOT, Exchange::Dhcp)),
+        ("unknown arch", pxe(ClientArch(4711))),
+    ] {
+        table.push_str(&format!("{name}\n"));
+        for (word, rules) in [
+            ("menu", Rules::zero_configuration()),
+            ("local", rules(Then::Local)),
+            ("ignore", rules(Then::Ignore)),
+            ("none", Rules::default()),
+        ] {
+            table.push_str(&format!("  {word:6} {}\n", line(decide(&request, &rules, &catalog, SERVER))));
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn append_goes_through_ipxe_and_carries_the_whole_command_line() {
+    let catalog = catalog();
+    let with =
+        |image: &str, path, append: &str| rules(Then::Boot(Boot { append: Some(append.into()), ..boot(image, path) }));
+    for (request, rules, wanted) in [
+        (pxe(ClientArch::X64_UEFI), with("uki", Path::Auto, "debug"), "tftp loader/snponly.efi"),
+        (
+            pxe(ClientArch::X64_UEFI),
+            with("uki", Path::Direct, "debug"),
+            "- cannot-run: image `uki` cannot be booted here: firmware passes no command line: `append` needs iPXE, not `path = \"direct\"`",
+        ),
+        (
+            script_of(ClientArch::X64_UEFI),
+            with("uki", Path::Auto, "debug"),
+            "script: chain --name uki.efi ~/image/uki@2/uki.efi console=ttyS0 debug",
+        ),
+        (
+            script_of(ClientArch::BIOS),
+            with("uki", Path::Auto, "debug"),
+            "script: kernel --name linux.efi ~/image/uki@2/linux initrd=initrd console=ttyS0 debug; initrd --name initrd ~/image/uki@2/initrd; boot",
+        ),
+        (
+            script_of(ClientArch::X64_UEFI),
+            with("efi", Path::Auto, "-x"),
+            "script: chain ~/image/efi@2/boot.efi console=ttyS0 -x",
+        ),
+        (
+            pxe(ClientArch::X64_UEFI),
+            with("linux", Path::Auto, "${x}"),
+            "- cannot-run: image `linux` cannot be booted here: iPXE would interpret `${`, `||`, `&&` or `#` in its command line instead of passing it on",
+        ),
+    ] {
+        assert_eq!(line(decide(&request, &rules, &catalog, SERVER)), wanted);
+    }
+}
+
+#[test]
+fn a_version_in_the_rule_is_the_version_that_is_booted() {
+    let catalog = catalog();
+    let pinned = |version: &str| rules(Then::Boot(Boot { version: Some(version.into()), ..boot("uki", Path::Auto) }));
+    let answer = decide(&pxe(ClientArch::X64_UEFI), &pinned("1"), &catalog, SERVER).unwrap();
+    assert_eq!((answer.image.as_deref(), answer.step.to_string().as_str()), (Some("uki@1"), "image/uki@1/uki.efi"));
+    let absent = decide(&pxe(ClientArch::X64_UEFI), &pinned("3"), &catalog, SERVER);
+    assert_eq!(absent, Err(Why::NoImage { image: "uki@3".into() }));
+    let newest =
+        decide(&pxe(ClientArch::X64_UEFI), &rules(Then::Boot(boot("uki", Path::Auto))), &catalog, SERVER).unwrap();
+    assert_eq!((newest.image.as_deref(), newest.step.to_string().as_str()), (Some("uki@2"), "image/uki/uki.efi"));
+}
+
+#[test]
+fn a_path_that_does_not_fit_the_header_is_declined_over_tftp_only() {
+    let (name, version) = ("n".repeat(63), "v".repeat(63));
+    let mut catalog = catalog();
+    let (_, mut versions) = image(&name, ImageKind::Uki, None, &["uki.efi"]);
+    versions[0].version.clone_from(&version);
+    catalog.images.insert(name.clone(), versions);
+    let rules = rules(Then::Boot(Boot { version: Some(version), ..boot(&name, Path::Auto) }));
+    let tftp = decide(&pxe(ClientArch::X64_UEFI), &rules, &catalog, SERVER);
+    assert!(matches!(&tftp, Err(Why::CannotRun { reason, .. }) if reason.contains("127 bytes")), "{tftp:?}");
+    let http = request(Loader::UefiHttp, ClientArch::X64_UEFI_HTTP, Exchange::Dhcp);
+    let url = decide(&http, &rules, &catalog, SERVER).unwrap().step.to_string();
+    assert!(url.len() <= 255 && url.ends_with("/uki.efi"), "{url}");
+}
+
+#[test]
+fn without_snponly_the_build_with_its_own_drivers_is_used_and_without_either_the_package_is_named() {
+    let mut catalog = catalog();
+    let menu = Rules::zero_configuration();
+    catalog.loaders.remove("snponly.efi");
+    assert_eq!(line(decide(&pxe(ClientArch::X64_UEFI), &menu, &catalog, SERVER)), "tftp loader/ipxe.efi");
+    catalog.loaders.clear();
+    insta::assert_snapshot!(line(decide(&pxe(ClientArch::X64_UEFI), &menu, &catalog, SERVER)), @"- no-loader: boot loader `snponly.efi` is not installed: it comes with the package `ipxe` (Debian, Ubuntu, Arch) or `ipxe-bootimgs` (Fedora)");
+    assert_eq!(decide(&pxe(ClientArch::BIOS), &menu, &catalog, SERVER), Err(Why::NoLoader { file: "undionly.kpxe" }));
+}
+
+#[test]
+fn a_pick_counts_where_the_menu_is_offered_and_nowhere_else() {
+    let catalog = catalog();
+    let picked = |rules: &Rules, image| {
+        line(decide_picked(&script_of(ClientArch::X64_UEFI), rules, &catalog, SERVER, Some(image)))
+    };
+    assert_eq!(picked(&Rules::zero_configuration(), "uki"), "script: chain --name <01>uki ~/image/uki@2/uki.efi");
+    assert_eq!(
+        picked(&Rules::zero_configuration(), "uki-arm"),
+        line(Err(Why::CannotRun { image: "uki-arm".into(), reason: "it is built for another processor" }))
+    );
+    assert_eq!(
+        picked(&rules(Then::Boot(boot("efi", Path::Auto))), "uki"),
+        "script: chain ~/image/efi@2/boot.efi console=ttyS0"
+    );
+    assert_eq!(picked(&rules(Then::Ignore), "uki"), line(Err(Why::Ignored { rule: "r".into() })));
+}
+
+#[test]
+fn ipxe_is_never_given_an_ipxe_binary() {
+    let catalog = catalog();
+    let thens = ["uki", "linux", "efi", "script"].map(|image| Then::Boot(boot(image, Path::Ipxe)));
+    for then in thens.into_iter().chain([Then::Menu, Then::Local]) {
+        for exchange in [Exchange::Dhcp, Exchange::ProxyDhcp, Exchange::BootServer, Exchange::Script] {
+            for arch in (0..=41).map(ClientArch) {
+                let Ok(answer) = decide(&request(Loader::Ipxe, arch, exchange), &rules(then.clone()), &catalog, SERVER)
+                else {
+                    continue;
+                };
+                let chains = match &answer.step {
+                    Step::Tftp { .. } => true,
+                    Step::Url { url } => url.contains("/loader/"),
+                    Step::Script { text } => text.contains("/loader/"),
+                    Step::Template { .. } => false,
+                };
+                assert!(!chains, "{arch} {exchange:?}: {answer:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_scripts_url_tells_what_http_does_not_show_again() {
+    let asked = BootRequest {
+        uuid: Some(uuid::Uuid::from_u128(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff)),
+        relay: Some([10, 88, 0, 1].into()),
+        ..request(Loader::Ipxe, ClientArch::X64_UEFI, Exchange::Dhcp)
+    };
+    let menu = Rules::zero_configuration();
+    let v6 = ServerAddr { ip: "fd00::1".parse().unwrap(), http_port: 80 };
+    insta::assert_snapshot!(line(decide(&asked, &menu, &catalog(), v6)), @"url http://[fd00::1]/boot.ipxe?mac=52-54-00-12-34-56&uuid=00112233-4455-6677-8899-aabbccddeeff&arch=7&relay=10.88.0.1");
+}
+
+#[test]
+fn an_operators_script_is_handed_over_with_its_values() {
+    let rules = rules(Then::Boot(Boot { append: Some("x=1".into()), ..boot("script", Path::Auto) }));
+    let answer = decide(&script_of(ClientArch::BIOS), &rules, &catalog(), SERVER).unwrap();
+    let Step::Template { file, values } = answer.step else { panic!("{answer:?}") };
+    assert_eq!(file.size, 4096);
+    assert_eq!(
+        (values.image.as_str(), values.version.as_str(), values.append.as_deref()),
+        ("script", "2", Some("x=1"))
+    );
+}

@@ -1,0 +1,120 @@
+//! The ways from firmware to image: which there are, and what stands against each.
+
+use slipway_wire::Cpu;
+
+use crate::catalog::{FileRef, Image, ImageKind};
+use crate::request::Firmware;
+use crate::script::command_line;
+
+/// How iPXE starts an image.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Launch {
+    /// `kernel`, `initrd`, `boot`.
+    Linux {
+        /// The initrds' file names, in order.
+        initrds: Vec<String>,
+        /// The whole command line.
+        cmdline: String,
+    },
+    /// `chain` of a UKI.
+    Uki {
+        /// The whole command line, where it is not the UKI's own.
+        cmdline: Option<String>,
+    },
+    /// `chain` of another EFI program.
+    Efi {
+        /// What follows its name.
+        arguments: String,
+    },
+    /// The operator's script.
+    Template {
+        /// Its file.
+        file: FileRef,
+    },
+}
+
+const MISSING: &str = "a file of it is missing from the store";
+
+/// The file that the firmware loads and starts by itself.
+///
+/// # Errors
+/// What stands against it.
+pub(super) fn by_firmware(
+    image: &Image,
+    firmware: Firmware,
+    append: Option<&str>,
+) -> Result<&'static str, &'static str> {
+    runs_on(image, firmware)?;
+    if firmware == Firmware::Bios {
+        return Err("a BIOS starts nothing but a boot loader by itself: it needs a rule whose `path` is not `direct`");
+    }
+    let file = match image.kind {
+        ImageKind::Uki => Image::UKI,
+        ImageKind::Efi => Image::EFI,
+        ImageKind::Linux => {
+            return Err("firmware passes no initrd and no command line: a kernel needs iPXE, not `path = \"direct\"`");
+        }
+        ImageKind::IpxeScript => return Err("an iPXE script needs iPXE, not `path = \"direct\"`"),
+        ImageKind::Tree => return Err("a tree of files has nothing to start"),
+    };
+    if append.is_some() {
+        return Err("firmware passes no command line: `append` needs iPXE, not `path = \"direct\"`");
+    }
+    if image.files.contains_key(file) { Ok(file) } else { Err(MISSING) }
+}
+
+/// How iPXE starts it.
+///
+/// # Errors
+/// What stands against it.
+pub(super) fn by_ipxe(image: &Image, firmware: Firmware, append: Option<&str>) -> Result<Launch, &'static str> {
+    runs_on(image, firmware)?;
+    let whole = || command_line(&[image.cmdline.as_deref().unwrap_or_default(), append.unwrap_or_default()].join(" "));
+    let file = |name: &str| image.files.get(name).copied();
+    match (image.kind, firmware) {
+        (ImageKind::Linux, _) => linux(image, whole()?).ok_or(MISSING),
+        (ImageKind::Uki, Firmware::Bios) => linux(image, whole()?)
+            .ok_or("a BIOS starts no EFI program, and the store does not have the UKI's kernel by itself"),
+        (ImageKind::Uki, Firmware::Uefi(_)) => {
+            file(Image::UKI).ok_or(MISSING)?;
+            Ok(Launch::Uki { cmdline: append.map(|_| whole()).transpose()? })
+        }
+        (ImageKind::Efi, Firmware::Uefi(_)) => {
+            file(Image::EFI).ok_or(MISSING)?;
+            Ok(Launch::Efi { arguments: whole()? })
+        }
+        (ImageKind::Efi, Firmware::Bios) => Err("a BIOS starts no EFI program"),
+        (ImageKind::IpxeScript, _) => Ok(Launch::Template { file: file(Image::SCRIPT).ok_or(MISSING)? }),
+        (ImageKind::Tree, _) => Err("a tree of files has nothing to start"),
+    }
+}
+
+fn linux(image: &Image, cmdline: String) -> Option<Launch> {
+    image.files.get(Image::LINUX)?;
+    let is_initrd = |name: &&String| name.as_str() == Image::INITRD || name.starts_with("initrd.");
+    let initrds = image.files.keys().filter(is_initrd).cloned().collect();
+    Some(Launch::Linux { initrds, cmdline })
+}
+
+fn runs_on(image: &Image, firmware: Firmware) -> Result<(), &'static str> {
+    let right = match (firmware, image.cpu) {
+        (_, None) => true,
+        (Firmware::Bios, Some(cpu)) => matches!(cpu, Cpu::X64 | Cpu::Ia32),
+        (Firmware::Uefi(machine), Some(cpu)) => machine == cpu,
+    };
+    if right { Ok(()) } else { Err("it is built for another processor") }
+}
+
+/// The builds of iPXE that suit a firmware, best first. `snponly.efi` and `undionly.kpxe` use the firmware's own driver of the card
+/// that it booted from; `ipxe.efi` brings drivers of its own.
+pub(super) const fn loaders(firmware: Firmware) -> &'static [&'static str] {
+    match firmware {
+        Firmware::Bios => &["undionly.kpxe"],
+        Firmware::Uefi(Cpu::X64) => &["snponly.efi", "ipxe.efi"],
+        Firmware::Uefi(Cpu::Ia32) => &["snponly-ia32.efi", "ipxe-ia32.efi"],
+        Firmware::Uefi(Cpu::Arm32) => &["snponly-arm32.efi", "ipxe-arm32.efi"],
+        Firmware::Uefi(Cpu::Arm64) => &["snponly-arm64.efi", "ipxe-arm64.efi"],
+        Firmware::Uefi(Cpu::RiscV64) => &["snponly-riscv64.efi", "ipxe-riscv64.efi"],
+        Firmware::Uefi(Cpu::LoongArch64) => &["snponly-loong64.efi", "ipxe-loong64.efi"],
+    }
+}
