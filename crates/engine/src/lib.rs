@@ -12,6 +12,7 @@ pub mod request;
 pub mod rules;
 pub mod script;
 pub mod subnet;
+pub mod tftp;
 mod time;
 mod why;
 
