@@ -3,4 +3,7 @@
 pub mod config;
 pub mod interfaces;
 pub mod journal;
+pub mod logging;
+pub mod ports;
+pub mod privileges;
 pub mod site;

@@ -1,0 +1,173 @@
+//! Giving up what the server does not need, before its first thread and its first packet.
+//!
+//! What stays, and why: `CAP_NET_BIND_SERVICE` binds ports 67 and 69, again after a reload; `CAP_NET_RAW` sends a DHCP reply to a
+//! client that has no address yet; `CAP_NET_ADMIN` enters such a client as a neighbour, so that an ordinary datagram reaches it.
+//! Capabilities belong to threads: dropped before there are threads, they are dropped for all. Bound before or after makes no
+//! difference then, because binding is among what stays.
+
+use std::ffi::CString;
+use std::io;
+use std::path::Path;
+
+use caps::{CapSet, Capability, CapsHashSet};
+
+const KEPT: [Capability; 3] = [Capability::CAP_NET_BIND_SERVICE, Capability::CAP_NET_RAW, Capability::CAP_NET_ADMIN];
+
+/// A user to run as.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct User {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub uid: u32,
+    /// Its group's number.
+    pub gid: u32,
+}
+
+/// Why privileges could not be given up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such user.
+    #[error("there is no user {0:?}: create it (`useradd --system --no-create-home {0}`), or remove `user`")]
+    NoUser(String),
+    /// Only root can become another user.
+    #[error("`user = {0:?}` needs a start as root: remove it, or start with sudo or systemd")]
+    NotRoot(String),
+    /// The kernel refused.
+    #[error("cannot {doing}")]
+    Kernel {
+        /// What was tried.
+        doing: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+}
+
+fn kernel(doing: &'static str) -> impl Fn(io::Error) -> Error {
+    move |source| Error::Kernel { doing, source }
+}
+
+/// Looks a user up.
+///
+/// # Errors
+/// There is none, or the system's user database cannot be asked.
+pub fn user(name: &str) -> Result<User, Error> {
+    let missing = || Error::NoUser(name.to_owned());
+    let c_name = CString::new(name).map_err(|_| missing())?;
+    let mut buffer = vec![0; 16 << 10];
+    // SAFETY: an all-zero `passwd` is a valid one.
+    let mut entry: libc::passwd = unsafe { core::mem::zeroed() };
+    let mut found = core::ptr::null_mut();
+    // SAFETY: all pointers are valid for the call, and `buffer` is as long as said.
+    let code =
+        unsafe { libc::getpwnam_r(c_name.as_ptr(), &raw mut entry, buffer.as_mut_ptr(), buffer.len(), &raw mut found) };
+    if code != 0 && code != libc::ENOENT {
+        return Err(kernel("look the user up")(io::Error::from_raw_os_error(code)));
+    }
+    if found.is_null() {
+        return Err(missing());
+    }
+    Ok(User { name: name.to_owned(), uid: entry.pw_uid, gid: entry.pw_gid })
+}
+
+/// Whether this process is root (in its user namespace).
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Gives a folder and all in it to a user, links not followed.
+///
+/// # Errors
+/// The file system's.
+pub fn give(folder: &Path, user: &User) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, Gid, Uid};
+    let (uid, gid) = (Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)));
+    let mut left = vec![folder.to_owned()];
+    while let Some(path) = left.pop() {
+        rustix::fs::chownat(CWD, &path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+        if std::fs::symlink_metadata(&path)?.is_dir() {
+            for entry in std::fs::read_dir(&path)? {
+                left.push(entry?.path());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Becomes `user`, if one is given, keeps three capabilities of those there are, and forbids to gain any by `execve`.
+/// Must be called while there is one thread.
+///
+/// # Errors
+/// The kernel refuses: then the server does not start.
+pub fn give_up(user: Option<&User>) -> Result<Vec<String>, Error> {
+    let cap_error = |error: caps::errors::CapsError| io::Error::other(error.to_string());
+    rustix::thread::set_no_new_privs(true).map_err(io::Error::from).map_err(kernel("set no_new_privs"))?;
+    let permitted = caps::read(None, CapSet::Permitted).map_err(cap_error).map_err(kernel("read the capabilities"))?;
+    let kept: CapsHashSet = KEPT.into_iter().filter(|capability| permitted.contains(capability)).collect();
+    if permitted.contains(&Capability::CAP_SETPCAP) {
+        for capability in caps::runtime::thread_all_supported().difference(&kept) {
+            caps::drop(None, CapSet::Bounding, *capability)
+                .map_err(cap_error)
+                .map_err(kernel("drop a capability from the bounding set"))?;
+        }
+    }
+    if let Some(user) = user {
+        become_user(user)?;
+    }
+    for set in [CapSet::Effective, CapSet::Permitted] {
+        // Effective first shrinks, so that it never exceeds permitted; after setuid it is empty and is raised again here.
+        caps::set(None, set, &kept).map_err(cap_error).map_err(kernel("drop capabilities"))?;
+    }
+    caps::clear(None, CapSet::Inheritable).map_err(cap_error).map_err(kernel("clear inheritable capabilities"))?;
+    let mut names: Vec<String> = kept.iter().map(ToString::to_string).collect();
+    names.sort();
+    Ok(names)
+}
+
+fn become_user(user: &User) -> Result<(), Error> {
+    if !is_root() {
+        return Err(Error::NotRoot(user.name.clone()));
+    }
+    caps::securebits::set_keepcaps(true)
+        .map_err(|error| io::Error::other(error.to_string()))
+        .map_err(kernel("keep capabilities across the change of user"))?;
+    let check = |code: libc::c_int| if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
+    // SAFETY: no pointers but a null one with length zero.
+    check(unsafe { libc::setgroups(0, core::ptr::null()) }).map_err(kernel("leave root's groups"))?;
+    // SAFETY: plain numbers.
+    check(unsafe { libc::setresgid(user.gid, user.gid, user.gid) }).map_err(kernel("change the group"))?;
+    // SAFETY: plain numbers.
+    check(unsafe { libc::setresuid(user.uid, user.uid, user.uid) }).map_err(kernel("change the user"))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_found_by_name_or_the_remedy_is_told() {
+        let root = user("root").unwrap();
+        assert_eq!((root.uid, root.gid), (0, 0));
+        let message = user("no-such-user-here").unwrap_err().to_string();
+        assert!(message.contains("useradd --system --no-create-home no-such-user-here"), "{message}");
+        assert!(matches!(user("nul\0inside"), Err(Error::NoUser(_))));
+    }
+
+    /// Capabilities are a thread's own, so a thread can try what a process does.
+    #[test]
+    fn nothing_but_three_capabilities_is_left() {
+        std::thread::spawn(|| {
+            let kept = give_up(None).unwrap();
+            assert!(kept.iter().all(|name| name.starts_with("CAP_NET_")), "{kept:?}");
+            for set in [CapSet::Effective, CapSet::Permitted] {
+                let left = caps::read(None, set).unwrap();
+                assert!(left.iter().all(|capability| KEPT.contains(capability)), "{set:?}: {left:?}");
+            }
+            assert!(rustix::thread::no_new_privs().unwrap());
+        })
+        .join()
+        .unwrap();
+    }
+}
