@@ -4,6 +4,7 @@
 //! where firmware is picky: END is always there, a PAD follows the boot file name, option 82 is last, nothing is overloaded.
 
 mod code;
+mod describe;
 mod limit;
 mod machine_id;
 mod message;

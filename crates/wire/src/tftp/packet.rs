@@ -299,3 +299,25 @@ impl<'a> Strings<'a> {
         Ok(text)
     }
 }
+
+impl fmt::Display for Packet<'_> {
+    /// One line for eyes, such as `RRQ "a.efi" octet blksize=1468 windowsize=4`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tell = |f: &mut fmt::Formatter<'_>, name: &str, request: &Request<'_>| {
+            write!(f, "{name} \"{}\" {}", request.file.escape_ascii(), request.mode.name().escape_ascii())?;
+            tell_options(f, &request.options)
+        };
+        match self {
+            Self::Rrq(request) => tell(f, "RRQ", request),
+            Self::Wrq(request) => tell(f, "WRQ", request),
+            Self::Data { block, data } => write!(f, "DATA {block}, {} bytes", data.len()),
+            Self::Ack { block } => write!(f, "ACK {block}"),
+            Self::Error { code, text } => write!(f, "ERROR {code} \"{}\"", text.escape_ascii()),
+            Self::Oack(options) => f.write_str("OACK").and_then(|()| tell_options(f, options)),
+        }
+    }
+}
+
+fn tell_options(f: &mut fmt::Formatter<'_>, options: &[RawOption<'_>]) -> fmt::Result {
+    options.iter().try_for_each(|option| write!(f, " {}={}", option.name.escape_ascii(), option.value.escape_ascii()))
+}
