@@ -1,0 +1,183 @@
+//! One scenario's world: its networks, hosts, servers, machines, and everything they said.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::capture::{Capture, Packets};
+use crate::log::{Log, indent};
+use crate::machine::{Machine, Order};
+use crate::net::{Host, Lan};
+use crate::parts::Parts;
+use crate::process::{Running, run};
+use crate::record::Stage;
+use crate::server::Server;
+use crate::story::Story;
+
+/// A lab: what a scenario is given. Everything in it ends with it.
+#[derive(Debug)]
+pub struct Lab {
+    name: String,
+    folder: PathBuf,
+    parts: Parts,
+    captures: Vec<Capture>,
+    servers: Vec<Server>,
+    consoles: Vec<(String, Log)>,
+    kept: Vec<Running>,
+    stages: Vec<Stage>,
+}
+
+impl Lab {
+    /// Makes the world of scenario `name` in the current network and mount namespace, which must be this process' own, and
+    /// empties its folder.
+    ///
+    /// # Errors
+    /// The folder can't be made anew, or the kernel refuses.
+    pub fn new(name: &str, parts: &Parts) -> Result<Self> {
+        let folder = parts.work.join(name);
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        own_run_folder(&folder)?;
+        run(Command::new("ip").args(["link", "set", "lo", "up"]))?;
+        Ok(Self {
+            name: name.to_owned(),
+            folder,
+            parts: parts.clone(),
+            captures: Vec::new(),
+            servers: Vec::new(),
+            consoles: Vec::new(),
+            kept: Vec::new(),
+            stages: Vec::new(),
+        })
+    }
+
+    /// The scenario's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The scenario's folder: logs, captures and whatever else it wants to leave behind.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What the lab is made of.
+    #[must_use]
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Plugs in a LAN that is captured from the start: in `<name>.pcap` and in [`packets`](Self::packets).
+    ///
+    /// # Errors
+    /// The kernel refuses, or the capture does not start.
+    pub fn lan(&mut self, name: &str) -> Result<Lan> {
+        let lan = Lan::create(name)?;
+        self.captures.push(Capture::start(&lan, &self.folder)?);
+        Ok(lan)
+    }
+
+    /// Plugs in a host, with a leg for each LAN and `address/length` there (or "" for none).
+    ///
+    /// # Errors
+    /// The kernel refuses, or an address is not one.
+    pub fn host(&mut self, name: &str, addresses: &[(&Lan, &str)]) -> Result<Host> {
+        Host::create(name, addresses, self.folder.clone())
+    }
+
+    /// Prepares our server on a host: its configuration is written, it is not started yet. `config` is the TOML text without
+    /// `data`, `[control]` and `[log]`, which are the lab's.
+    ///
+    /// # Errors
+    /// Its folder or configuration can't be written.
+    pub fn slipway(&mut self, host: &Host, config: &str) -> Result<Server> {
+        let server = Server::prepare(host, config, &self.parts.slipway, &self.folder)?;
+        self.servers.push(server.clone());
+        Ok(server)
+    }
+
+    /// Switches a machine on.
+    ///
+    /// # Errors
+    /// QEMU or its firmware is missing, or QEMU does not start.
+    pub fn power_on(&mut self, order: Order, lan: &Lan) -> Result<Machine> {
+        let packets = self.packets(lan)?;
+        let machine = order.power_on(lan, packets, &self.folder)?;
+        self.consoles.push((machine.name().to_owned(), machine.console().clone()));
+        self.kept.push(machine.process().clone());
+        Ok(machine)
+    }
+
+    /// Keeps a program running until the scenario's end, also when the scenario fails.
+    pub fn keep(&mut self, running: &Running) {
+        self.kept.push(running.clone());
+    }
+
+    /// What was seen on a LAN so far.
+    ///
+    /// # Errors
+    /// The LAN is not of this lab.
+    pub fn packets(&self, lan: &Lan) -> Result<Packets> {
+        let wanted = format!("{}.pcap", lan.name());
+        let capture = self.captures.iter().find(|capture| capture.path().ends_with(&wanted));
+        Ok(capture.context("a LAN of another lab")?.packets().clone())
+    }
+
+    /// The story of what was seen on a LAN so far.
+    ///
+    /// # Errors
+    /// The LAN is not of this lab.
+    pub fn story(&self, lan: &Lan) -> Result<Story> {
+        Ok(Story::of(&self.packets(lan)?.all()))
+    }
+
+    /// Notes how long something took, for the result's table.
+    pub fn stage(&mut self, stages: impl IntoIterator<Item = Stage>) {
+        self.stages.extend(stages);
+    }
+
+    /// The stages noted so far.
+    #[must_use]
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    /// Says what happens, to whoever runs the lab.
+    pub fn say(&self, text: &str) {
+        println!("{text}");
+    }
+
+    /// What went on, for someone who has to find out why the scenario failed: the last words of each machine, each LAN's story,
+    /// and what the servers logged.
+    #[must_use]
+    pub fn report(&self) -> String {
+        let mut out = String::new();
+        for (name, console) in &self.consoles {
+            out += &format!("Last lines of {name}'s console:\n{}", indent(&console.tail(25)));
+        }
+        for capture in &self.captures {
+            let story = Story::of(&capture.packets().all());
+            out += &format!("Packets in {}:\n{}", capture.path().display(), indent(&story.lines()));
+        }
+        for server in &self.servers {
+            out += &format!("Journal of slipway on {}:\n{}", server.host().name(), indent(&server.journal_tail()));
+            out += &format!("Last lines of its log:\n{}", indent(&server.log_tail(40)));
+        }
+        out
+    }
+}
+
+/// Gives this mount namespace a `/run` of its own, where `ip netns` keeps its names and programs their sockets, and protects the
+/// machine's `resolv.conf` from DHCP clients that would write it.
+fn own_run_folder(folder: &Path) -> Result<()> {
+    run(Command::new("mount").args(["-t", "tmpfs", "-o", "mode=755", "slipway-lab", "/run"]))?;
+    std::fs::create_dir_all("/run/netns").context("cannot make /run/netns")?;
+    let resolv = folder.join("resolv.conf");
+    std::fs::write(&resolv, "").context("cannot write resolv.conf")?;
+    if Path::new("/etc/resolv.conf").exists() {
+        run(Command::new("mount").arg("--bind").arg(&resolv).arg("/etc/resolv.conf"))?;
+    }
+    Ok(())
+}

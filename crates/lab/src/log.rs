@@ -1,0 +1,232 @@
+//! A program's output, line by line as it comes: kept in a file, and waited on by what it says.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, bail};
+
+/// One line of output, without its line ending and without terminal control sequences.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// When its last byte was read.
+    pub at: SystemTime,
+    /// The printable text.
+    pub text: String,
+}
+
+/// The growing output of one program. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Log {
+    name: String,
+    shared: Arc<(Mutex<State>, Condvar)>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: Vec<Line>,
+    sources: usize,
+    ended: bool,
+}
+
+impl Log {
+    /// An empty log that is called `name` in errors.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), shared: Arc::default() }
+    }
+
+    /// Reads `source` to its end on a thread of its own; every byte also goes to the file `path`. A log may follow several
+    /// sources, and ends with the last of them.
+    ///
+    /// # Errors
+    /// The file can't be opened.
+    pub fn follow(&self, mut source: impl Read + Send + 'static, path: &Path) -> Result<()> {
+        let opened = File::options().create(true).append(true).open(path);
+        let mut file = opened.with_context(|| format!("{}: cannot write the log", path.display()))?;
+        self.state().sources += 1;
+        let log = self.clone();
+        std::thread::spawn(move || {
+            let mut partial = Vec::new();
+            let mut buffer = [0_u8; 8192];
+            while let Ok(read @ 1..) = source.read(&mut buffer) {
+                let bytes = buffer.get(..read).unwrap_or_default();
+                // A full disk must not stop the program that we listen to.
+                let _unwritten = file.write_all(bytes);
+                partial.extend_from_slice(bytes);
+                log.take_lines(&mut partial);
+            }
+            if !partial.is_empty() {
+                partial.push(b'\n');
+                log.take_lines(&mut partial);
+            }
+            log.end();
+        });
+        Ok(())
+    }
+
+    /// Adds a line of our own.
+    pub fn push(&self, text: &str) {
+        self.state().lines.push(Line { at: SystemTime::now(), text: text.to_owned() });
+        self.shared.1.notify_all();
+    }
+
+    fn take_lines(&self, bytes: &mut Vec<u8>) {
+        let Some(last) = bytes.iter().rposition(|&byte| byte == b'\n') else { return };
+        let rest = bytes.split_off(last + 1);
+        let at = SystemTime::now();
+        let lines = bytes.split(|&byte| byte == b'\n').map(|raw| Line { at, text: printable(raw) });
+        // The piece after the last ending is empty: not a line.
+        let count = bytes.iter().filter(|&&byte| byte == b'\n').count();
+        self.state().lines.extend(lines.take(count));
+        *bytes = rest;
+        self.shared.1.notify_all();
+    }
+
+    fn end(&self) {
+        let mut state = self.state();
+        state.sources = state.sources.saturating_sub(1);
+        state.ended = state.sources == 0;
+        drop(state);
+        self.shared.1.notify_all();
+    }
+
+    /// How many lines there are by now: where a later wait may start from.
+    #[must_use]
+    pub fn mark(&self) -> usize {
+        self.state().lines.len()
+    }
+
+    /// The last `count` lines.
+    #[must_use]
+    pub fn tail(&self, count: usize) -> Vec<String> {
+        let state = self.state();
+        state.lines.iter().rev().take(count).rev().map(|line| line.text.clone()).collect()
+    }
+
+    /// The first line so far that holds `text`.
+    #[must_use]
+    pub fn find(&self, text: &str) -> Option<Line> {
+        self.state().lines.iter().find(|line| line.text.contains(text)).cloned()
+    }
+
+    /// Waits until some line holds `text`.
+    ///
+    /// # Errors
+    /// `within` passed, or the output ended first: the last lines are in the error.
+    pub fn wait_for(&self, text: &str, within: Duration) -> Result<Line> {
+        self.wait_from(0, text, within)
+    }
+
+    /// As [`wait_for`](Self::wait_for), from the line number `mark` on.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn wait_from(&self, mark: usize, text: &str, within: Duration) -> Result<Line> {
+        self.wait_for_any(mark, &[text], within)
+    }
+
+    /// Waits, from the line number `mark` on, until some line holds any of these texts.
+    ///
+    /// # Errors
+    /// As [`wait_for`](Self::wait_for).
+    pub fn wait_for_any(&self, mark: usize, texts: &[&str], within: Duration) -> Result<Line> {
+        let deadline = Instant::now() + within;
+        let mut state = self.state();
+        let mut next = mark;
+        loop {
+            if let Some(line) =
+                state.lines.iter().skip(next).find(|line| texts.iter().any(|text| line.text.contains(text)))
+            {
+                return Ok(line.clone());
+            }
+            next = state.lines.len().max(mark);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if state.ended || left.is_zero() {
+                let why = if state.ended { "ended" } else { "went on" };
+                drop(state);
+                bail!(
+                    "{} {why} without saying {texts:?} (waited at most {} s); its last lines:\n{}",
+                    self.name,
+                    within.as_secs(),
+                    indent(&self.tail(12))
+                );
+            }
+            state = self.shared.1.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lines as a block that stands apart from the text around it.
+#[must_use]
+pub fn indent(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("    | {line}\n")).collect()
+}
+
+/// Drops terminal control sequences (firmware paints its console) and other bytes that are not text. A carriage return
+/// starts the line anew unless it ends it.
+fn printable(raw: &[u8]) -> String {
+    let text = String::from_utf8_lossy(raw);
+    let mut out = String::new();
+    let mut chars = text.trim_end_matches('\r').chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => {
+                if chars.next_if_eq(&'[').is_some() {
+                    while chars.next_if(|c| !c.is_ascii_alphabetic()).is_some() {}
+                }
+                chars.next();
+            }
+            '\t' => out.push(' '),
+            c if c.is_control() => {}
+            c => out.push(c),
+        }
+    }
+    out.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_firmware_console_reads_as_plain_text() {
+        assert_eq!(
+            printable(b"\x1b[2J\x1b[01;01H\x1b[=3hBdsDxe: loading\x1b[0m Boot0001\r"),
+            "BdsDxe: loading Boot0001"
+        );
+        assert_eq!(printable(b"\x1b"), "");
+        assert_eq!(printable(b"tab\there \r\r"), "tab here");
+    }
+
+    fn said(log: &Log, text: &str) {
+        log.take_lines(&mut text.as_bytes().to_vec());
+    }
+
+    #[test]
+    fn a_wait_sees_lines_that_came_before_it_and_a_mark_hides_them() {
+        let log = Log::new("it");
+        said(&log, "ready\n");
+        assert_eq!(log.wait_for("ready", Duration::ZERO).unwrap().text, "ready");
+        let mark = log.mark();
+        assert_eq!(mark, 1);
+        said(&log, "steady\n");
+        assert!(log.wait_from(mark + 1, "ready", Duration::ZERO).is_err());
+        assert_eq!(log.wait_from(mark, "ready", Duration::ZERO).unwrap().text, "steady");
+    }
+
+    #[test]
+    fn a_wait_ends_when_the_output_does_and_shows_its_last_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::new("node1's console");
+        log.follow(&b"one\nlast words"[..], &folder.path().join("console.log")).unwrap();
+        let error = log.wait_for("booted", Duration::from_secs(3600)).unwrap_err().to_string();
+        assert!(error.contains("node1's console ended") && error.contains("last words"), "{error}");
+    }
+}

@@ -1,0 +1,317 @@
+//! Virtual machines: blank computers with a chosen firmware, in QEMU without hardware help.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use slipway_wire::MacAddr;
+
+use crate::capture::Packets;
+use crate::log::{Line, Log};
+use crate::net::Lan;
+use crate::parts;
+use crate::process::Running;
+use crate::record::Stage;
+use crate::story::Story;
+
+/// What a machine does when it is switched on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Firmware {
+    /// edk2's own PXE client: UEFI, x86-64.
+    UefiPxe,
+    /// edk2's HTTP Boot client: PXE is switched off, so that it comes first.
+    UefiHttp,
+    /// SeaBIOS, whose network card has iPXE as its ROM.
+    Bios,
+}
+
+/// A machine to be made.
+#[derive(Clone, Debug)]
+pub struct Order {
+    name: String,
+    number: u8,
+    firmware: Firmware,
+    memory_mib: u32,
+    cpus: u8,
+}
+
+/// A machine that was switched on.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    name: String,
+    mac: MacAddr,
+    uuid: String,
+    on_at: SystemTime,
+    packets: Packets,
+    process: Running,
+}
+
+/// What a machine that booted said of itself on its console.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Booted {
+    /// The hardware address of the interface it booted from.
+    pub mac: String,
+    /// The address it got.
+    pub ip: String,
+    /// The kernel's release.
+    pub kernel: String,
+    /// The whole of `/proc/cmdline`.
+    pub cmdline: String,
+}
+
+/// How long a machine may take from power-on to Linux: two machines at once on two slow processors.
+const BOOT: Duration = Duration::from_secs(300);
+
+impl Order {
+    /// A blank machine. `number` makes its hardware address and UUID: unique within a scenario.
+    #[must_use]
+    pub fn new(name: &str, number: u8, firmware: Firmware) -> Self {
+        Self { name: name.to_owned(), number, firmware, memory_mib: 1024, cpus: 1 }
+    }
+
+    /// Its memory, in MiB (1024 unless said).
+    #[must_use]
+    pub fn memory(mut self, mib: u32) -> Self {
+        self.memory_mib = mib;
+        self
+    }
+
+    /// Its processors (1 unless said).
+    #[must_use]
+    pub fn cpus(mut self, count: u8) -> Self {
+        self.cpus = count;
+        self
+    }
+
+    /// Its hardware address: `52:54:00:77:00:<number>`.
+    #[must_use]
+    pub fn mac(&self) -> MacAddr {
+        MacAddr([0x52, 0x54, 0, 0x77, 0, self.number])
+    }
+
+    /// Its SMBIOS UUID.
+    #[must_use]
+    pub fn uuid(&self) -> String {
+        format!("5117a900-0000-4000-8000-{:012x}", self.number)
+    }
+
+    pub(crate) fn power_on(&self, lan: &Lan, packets: Packets, folder: &Path) -> Result<Machine> {
+        parts::require(&[parts::QEMU])?;
+        let files = Files::prepare(self, folder)?;
+        let tap = format!("{}.{}", lan.name(), self.number);
+        lan.tap(&tap)?;
+        let mut command = Command::new(parts::QEMU.program);
+        command.args(self.arguments(&files, &tap));
+        let on_at = SystemTime::now();
+        let process = Running::start(&self.name, command, folder)?;
+        Ok(Machine { name: self.name.clone(), mac: self.mac(), uuid: self.uuid(), on_at, packets, process })
+    }
+
+    /// QEMU's arguments.
+    fn arguments(&self, files: &Files, tap: &str) -> Vec<String> {
+        let mut words: Vec<String> = Vec::new();
+        let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
+        add("-name", self.name.clone());
+        add("-accel", "tcg,thread=multi".to_owned());
+        add("-cpu", "max".to_owned());
+        add("-smp", self.cpus.to_string());
+        add("-m", self.memory_mib.to_string());
+        // Without a display SeaBIOS and iPXE speak on the serial line, as UEFI does anyway.
+        add("-machine", "q35,graphics=off".to_owned());
+        add("-display", "none".to_owned());
+        add("-vga", "none".to_owned());
+        add("-monitor", "none".to_owned());
+        add("-serial", "stdio".to_owned());
+        add(
+            "-smbios",
+            format!("type=1,uuid={},serial=LAB{:04},manufacturer=Slipway,product=Lab", self.uuid(), self.number),
+        );
+        add("-netdev", format!("tap,id=lan,ifname={tap},script=no,downscript=no"));
+        let rom = files.rom.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        add("-device", format!("virtio-net-pci,netdev=lan,mac={},bootindex=0,romfile={rom}", self.mac()));
+        // edk2 of 2024 and later has no network boot without a source of randomness.
+        add("-device", "virtio-rng-pci".to_owned());
+        if let Some((code, vars)) = &files.ovmf {
+            add("-drive", format!("if=pflash,format=raw,unit=0,readonly=on,file={}", code.display()));
+            add("-drive", format!("if=pflash,format=raw,unit=1,file={}", vars.display()));
+        }
+        if self.firmware == Firmware::UefiHttp {
+            add("-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n".to_owned());
+        }
+        if self.firmware != Firmware::Bios {
+            add("-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n".to_owned());
+        }
+        words.extend(["-nodefaults".to_owned(), "-no-reboot".to_owned()]);
+        words
+    }
+}
+
+/// The files a machine is made of.
+#[derive(Debug, Default)]
+struct Files {
+    ovmf: Option<(PathBuf, PathBuf)>,
+    rom: Option<PathBuf>,
+}
+
+impl Files {
+    fn prepare(order: &Order, folder: &Path) -> Result<Self> {
+        if order.firmware == Firmware::Bios {
+            return Ok(Self { ovmf: None, rom: Some(parts::IPXE_ROM.find()?) });
+        }
+        let code = parts::OVMF_CODE.find()?;
+        let vars = folder.join(format!("{}.vars.fd", order.name));
+        std::fs::copy(parts::OVMF_VARS.find()?, &vars).with_context(|| format!("cannot make {}", vars.display()))?;
+        // No option ROM: QEMU's would put iPXE in edk2's place.
+        Ok(Self { ovmf: Some((code, vars)), rom: None })
+    }
+}
+
+impl Machine {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its hardware address.
+    #[must_use]
+    pub fn mac(&self) -> MacAddr {
+        self.mac
+    }
+
+    /// Its SMBIOS UUID.
+    #[must_use]
+    pub fn uuid(&self) -> &str {
+        &self.uuid
+    }
+
+    /// What it prints on its serial line, from the firmware's first words on.
+    #[must_use]
+    pub fn console(&self) -> &Log {
+        self.process.log()
+    }
+
+    /// Its QEMU.
+    #[must_use]
+    pub fn process(&self) -> &Running {
+        &self.process
+    }
+
+    /// When it was switched on.
+    #[must_use]
+    pub fn on_at(&self) -> SystemTime {
+        self.on_at
+    }
+
+    /// Waits until Linux runs on it and our agent has said what booted.
+    ///
+    /// # Errors
+    /// It does not come to that within five minutes, or powers off first.
+    pub fn wait_booted(&self) -> Result<Booted> {
+        let line = self.console().wait_for("slipway-agent: booted ", BOOT)?;
+        Booted::parse(&line.text).with_context(|| format!("cannot read {:?}", line.text))
+    }
+
+    /// Waits until the agent has reported to the server.
+    ///
+    /// # Errors
+    /// It says why it could not, or nothing within a minute.
+    pub fn wait_reported(&self) -> Result<Line> {
+        let texts = ["slipway-agent: reported to ", "slipway-agent: not reported: "];
+        let line = self.console().wait_for_any(0, &texts, Duration::from_secs(60))?;
+        if line.text.contains("not reported") {
+            bail!("{}: {}", self.name, line.text);
+        }
+        Ok(line)
+    }
+
+    /// Waits until it has switched itself off.
+    ///
+    /// # Errors
+    /// It stays on for another minute, or QEMU fails.
+    pub fn wait_off(&self) -> Result<ExitStatus> {
+        let status = self.process.wait_exit(Duration::from_secs(60))?;
+        if !status.success() {
+            bail!("{}: QEMU ended with {status}", self.name);
+        }
+        Ok(status)
+    }
+
+    /// How long each part of the boot took.
+    #[must_use]
+    pub fn stages(&self) -> Vec<Stage> {
+        let story = Story::of(&self.packets.all()).of_machine(self.mac);
+        let console = |text| self.console().find(text).map(|line| line.at);
+        let marks = [
+            ("first DISCOVER", story.first_discover()),
+            ("boot file loaded", story.boot_file_loaded()),
+            ("kernel up", console("Linux version ")),
+            ("booted", console("slipway-agent: booted ")),
+            ("reported", console("slipway-agent: reported to ")),
+        ];
+        Stage::between(self.on_at, &marks)
+    }
+}
+
+impl Booted {
+    /// Reads the agent's line: `… booted mac=M ip=I kernel=K cmdline="C"`.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Self> {
+        let (_, rest) = line.split_once("slipway-agent: booted mac=")?;
+        let (mac, rest) = rest.split_once(" ip=")?;
+        let (ip, rest) = rest.split_once(" kernel=")?;
+        let (kernel, rest) = rest.split_once(" cmdline=\"")?;
+        let (cmdline, _) = rest.rsplit_once('"')?;
+        let own = str::to_owned;
+        Some(Self { mac: own(mac), ip: own(ip), kernel: own(kernel), cmdline: own(cmdline) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(firmware: Firmware) -> String {
+        let files = match firmware {
+            Firmware::Bios => Files { ovmf: None, rom: Some("/rom".into()) },
+            Firmware::UefiPxe | Firmware::UefiHttp => Files { ovmf: Some(("/code".into(), "/vars".into())), rom: None },
+        };
+        Order::new("node1", 7, firmware).arguments(&files, "lan.7").join(" ")
+    }
+
+    #[test]
+    fn each_firmware_gets_its_own_rom_and_switches() {
+        let pxe = arguments(Firmware::UefiPxe);
+        assert!(pxe.contains("readonly=on,file=/code") && pxe.contains("unit=1,file=/vars"), "{pxe}");
+        assert!(pxe.contains("romfile= ") && !pxe.contains("IPv4PXESupport"), "edk2's own client: {pxe}");
+        let http = arguments(Firmware::UefiHttp);
+        assert!(http.contains("IPv4PXESupport,string=n") && http.contains("IPv6PXESupport,string=n"), "{http}");
+        let bios = arguments(Firmware::Bios);
+        assert!(bios.contains("romfile=/rom") && !bios.contains("pflash"), "{bios}");
+    }
+
+    #[test]
+    fn every_machine_runs_without_hardware_help_and_says_who_it_is() {
+        for firmware in [Firmware::UefiPxe, Firmware::UefiHttp, Firmware::Bios] {
+            let words = arguments(firmware);
+            for wanted in [
+                "tcg,thread=multi",
+                "mac=52:54:00:77:00:07",
+                "uuid=5117a900-0000-4000-8000-000000000007",
+                "ifname=lan.7",
+            ] {
+                assert!(words.contains(wanted), "{firmware:?}: {wanted} in {words}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_agents_line_is_read_whole() {
+        let line = r#"[    2.1] slipway-agent: booted mac=52:54:00:77:00:01 ip=10.77.0.100 kernel=6.1.0 cmdline="console=ttyS0 a="b" x""#;
+        let booted = Booted::parse(line).unwrap();
+        assert_eq!((booted.ip.as_str(), booted.kernel.as_str()), ("10.77.0.100", "6.1.0"));
+        assert_eq!(booted.cmdline, r#"console=ttyS0 a="b" x"#);
+        assert_eq!(Booted::parse("slipway-agent: booted mac=x"), None);
+    }
+}

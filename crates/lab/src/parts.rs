@@ -1,0 +1,242 @@
+//! What the lab is made of, and where it is found: programs, firmware, a kernel, our own two programs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::process::run;
+
+/// Everything that a scenario takes from outside its own network; handed to the scenario's process as one value.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Parts {
+    /// The `slipway` program under test.
+    pub slipway: PathBuf,
+    /// The folder in which each scenario has a folder of its name; caches live in `cache` there.
+    pub work: PathBuf,
+    /// The agent, for scenarios that boot Linux.
+    pub agent: Option<PathBuf>,
+    /// Where a distribution's kernel package was unpacked, for scenarios that boot Linux.
+    pub kernel: Option<PathBuf>,
+}
+
+/// A program of the lab, and the Debian or Ubuntu package that brings it.
+#[derive(Clone, Copy, Debug)]
+pub struct Tool {
+    /// The program's name.
+    pub program: &'static str,
+    /// Its package.
+    pub package: &'static str,
+}
+
+/// What every scenario uses.
+pub const TOOLS: &[Tool] = &[
+    Tool { program: "ip", package: "iproute2" },
+    Tool { program: "nsenter", package: "util-linux" },
+    Tool { program: "setpriv", package: "util-linux" },
+    Tool { program: "tcpdump", package: "tcpdump" },
+    Tool { program: "unshare", package: "util-linux" },
+];
+
+/// QEMU, for scenarios with a machine.
+pub const QEMU: Tool = Tool { program: "qemu-system-x86_64", package: "qemu-system-x86" };
+/// The foreign DHCP server.
+pub const DNSMASQ: Tool = Tool { program: "dnsmasq", package: "dnsmasq-base" };
+/// The foreign relay agent.
+pub const DHCRELAY: Tool = Tool { program: "dhcrelay", package: "isc-dhcp-relay" };
+
+/// Where the programs are looked for, also when the caller's `PATH` has no `sbin`.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Files that distributions put in different places, each with the package that brings it.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    what: &'static str,
+    package: &'static str,
+    paths: &'static [&'static str],
+}
+
+/// UEFI firmware without Secure Boot keys.
+pub const OVMF_CODE: Known = Known {
+    what: "UEFI firmware",
+    package: "ovmf",
+    paths: &[
+        "/usr/share/OVMF/OVMF_CODE_4M.fd",
+        "/usr/share/OVMF/OVMF_CODE.fd",
+        "/usr/share/edk2/ovmf/OVMF_CODE.fd",
+        "/usr/share/edk2/x64/OVMF_CODE.4m.fd",
+    ],
+};
+/// The empty variable store that belongs to it.
+pub const OVMF_VARS: Known = Known {
+    what: "the UEFI firmware's variable store",
+    package: "ovmf",
+    paths: &[
+        "/usr/share/OVMF/OVMF_VARS_4M.fd",
+        "/usr/share/OVMF/OVMF_VARS.fd",
+        "/usr/share/edk2/ovmf/OVMF_VARS.fd",
+        "/usr/share/edk2/x64/OVMF_VARS.4m.fd",
+    ],
+};
+/// iPXE as the option ROM of QEMU's virtio card, for BIOS.
+pub const IPXE_ROM: Known = Known {
+    what: "iPXE as a BIOS option ROM",
+    package: "ipxe-qemu",
+    paths: &[
+        "/usr/lib/ipxe/qemu/pxe-virtio.rom",
+        "/usr/share/qemu/pxe-virtio.rom",
+        "/usr/share/ipxe/qemu/pxe-virtio.rom",
+    ],
+};
+
+impl Known {
+    /// The first of its places where the file is.
+    ///
+    /// # Errors
+    /// It is nowhere: the error names the package.
+    pub fn find(&self) -> Result<PathBuf> {
+        let found = self.paths.iter().map(Path::new).find(|path| path.exists());
+        found.map(Path::to_owned).ok_or_else(|| {
+            anyhow!(
+                "{} is missing (looked for {}): install the package {}",
+                self.what,
+                self.paths.join(", "),
+                self.package
+            )
+        })
+    }
+}
+
+/// Fails with one message that names every missing program and the packages to install.
+///
+/// # Errors
+/// Some program is missing.
+pub fn require(tools: &[Tool]) -> Result<()> {
+    let missing: Vec<&Tool> = tools.iter().filter(|tool| !installed(tool.program)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut packages: Vec<&str> = missing.iter().map(|tool| tool.package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    let programs: Vec<&str> = missing.iter().map(|tool| tool.program).collect();
+    bail!("missing: {}. Install with: apt-get install {}", programs.join(", "), packages.join(" "))
+}
+
+fn installed(program: &str) -> bool {
+    PATH.split(':').any(|folder| Path::new(folder).join(program).exists())
+}
+
+/// The kernel that the lab boots: the newest small one that the distribution offers, downloaded once (without being
+/// installed) and kept in `cache`. Returns the folder it is unpacked in.
+///
+/// # Errors
+/// No such package is known here, or it can't be downloaded and unpacked.
+pub fn fetch_kernel(cache: &Path) -> Result<PathBuf> {
+    let package = kernel_package()?;
+    let root = cache.join(&package);
+    if !root.join("complete").exists() {
+        unpack(&package, cache, &root).with_context(|| format!("cannot get the kernel package {package}"))?;
+    }
+    Ok(root)
+}
+
+/// The versioned package behind the distribution's name for its smallest kernel for virtual machines.
+fn kernel_package() -> Result<String> {
+    for name in ["linux-image-cloud-amd64", "linux-image-virtual", "linux-image-amd64", "linux-image-generic"] {
+        // Not known to this distribution is no error; the list has others.
+        let depends = run(Command::new("apt-cache").args(["depends", name])).unwrap_or_default();
+        if let Some(package) = versioned_kernel(&depends) {
+            return Ok(package);
+        }
+    }
+    bail!("apt knows no kernel package (linux-image-cloud-amd64 or linux-image-virtual): run apt-get update")
+}
+
+fn versioned_kernel(depends: &str) -> Option<String> {
+    let names = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+    names
+        .map(str::trim)
+        .find(|name| name.starts_with("linux-image-") && name.contains(|c: char| c.is_ascii_digit()))
+        .map(str::to_owned)
+}
+
+fn unpack(package: &str, cache: &Path, root: &Path) -> Result<()> {
+    // Beside the final place: an interrupted download leaves no kernel that looks whole.
+    let fresh = cache.join(format!("{package}.new"));
+    if fresh.exists() {
+        std::fs::remove_dir_all(&fresh)?;
+    }
+    std::fs::create_dir_all(&fresh)?;
+    // Ubuntu keeps the modules in a package of their own.
+    let modules = package.replacen("linux-image-", "linux-modules-", 1).replacen("unsigned-", "", 1);
+    let mut wanted = vec![package.to_owned()];
+    if run(Command::new("apt-cache").args(["show", &modules])).is_ok() {
+        wanted.push(modules);
+    }
+    for name in wanted {
+        run(Command::new("apt-get").args(["-q", "download", &name]).current_dir(&fresh))?;
+    }
+    for entry in std::fs::read_dir(&fresh)? {
+        let deb = entry?.path();
+        if deb.extension().is_some_and(|extension| extension == "deb") {
+            run(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&fresh))?;
+            std::fs::remove_file(&deb)?;
+        }
+    }
+    std::fs::write(fresh.join("complete"), "")?;
+    if root.exists() {
+        std::fs::remove_dir_all(root)?;
+    }
+    std::fs::rename(&fresh, root)?;
+    Ok(())
+}
+
+/// Builds the agent as one static file, and returns where it is.
+///
+/// # Errors
+/// The build fails.
+pub fn build_agent(workspace: &Path) -> Result<PathBuf> {
+    let target = "x86_64-unknown-linux-gnu";
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "-q", "-p", "slipway-agent", "--profile", "agent", "--target", target]).current_dir(workspace);
+    // A build for a named target keeps this flag from build scripts and procedural macros, which can't be static.
+    cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static");
+    run(&mut cargo).context("cannot build the agent")?;
+    let target_folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
+    let agent = target_folder.join(target).join("agent/slipway-agent");
+    if !agent.exists() {
+        bail!("the build made no {}", agent.display());
+    }
+    Ok(agent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_package_is_the_versioned_one() {
+        let debian = "linux-image-cloud-amd64\n  Depends: linux-image-6.1.0-56-cloud-amd64\n";
+        assert_eq!(versioned_kernel(debian).as_deref(), Some("linux-image-6.1.0-56-cloud-amd64"));
+        let ubuntu =
+            "linux-image-virtual\n  Depends: linux-image-6.8.0-45-generic\n    linux-image-unsigned-6.8.0-45-generic\n";
+        assert_eq!(versioned_kernel(ubuntu).as_deref(), Some("linux-image-6.8.0-45-generic"));
+        assert_eq!(versioned_kernel("N: Unable to locate package\n"), None);
+    }
+
+    #[test]
+    fn a_missing_tool_is_named_with_its_package() {
+        let error =
+            require(&[Tool { program: "no-such-program", package: "some-package" }, QEMU]).unwrap_err().to_string();
+        assert!(error.contains("no-such-program") && error.contains("apt-get install some-package"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_file_is_named_with_its_places() {
+        let known = Known { what: "firmware", package: "the-package", paths: &["/nowhere/a", "/nowhere/b"] };
+        let error = known.find().unwrap_err().to_string();
+        assert!(error.contains("/nowhere/a, /nowhere/b") && error.contains("the-package"), "{error}");
+    }
+}

@@ -1,0 +1,51 @@
+//! Foreign peers: servers that others wrote, which Slipway has to live beside.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::net::Host;
+use crate::process::Running;
+
+/// How long a peer may take until it serves.
+const READY: Duration = Duration::from_secs(20);
+
+/// dnsmasq as a DHCP server that knows nothing of booting: it gives addresses from `first` to `last` and nothing else.
+///
+/// # Errors
+/// It does not start, or does not get as far as serving.
+pub fn dnsmasq_dhcp(host: &Host, first: &str, last: &str) -> Result<Running> {
+    dnsmasq(host, &[&format!("--dhcp-range={first},{last},1h")])
+}
+
+/// dnsmasq with DHCP arguments of the scenario's choice.
+///
+/// # Errors
+/// It does not start, or does not get as far as serving.
+pub fn dnsmasq(host: &Host, arguments: &[&str]) -> Result<Running> {
+    let leases = format!("--dhcp-leasefile=/run/{}.leases", host.name());
+    // One user is all that a user namespace has, so it must not change to another; no DNS, and nothing of the machine's.
+    let fixed = [
+        "--keep-in-foreground",
+        "--conf-file=/dev/null",
+        "--port=0",
+        "--user=root",
+        "--no-ping",
+        "--log-dhcp",
+        "--log-facility=-",
+        &leases,
+    ];
+    let running = host.start("dnsmasq", "dnsmasq", fixed.iter().chain(arguments))?;
+    running.log().wait_for("started", READY)?;
+    Ok(running)
+}
+
+/// ISC's relay agent: passes what it hears on `down` to `server`, reached through `up`.
+///
+/// # Errors
+/// It does not start, or does not get as far as listening.
+pub fn dhcrelay(host: &Host, down: &str, up: &str, server: &str) -> Result<Running> {
+    let running = host.start("dhcrelay", "dhcrelay", ["-4", "-d", "-id", down, "-iu", up, server])?;
+    running.log().wait_for("Sending on   Socket", READY)?;
+    Ok(running)
+}

@@ -1,0 +1,191 @@
+//! Running scenarios: each in a process of its own, in network, mount, process and (for users) user namespaces of its own.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::lab::Lab;
+use crate::parts::{self, Parts};
+use crate::process::run;
+use crate::record::Record;
+use crate::scenarios::Scenario;
+
+/// How scenarios are to be run.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// What they are made of.
+    pub(crate) parts: Parts,
+    /// The words that lead from this program's name to the lab's command line: `["lab"]` for `slipway lab`.
+    pub(crate) prefix: Vec<String>,
+    /// Let each lab stand when its scenario has ended, until someone presses Enter.
+    pub(crate) keep: bool,
+    /// How many run at once.
+    pub(crate) jobs: usize,
+}
+
+/// Fails with a remedy if this system can't run the scenarios.
+///
+/// # Errors
+/// A program is missing, or the namespaces or the tap device are not to be had.
+pub(crate) fn check(scenarios: &[&Scenario]) -> Result<()> {
+    let mut tools = parts::TOOLS.to_vec();
+    tools.extend(scenarios.iter().flat_map(|scenario| scenario.tools.iter().copied()));
+    let boots = scenarios.iter().any(|scenario| scenario.boots);
+    if boots {
+        tools.push(parts::QEMU);
+    }
+    parts::require(&tools)?;
+    if !rustix::process::geteuid().is_root()
+        && run(Command::new("unshare").args(["--user", "--map-root-user", "true"])).is_err()
+    {
+        bail!(
+            "this system does not let users make namespaces (see sysctl user.max_user_namespaces and, on Ubuntu, \
+             kernel.apparmor_restrict_unprivileged_userns): run the lab as root"
+        );
+    }
+    if boots && let Err(error) = File::options().read(true).write(true).open("/dev/net/tun") {
+        bail!(
+            "/dev/net/tun can't be opened ({error}), which virtual machines need: run the lab as root, or chmod 0666 /dev/net/tun"
+        );
+    }
+    Ok(())
+}
+
+/// Runs the scenarios and returns their records in the order of `scenarios`. `tell` hears what happens.
+pub(crate) fn run_all(scenarios: &[&Scenario], plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Vec<Record> {
+    let queue: Mutex<VecDeque<(usize, &Scenario)>> = Mutex::new(scenarios.iter().copied().enumerate().collect());
+    let records: Mutex<Vec<(usize, Record)>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..plan.jobs.clamp(1, scenarios.len().max(1)) {
+            // Each thread lives as long as the scenario it started: the scenario is killed with it.
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some((number, scenario)) = next else { break };
+                    let record = run_one(scenario, plan, tell);
+                    let word = if record.passed { "pass" } else { "FAIL" };
+                    tell(&format!("{word}  {}  {:.1} s", record.name, record.seconds));
+                    records.lock().unwrap_or_else(PoisonError::into_inner).push((number, record));
+                }
+            });
+        }
+    });
+    let mut records = records.into_inner().unwrap_or_else(PoisonError::into_inner);
+    records.sort_by_key(|(number, _)| *number);
+    records.into_iter().map(|(_, record)| record).collect()
+}
+
+fn run_one(scenario: &Scenario, plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Record {
+    let start = Instant::now();
+    launch(scenario, plan, tell).unwrap_or_else(|error| Record {
+        name: scenario.name.to_owned(),
+        passed: false,
+        seconds: start.elapsed().as_secs_f64(),
+        stages: Vec::new(),
+        error: Some(format!("{error:#}")),
+    })
+}
+
+/// Starts the scenario's process, passes on what it says, and reads the record that it leaves.
+fn launch(scenario: &Scenario, plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Result<Record> {
+    let folder = plan.parts.work.join(scenario.name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let mut command = command(&program, scenario.name, plan, rustix::process::geteuid().is_root())?;
+    let errors = File::create(folder.join("lab.log")).context("cannot write lab.log")?;
+    command.stdout(Stdio::piped()).stderr(errors);
+    command.stdin(if plan.keep { Stdio::inherit() } else { Stdio::null() });
+    let mut child = command.spawn().context("cannot start the scenario's process")?;
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines() {
+            tell(&format!("{}: {}", scenario.name, line.unwrap_or_default()));
+        }
+    }
+    let status = child.wait()?;
+    let said = std::fs::read_to_string(folder.join("result.json")).ok();
+    let record = said.and_then(|text| serde_json::from_str::<Record>(&text).ok());
+    record.with_context(|| {
+        let last = std::fs::read_to_string(folder.join("lab.log")).unwrap_or_default();
+        format!("the scenario's process ended with {status} and without a result: {}", last.trim())
+    })
+}
+
+/// The command that runs one scenario in namespaces of its own. It dies with the thread that starts it, and everything in the
+/// namespaces dies with it: nothing survives, however the lab ends.
+fn command(program: &Path, name: &str, plan: &Plan, root: bool) -> Result<Command> {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "unshare"]);
+    if !root {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
+    command.arg(program).args(&plan.prefix).args(["inside", name, "--parts"]);
+    command.arg(serde_json::to_string(&plan.parts)?);
+    if plan.keep {
+        command.arg("--keep");
+    }
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{path}:{}", parts::PATH));
+    Ok(command)
+}
+
+/// Runs one scenario in this process, which [`command`] has put into namespaces of its own, and leaves its record.
+pub(crate) fn inside(scenario: &Scenario, parts: &Parts, keep: bool) -> Result<bool> {
+    let start = Instant::now();
+    let mut lab = Lab::new(scenario.name, parts)?;
+    let outcome = (scenario.run)(&mut lab);
+    let record = Record {
+        name: scenario.name.to_owned(),
+        passed: outcome.is_ok(),
+        seconds: start.elapsed().as_secs_f64(),
+        stages: lab.stages().to_vec(),
+        error: outcome.err().map(|error| format!("{error:#}")),
+    };
+    if let Some(error) = &record.error {
+        let report = lab.report();
+        std::fs::write(lab.folder().join("report.txt"), format!("{error}\n\n{report}"))?;
+        println!("failed: {error}\n{report}");
+    }
+    std::fs::write(lab.folder().join("result.json"), serde_json::to_string_pretty(&record)?)?;
+    if keep {
+        println!("everything still stands, in {}; to enter it:", lab.folder().display());
+        println!("    nsenter --net --mount --pid --target $(pgrep -f 'inside {}' | tail -n 1)", scenario.name);
+        println!("press Enter to end it");
+        std::io::stdin().read_line(&mut String::new())?;
+    }
+    Ok(record.passed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(root: bool, keep: bool) -> String {
+        let parts = Parts { slipway: "/s".into(), work: "/w".into(), agent: None, kernel: None };
+        let plan = Plan { parts, prefix: vec!["lab".to_owned()], keep, jobs: 1 };
+        crate::process::shown(&command(Path::new("/bin/slipway"), "uefi-pxe-uki", &plan, root).unwrap())
+    }
+
+    #[test]
+    fn a_user_gets_a_user_namespace_and_root_does_not() {
+        assert!(shown(false, false).contains("--user --map-root-user --net --mount --pid"));
+        assert!(!shown(true, false).contains("--user"));
+    }
+
+    #[test]
+    fn the_scenario_dies_with_the_lab_and_is_told_what_it_is_made_of() {
+        let words = shown(true, true);
+        assert!(words.starts_with("setpriv --pdeathsig KILL unshare") && words.contains("--kill-child"), "{words}");
+        assert!(words.contains("/bin/slipway lab inside uefi-pxe-uki --parts {\"slipway\":\"/s\""), "{words}");
+        assert!(words.ends_with("--keep"));
+    }
+}

@@ -1,0 +1,333 @@
+//! The story that packets tell: who asked for what, who answered, what was loaded. Pure: packets in, values and lines out.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::SystemTime;
+
+use slipway_wire::MacAddr;
+use slipway_wire::dhcp4::{Message, MessageType, OptionCode};
+use slipway_wire::tftp::{OptionKind, Packet as Tftp};
+
+use crate::capture::looks_like_http;
+use crate::pcap::{Packet, Payload};
+
+/// What happened on a LAN, in the order it happened.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    start: Option<SystemTime>,
+    dhcp: Vec<Dhcp>,
+    transfers: Vec<Transfer>,
+    requests: Vec<Request>,
+}
+
+/// A DHCP message that passed.
+#[derive(Clone, Debug)]
+pub struct Dhcp {
+    /// When.
+    pub at: SystemTime,
+    /// The sender's address and port.
+    pub from: SocketAddr,
+    /// The receiver's address and port.
+    pub to: SocketAddr,
+    /// What was said.
+    pub message: Message,
+}
+
+/// A TFTP transfer, from its request on.
+#[derive(Clone, Debug)]
+pub struct Transfer {
+    /// When it was asked for.
+    pub at: SystemTime,
+    /// When its last packet passed.
+    pub end: SystemTime,
+    /// The client's address and port.
+    pub client: SocketAddr,
+    /// The server's address.
+    pub server: SocketAddr,
+    /// The client's hardware address, or that of the router before it.
+    pub mac: MacAddr,
+    /// The file's name as it was asked for.
+    pub file: String,
+    /// The options asked for, in order, as `name=value`.
+    pub asked: Vec<String>,
+    /// The options that were granted, by an OACK.
+    pub granted: Vec<OptionKind>,
+    /// Bytes of content that were sent, repeats included.
+    pub bytes: u64,
+    /// The most DATA packets in a row without an ACK from the client.
+    pub widest: usize,
+    /// An ERROR packet: who sent it, its code and its text.
+    pub error: Option<(SocketAddr, u16, String)>,
+    run: usize,
+}
+
+/// An HTTP request and its answer.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// When it was made.
+    pub at: SystemTime,
+    /// When the last byte of its answer so far passed.
+    pub end: SystemTime,
+    /// The client's address and port.
+    pub client: SocketAddr,
+    /// The client's hardware address, or that of the router before it.
+    pub mac: MacAddr,
+    /// The method.
+    pub method: String,
+    /// The target: path and query.
+    pub target: String,
+    /// The status of the answer, when there was one.
+    pub status: Option<u16>,
+    /// Bytes of the answer, head and repeats included.
+    pub bytes: u64,
+}
+
+impl Story {
+    /// Reads the story in packets of one LAN, in the order they passed.
+    #[must_use]
+    pub fn of(packets: &[Packet]) -> Self {
+        let mut story = Self { start: packets.first().map(|packet| packet.at), ..Self::default() };
+        let mut open = BTreeMap::new();
+        let mut connections = BTreeMap::new();
+        for packet in packets {
+            match &packet.payload {
+                Payload::Udp { data, .. } if is_dhcp(packet) => story.on_dhcp(packet, data),
+                Payload::Udp { data, len } => story.on_tftp(packet, data, *len, &mut open),
+                Payload::Tcp { data, len, .. } => story.on_tcp(packet, data, *len, &mut connections),
+            }
+        }
+        story
+    }
+
+    /// Only what one machine said and was told.
+    #[must_use]
+    pub fn of_machine(mut self, mac: MacAddr) -> Self {
+        self.dhcp.retain(|dhcp| dhcp.message.mac() == Some(mac));
+        self.transfers.retain(|transfer| transfer.mac == mac);
+        self.requests.retain(|request| request.mac == mac);
+        self
+    }
+
+    /// The DHCP messages.
+    #[must_use]
+    pub fn dhcp(&self) -> &[Dhcp] {
+        &self.dhcp
+    }
+
+    /// The TFTP transfers.
+    #[must_use]
+    pub fn transfers(&self) -> &[Transfer] {
+        &self.transfers
+    }
+
+    /// The HTTP requests.
+    #[must_use]
+    pub fn requests(&self) -> &[Request] {
+        &self.requests
+    }
+
+    /// DHCP messages of this type.
+    pub fn of_type(&self, kind: MessageType) -> impl Iterator<Item = &Dhcp> {
+        self.dhcp.iter().filter(move |dhcp| dhcp.message.options.message_type() == Some(kind))
+    }
+
+    /// The transfers of files whose name has this ending, that brought content.
+    pub fn loaded<'a>(&'a self, ending: &'a str) -> impl Iterator<Item = &'a Transfer> {
+        self.transfers.iter().filter(move |transfer| transfer.bytes > 0 && transfer.file.ends_with(ending))
+    }
+
+    /// When the first DISCOVER passed.
+    #[must_use]
+    pub fn first_discover(&self) -> Option<SystemTime> {
+        self.of_type(MessageType::DISCOVER).map(|dhcp| dhcp.at).next()
+    }
+
+    /// When the last byte of the last boot file passed: reports to us are not boot files.
+    #[must_use]
+    pub fn boot_file_loaded(&self) -> Option<SystemTime> {
+        let tftp = self.transfers.iter().filter(|transfer| transfer.bytes > 0).map(|transfer| transfer.end);
+        let http = self.requests.iter().filter(|request| request.method == "GET").map(|request| request.end);
+        tftp.chain(http).max()
+    }
+
+    fn on_dhcp(&mut self, packet: &Packet, data: &[u8]) {
+        if let Ok(message) = Message::decode(data) {
+            self.dhcp.push(Dhcp { at: packet.at, from: packet.from, to: packet.to, message });
+        }
+    }
+
+    fn on_tftp(&mut self, packet: &Packet, data: &[u8], len: usize, open: &mut BTreeMap<SocketAddr, usize>) {
+        // The client's port names a transfer: the server's may be any.
+        let known = open.get(&packet.to).or_else(|| open.get(&packet.from)).copied();
+        let Ok(decoded) = Tftp::decode(data) else { return };
+        if let Tftp::Rrq(request) = &decoded {
+            if packet.to.port() == 69 {
+                open.insert(packet.from, self.transfers.len());
+                self.transfers.push(Transfer::new(packet, request));
+            }
+            return;
+        }
+        let Some(transfer) = known.and_then(|number| self.transfers.get_mut(number)) else { return };
+        transfer.end = packet.at;
+        match decoded {
+            Tftp::Data { .. } => {
+                transfer.bytes += u64::try_from(len.saturating_sub(4)).unwrap_or(0);
+                transfer.run += 1;
+                transfer.widest = transfer.widest.max(transfer.run);
+            }
+            Tftp::Ack { .. } => transfer.run = 0,
+            Tftp::Oack(_) => transfer.granted = decoded.granted(),
+            Tftp::Error { code, text } => {
+                transfer.error = Some((packet.from, code.0, String::from_utf8_lossy(text).into_owned()));
+            }
+            Tftp::Rrq(_) | Tftp::Wrq(_) => {}
+        }
+    }
+
+    fn on_tcp(
+        &mut self,
+        packet: &Packet,
+        data: &[u8],
+        len: usize,
+        open: &mut BTreeMap<(SocketAddr, SocketAddr), usize>,
+    ) {
+        if looks_like_http(data) && !data.starts_with(b"HTTP/1.") {
+            let head = String::from_utf8_lossy(data);
+            let mut words = head.lines().next().unwrap_or_default().split(' ').map(str::to_owned);
+            open.insert((packet.from, packet.to), self.requests.len());
+            self.requests.push(Request {
+                at: packet.at,
+                end: packet.at,
+                client: packet.from,
+                mac: packet.source,
+                method: words.next().unwrap_or_default(),
+                target: words.next().unwrap_or_default(),
+                status: None,
+                bytes: 0,
+            });
+            return;
+        }
+        let answered = open.get(&(packet.to, packet.from)).and_then(|number| self.requests.get_mut(*number));
+        let Some(request) = answered.filter(|_| len > 0) else { return };
+        request.end = packet.at;
+        request.bytes += u64::try_from(len).unwrap_or(0);
+        if request.status.is_none() {
+            let head = String::from_utf8_lossy(data);
+            request.status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
+        }
+    }
+
+    /// The story as lines, one for each DHCP message, transfer and request, with the seconds since the capture's first packet.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<(SystemTime, String)> = Vec::new();
+        lines.extend(self.dhcp.iter().map(|dhcp| (dhcp.at, dhcp.line())));
+        lines.extend(self.transfers.iter().map(|transfer| (transfer.at, transfer.line())));
+        lines.extend(self.requests.iter().map(|request| (request.at, request.line())));
+        lines.sort_by_key(|(at, _)| *at);
+        let start = self.start.unwrap_or(SystemTime::UNIX_EPOCH);
+        let since = |at: SystemTime| at.duration_since(start).unwrap_or_default().as_secs_f64();
+        lines.into_iter().map(|(at, line)| format!("{:8.3}  {line}", since(at))).collect()
+    }
+}
+
+impl Dhcp {
+    /// Whether it went from or to port 4011, where boot servers answer.
+    #[must_use]
+    pub fn is_boot_server(&self) -> bool {
+        self.from.port() == 4011 || self.to.port() == 4011
+    }
+
+    fn line(&self) -> String {
+        let Message { yiaddr, siaddr, giaddr, options, .. } = &self.message;
+        let kind = options.message_type().map_or_else(|| "BOOTP".to_owned(), |kind| kind.to_string());
+        let who = self.message.mac().map_or_else(|| "?".to_owned(), |mac| mac.to_string());
+        let mut line = format!("{kind:8} {who} {} > {}", self.from, self.to);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        for (name, address) in [("yiaddr", yiaddr), ("siaddr", siaddr), ("giaddr", giaddr)] {
+            if *address != Ipv4Addr::UNSPECIFIED {
+                line += &format!(" {name}={address}");
+            }
+        }
+        if let Some(server) = options.server_id() {
+            line += &format!(" server={server}");
+        }
+        for arch in options.client_archs() {
+            line += &format!(" arch={}", arch.0);
+        }
+        if let Some(class) = options.vendor_class() {
+            line += &format!(" class={}", text(class));
+        }
+        for class in options.user_classes() {
+            line += &format!(" user-class={}", text(class));
+        }
+        if !self.message.file_name().is_empty() {
+            line += &format!(" file={}", text(self.message.file_name()));
+        }
+        if let Some(file) = options.boot_file().filter(|file| *file != self.message.file_name()) {
+            line += &format!(" 67={}", text(file));
+        }
+        for (name, code) in [("43", OptionCode(43)), ("175", OptionCode(175))] {
+            if let Some(value) = options.get(code) {
+                line += &format!(" {name}={} bytes", value.len());
+            }
+        }
+        line
+    }
+}
+
+impl Transfer {
+    fn new(packet: &Packet, request: &slipway_wire::tftp::Request<'_>) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            at: packet.at,
+            end: packet.at,
+            client: packet.from,
+            server: packet.to,
+            mac: packet.source,
+            file: text(request.file),
+            asked: request
+                .options
+                .iter()
+                .map(|option| format!("{}={}", text(option.name), text(option.value)))
+                .collect(),
+            granted: Vec::new(),
+            bytes: 0,
+            widest: 0,
+            error: None,
+            run: 0,
+        }
+    }
+
+    fn line(&self) -> String {
+        let mut line = format!("TFTP     {} {} RRQ {}", self.mac, self.client, self.file);
+        for option in &self.asked {
+            line += &format!(" {option}");
+        }
+        let granted: Vec<String> = self.granted.iter().map(|option| format!("{}={option}", option.name())).collect();
+        if !granted.is_empty() {
+            line += &format!(" | OACK {}", granted.join(" "));
+        }
+        if self.bytes > 0 {
+            let took = self.end.duration_since(self.at).unwrap_or_default().as_secs_f64();
+            line += &format!(" | {} bytes in {took:.3} s, {} blocks at once", self.bytes, self.widest);
+        }
+        if let Some((from, code, text)) = &self.error {
+            line += &format!(" | ERROR {code} {text:?} from {}", from.ip());
+        }
+        line
+    }
+}
+
+impl Request {
+    fn line(&self) -> String {
+        let Self { mac, client, method, target, bytes, .. } = self;
+        let took = self.end.duration_since(self.at).unwrap_or_default().as_secs_f64();
+        let status = self.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+        format!("HTTP     {mac} {client} {method} {target} | {status}, {bytes} bytes in {took:.3} s")
+    }
+}
+
+fn is_dhcp(packet: &Packet) -> bool {
+    [packet.from.port(), packet.to.port()].iter().any(|port| matches!(port, 67 | 68 | 4011))
+}
