@@ -26,7 +26,13 @@ pub(crate) fn check() -> Result<()> {
             let config = scratch.join(format!("{seen}.toml"));
             fs::write(&config, block)?;
             let mut slipway = sh::command(sh::root().join("target/debug/slipway"));
-            slipway.arg("--data").arg(scratch.join("data")).arg("check").arg("--file-only").arg("--config").arg(&config);
+            slipway
+                .arg("--data")
+                .arg(scratch.join("data"))
+                .arg("check")
+                .arg("--file-only")
+                .arg("--config")
+                .arg(&config);
             let output = slipway.stdin(Stdio::null()).output().context("cannot start slipway")?;
             if !output.status.success() {
                 let said = [output.stdout, output.stderr].concat();

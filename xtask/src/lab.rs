@@ -1,9 +1,9 @@
 //! Building what the lab boots, and running the lab.
 
-use std::fs;
-use std::process::{Command, ExitCode};
+use std::process::{Child, Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
 
 use crate::needs::Work;
 use crate::tally::Tally;
@@ -31,25 +31,39 @@ pub(crate) fn demo_passes() -> Result<()> {
     sh::run(lab().arg("demo"))
 }
 
-/// Runs every scenario, one after the other, and counts each.
+/// Runs every scenario and counts each.
 pub(crate) fn all(tally: &mut Tally) -> Result<()> {
     build()?;
-    let names = scenario_names()?;
-    if names.is_empty() {
-        bail!("the lab lists no scenario");
+    let mut lab = lab();
+    lab.args(["run", "--all", "--json"]).stdout(Stdio::piped());
+    let output = lab.spawn().and_then(Child::wait_with_output).context("cannot start the lab")?;
+    let records: Vec<Record> = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("the lab ended with {} and without records", output.status))?;
+    if records.is_empty() {
+        bail!("the lab ran no scenario");
     }
-    for name in names {
-        let passed = sh::status(lab().args(["run", &name]))?.success();
-        tally.note(&format!("lab {name}"), passed);
+    for record in &records {
+        println!("{} lab {:<24} {:>6.1} s", if record.passed { "ok  " } else { "FAIL" }, record.name, record.seconds);
+        let reason = record.error.as_deref().unwrap_or_default();
+        if record.passed {
+            tally.add(1, []);
+        } else {
+            tally.add(0, [format!("lab {}: {reason}", record.name)]);
+        }
+    }
+    if !output.status.success() && records.iter().all(|record| record.passed) {
+        bail!("the lab failed: {}", output.status);
     }
     Ok(())
 }
 
-fn scenario_names() -> Result<Vec<String>> {
-    let list = sh::stdout(lab().args(["list", "--json"]))?;
-    let list: Vec<serde_json::Value> =
-        serde_json::from_str(&list).context("`slipway-lab list --json` printed no list")?;
-    Ok(list.iter().filter_map(|entry| entry.get("name")?.as_str().map(str::to_owned)).collect())
+/// What the lab says of one scenario.
+#[derive(Deserialize)]
+struct Record {
+    name: String,
+    passed: bool,
+    seconds: f64,
+    error: Option<String>,
 }
 
 fn build() -> Result<()> {
@@ -57,9 +71,7 @@ fn build() -> Result<()> {
 }
 
 fn lab() -> Command {
-    let slipway = sh::root().join(SLIPWAY);
-    let slipway = fs::canonicalize(&slipway).unwrap_or(slipway);
     let mut lab = sh::command(sh::root().join(LAB));
-    lab.env("SLIPWAY", slipway);
+    lab.arg("--slipway").arg(sh::root().join(SLIPWAY));
     lab
 }

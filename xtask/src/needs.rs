@@ -71,6 +71,8 @@ pub(crate) const NEEDS: &[Need] = &[
         "the stub that makes a kernel and an initramfs one UKI",
     ),
     program("ip", "iproute2", Work::Boot, "network namespaces, bridges, taps"),
+    program("unshare", "util-linux", Work::Boot, "namespaces of the lab's own"),
+    program("setpriv", "util-linux", Work::Boot, "ends a scenario with the lab"),
     program("tcpdump", "tcpdump", Work::Boot, "packet captures of each scenario"),
     program("dnsmasq", "dnsmasq-base", Work::Peers, "the foreign DHCP server beside which ProxyDHCP works"),
     program("dhclient", "isc-dhcp-client", Work::Peers, "a foreign DHCP client"),

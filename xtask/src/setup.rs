@@ -35,7 +35,7 @@ pub(crate) fn ensure(work: &[Work]) -> Result<()> {
     let wanted = || NEEDS.iter().filter(|need| work.contains(&need.work));
     let missing: Vec<&Need> = wanted().filter(|need| !present(need)).collect();
     if missing.is_empty() {
-        return Ok(());
+        return if work.contains(&Work::Boot) { ensure_kernel_is_known() } else { Ok(()) };
     }
     let packages = packages(&missing);
     let Some(become_root) = become_root() else {
@@ -50,7 +50,19 @@ pub(crate) fn ensure(work: &[Work]) -> Result<()> {
     if !still.is_empty() {
         bail!("installed, and yet not found:\n{}", list(&still));
     }
-    Ok(())
+    if work.contains(&Work::Boot) { ensure_kernel_is_known() } else { Ok(()) }
+}
+
+/// The lab downloads the distribution's kernel without installing it: for that, apt must have its lists.
+fn ensure_kernel_is_known() -> Result<()> {
+    let known = |package| sh::succeeds(sh::command("apt-cache").args(["show", package]));
+    if sh::which("apt-get").is_none() || ["linux-image-cloud-amd64", "linux-image-virtual"].into_iter().any(known) {
+        return Ok(());
+    }
+    let Some(become_root) = become_root() else {
+        bail!("apt knows no kernel package for the lab to boot: run `apt-get update` as root");
+    };
+    sh::run(&mut apt(&become_root, &["update"], &[]))
 }
 
 /// Makes sure that rustfmt and clippy are there; a minimal toolchain lacks them.
