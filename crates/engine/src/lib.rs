@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod catalog;
 pub mod decide;
+pub mod http;
 pub mod journal;
 pub mod namespace;
 pub mod request;
