@@ -1,5 +1,8 @@
 //! Facts and durable writes: leases in an embedded database, images as content-addressed files with named versions.
 
 mod blobs;
+pub mod images;
+pub mod loaders;
 
-pub use blobs::Blobs;
+pub use blobs::{Blobs, Damage};
+pub use images::{Images, StoreError};

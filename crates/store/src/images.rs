@@ -1,0 +1,433 @@
+//! Named, versioned images over the content-addressed files.
+//!
+//! Adding writes the files first and the record last, in one rename: an image is there whole or not at all. Adding holds a shared
+//! lock; removing and collecting garbage hold it alone, so that no file is collected before its record is written. Readers take no
+//! lock: they see records that are whole.
+
+mod error;
+mod lock;
+mod manifest;
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use std::{fs, io};
+
+use slipway_engine::Timestamp;
+use slipway_engine::catalog::{Catalog, FileRef, Image, ImageKind};
+use slipway_wire::Cpu;
+
+use crate::blobs::{Blobs, create_folder, list, sync_folder};
+use crate::loaders;
+use lock::Lock;
+use manifest::{check_file, check_name, check_version};
+
+pub use error::StoreError;
+pub(crate) use manifest::FileRecord;
+pub use manifest::Stored;
+pub use tree::walk;
+
+/// What there is to serve. An image that cannot be served is left out, with the reason: one damaged image must not keep all other
+/// machines from booting.
+///
+/// # Errors
+/// The store cannot be read at all.
+pub fn catalog(data: &Path) -> Result<(Catalog, Vec<StoreError>), StoreError> {
+    let images = Images::under(data);
+    let Listing { images: stored, mut faults } = images.list()?;
+    let mut catalog = Catalog::default();
+    for stored in stored {
+        let found = images.missing(&stored.image);
+        if found.is_empty() {
+            catalog.images.entry(stored.image.name.clone()).or_default().push(stored.image);
+        }
+        faults.extend(found);
+    }
+    match loaders::list(data) {
+        Ok(found) => catalog.loaders = found.into_iter().map(|loader| (loader.name, loader.file)).collect(),
+        Err(error) => faults.push(error),
+    }
+    Ok((catalog, faults))
+}
+
+/// The images of a data folder.
+#[derive(Clone, Debug)]
+pub struct Images {
+    data: PathBuf,
+    blobs: Blobs,
+}
+
+/// Every image that can be read, and why others cannot.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// By name, each name's versions oldest first.
+    pub images: Vec<Stored>,
+    /// Records that cannot be read.
+    pub faults: Vec<StoreError>,
+}
+
+/// What is to be added. Its files are stored already, by the [`Writer`] that it is given to.
+#[derive(Clone, Debug)]
+pub struct NewImage {
+    /// Its name.
+    pub name: String,
+    /// Its version; without one it gets the number after the highest.
+    pub version: Option<String>,
+    /// What it is.
+    pub kind: ImageKind,
+    /// The processor it runs on, where that is known.
+    pub cpu: Option<Cpu>,
+    /// The kernel's command line.
+    pub cmdline: Option<String>,
+    /// Where it came from, in words.
+    pub source: Option<String>,
+    /// Its files by name.
+    pub files: BTreeMap<String, FileRef>,
+}
+
+/// What adding did.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Added {
+    /// A new version is there.
+    New(Stored),
+    /// The same content was there already, under the version asked for, or as the newest where none was.
+    Unchanged(Stored),
+}
+
+/// What verifying found.
+#[derive(Debug, Default)]
+pub struct Verified {
+    /// Files checked: a file that several images share counts once.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What is wrong.
+    pub faults: Vec<StoreError>,
+}
+
+/// What garbage collection freed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Swept {
+    /// Files that no image and no loader refers to.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Half-written files that a crash had left.
+    pub leftovers: u64,
+}
+
+impl Images {
+    /// The images under this data folder. Nothing is created until something is stored.
+    #[must_use]
+    pub fn under(data: &Path) -> Self {
+        Self { data: data.to_owned(), blobs: Blobs::under(data) }
+    }
+
+    /// The stored files.
+    #[must_use]
+    pub const fn blobs(&self) -> &Blobs {
+        &self.blobs
+    }
+
+    /// Opens the store for adding. Several may add at once; who removes or collects garbage waits until all are done.
+    ///
+    /// # Errors
+    /// The data folder cannot be written.
+    pub fn writer(&self) -> Result<Writer<'_>, StoreError> {
+        Ok(Writer { images: self, _lock: Lock::shared(&self.data)? })
+    }
+
+    /// Every version of every image.
+    ///
+    /// # Errors
+    /// The folder of records cannot be read. Records that cannot are among the listing's faults.
+    pub fn list(&self) -> Result<Listing, StoreError> {
+        let mut listing = Listing::default();
+        for folder in list(&self.records())? {
+            let name = folder.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+            if name.is_empty() || name.starts_with('.') || !folder.is_dir() {
+                continue;
+            }
+            let mut versions = Vec::new();
+            for path in list(&folder)? {
+                let file = path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+                let Some(version) = file.strip_suffix(".json").filter(|version| !version.starts_with('.')) else {
+                    continue;
+                };
+                match manifest::read(&path, name, version) {
+                    Ok(stored) => versions.push(stored),
+                    // Removed between the listing and the reading.
+                    Err(StoreError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => listing.faults.push(error),
+                }
+            }
+            versions.sort_by(|a, b| (a.sequence, &a.image.version).cmp(&(b.sequence, &b.image.version)));
+            listing.images.append(&mut versions);
+        }
+        Ok(listing)
+    }
+
+    /// The versions of one image, oldest first: at least one.
+    ///
+    /// # Errors
+    /// [`StoreError::NoImage`]; or a record of it cannot be read.
+    pub fn versions(&self, name: &str) -> Result<Vec<Stored>, StoreError> {
+        let Listing { images, faults } = self.list()?;
+        let versions: Vec<Stored> = images.into_iter().filter(|stored| stored.image.name == name).collect();
+        let folder = self.records().join(name);
+        let fault = faults.into_iter().find(|fault| matches!(fault, StoreError::Corrupt { path, .. } | StoreError::Read { path, .. } if path.starts_with(&folder)));
+        match (versions.is_empty(), fault) {
+            (false, _) => Ok(versions),
+            (true, Some(fault)) => Err(fault),
+            (true, None) => Err(StoreError::NoImage { name: name.to_owned() }),
+        }
+    }
+
+    /// One version of an image, the newest if none is named.
+    ///
+    /// # Errors
+    /// [`StoreError::NoImage`], [`StoreError::NoVersion`].
+    pub fn find(&self, name: &str, version: Option<&str>) -> Result<Stored, StoreError> {
+        // Before it becomes part of a path.
+        check_name(name)?;
+        version.map_or(Ok(()), check_version)?;
+        let Some(version) = version else {
+            return self.versions(name)?.pop().ok_or_else(|| StoreError::NoImage { name: name.to_owned() });
+        };
+        match manifest::read(&self.record(name, version), name, version) {
+            Err(StoreError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                let there = names_of(&self.versions(name)?);
+                Err(StoreError::NoVersion { name: name.to_owned(), version: version.to_owned(), there })
+            }
+            found => found,
+        }
+    }
+
+    /// Reads every stored file again and compares it with its digest. `progress` is told the bytes of each step.
+    ///
+    /// # Errors
+    /// The store cannot be read at all; what is damaged is among the faults.
+    pub fn verify(&self, progress: &mut dyn FnMut(u64)) -> Result<Verified, StoreError> {
+        let _lock = Lock::shared(&self.data)?;
+        let Listing { images, faults } = self.list()?;
+        let mut verified = Verified { faults, ..Verified::default() };
+        let mut seen = BTreeMap::new();
+        let of_images = images.iter().flat_map(|stored| {
+            let label = label(&stored.image);
+            stored.image.files.iter().map(move |(file, content)| (label.clone(), file.clone(), *content))
+        });
+        let loaders = loaders::list(&self.data)?;
+        let of_loaders = loaders.into_iter().map(|loader| ("loader".to_owned(), loader.name, loader.file));
+        for (image, file, content) in of_images.chain(of_loaders) {
+            let whole = *seen.entry(content.digest).or_insert_with(|| {
+                verified.files = verified.files.saturating_add(1);
+                verified.bytes = verified.bytes.saturating_add(content.size);
+                self.blobs.verify(&content, progress).is_ok()
+            });
+            if !whole && let Err(damage) = self.blobs.verify(&content, &mut |_| {}) {
+                let path = self.blobs.path(&content.digest);
+                verified.faults.push(StoreError::Damaged { image, file, path, damage });
+            }
+        }
+        Ok(verified)
+    }
+
+    /// Removes a version, or the only version of a name, or all with `all_versions`. Its files stay until garbage is collected.
+    ///
+    /// # Errors
+    /// [`StoreError::Several`] where the name alone does not say which version; no such image or version; somebody is adding.
+    pub fn remove(&self, name: &str, version: Option<&str>, all_versions: bool) -> Result<Vec<Stored>, StoreError> {
+        let _lock = Lock::exclusive(&self.data)?;
+        let versions = match version {
+            Some(version) => vec![self.find(name, Some(version))?],
+            None => self.versions(name)?,
+        };
+        if versions.len() > 1 && !all_versions {
+            return Err(StoreError::Several { name: name.to_owned(), there: names_of(&versions) });
+        }
+        let folder = self.records().join(name);
+        for stored in &versions {
+            let path = self.record(&stored.image.name, &stored.image.version);
+            fs::remove_file(&path).map_err(StoreError::writing(&path))?;
+        }
+        sync_folder(&folder)?;
+        // Fails while it holds other versions, which is right.
+        let _ = fs::remove_dir(&folder);
+        Ok(versions)
+    }
+
+    /// Deletes the files that no image and no loader refers to, and what crashes left half written.
+    ///
+    /// # Errors
+    /// A record cannot be read: what it refers to is unknown, so nothing is deleted. Somebody is adding.
+    pub fn collect_garbage(&self) -> Result<Swept, StoreError> {
+        let _lock = Lock::exclusive(&self.data)?;
+        let Listing { images, faults } = self.list()?;
+        if let Some(fault) = faults.into_iter().next() {
+            return Err(fault);
+        }
+        let files = images.iter().flat_map(|stored| stored.image.files.values().copied());
+        let loaders = loaders::list(&self.data)?;
+        let files = files.chain(loaders.iter().map(|loader| loader.file));
+        let referred: BTreeSet<_> = files.map(|file| file.digest).collect();
+        let leftovers = self.blobs.sweep_temporary()?.saturating_add(self.sweep_records()?);
+        let mut swept = Swept { leftovers, ..Swept::default() };
+        for blob in self.blobs.all()? {
+            if !referred.contains(&blob.digest) {
+                self.blobs.remove(&blob.digest)?;
+                swept.files = swept.files.saturating_add(1);
+                swept.bytes = swept.bytes.saturating_add(blob.size);
+            }
+        }
+        Ok(swept)
+    }
+
+    /// Deletes records that crashes left half written: how many.
+    fn sweep_records(&self) -> Result<u64, StoreError> {
+        let mut swept = 0_u64;
+        for folder in list(&self.records())?.into_iter().filter(|path| path.is_dir()) {
+            for path in list(&folder)? {
+                let name = path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+                if name.starts_with(UNFINISHED) {
+                    fs::remove_file(&path).map_err(StoreError::writing(&path))?;
+                    swept = swept.saturating_add(1);
+                }
+            }
+        }
+        Ok(swept)
+    }
+
+    /// What of an image is not there in its right length.
+    fn missing(&self, image: &Image) -> Vec<StoreError> {
+        let damage = |(file, content): (&String, &FileRef)| {
+            let damage = self.blobs.present(content).err()?;
+            let path = self.blobs.path(&content.digest);
+            Some(StoreError::Damaged { image: label(image), file: file.clone(), path, damage })
+        };
+        image.files.iter().filter_map(damage).collect()
+    }
+
+    fn records(&self) -> PathBuf {
+        self.data.join("images")
+    }
+
+    fn record(&self, name: &str, version: &str) -> PathBuf {
+        self.records().join(name).join(format!("{version}.json"))
+    }
+}
+
+/// The store, open for adding.
+#[derive(Debug)]
+pub struct Writer<'a> {
+    images: &'a Images,
+    _lock: Lock,
+}
+
+impl Writer<'_> {
+    /// Stores a file. `progress` is told the bytes of each step.
+    ///
+    /// # Errors
+    /// The source or the store fails. Nothing half-written can be found under a digest.
+    pub fn put(&self, source: impl Read, progress: &mut dyn FnMut(u64)) -> Result<FileRef, StoreError> {
+        self.images.blobs.put(source, progress)
+    }
+
+    /// Adds an image whose files this writer has stored. When this returns, it is there for good.
+    ///
+    /// # Errors
+    /// A name that is not allowed; [`StoreError::Conflict`] where the version is there with other content.
+    pub fn add(&self, new: NewImage) -> Result<Added, StoreError> {
+        check_name(&new.name)?;
+        let versions = match self.images.versions(&new.name) {
+            Err(StoreError::NoImage { .. }) => Vec::new(),
+            found => found?,
+        };
+        let newest = versions.iter().map(|stored| stored.sequence).max().unwrap_or(0);
+        let wanted = new.version.clone();
+        if wanted.is_none()
+            && let Some(last) = versions.last().filter(|last| same_content(&last.image, &new))
+        {
+            return Ok(Added::Unchanged(last.clone()));
+        }
+        let version = wanted.unwrap_or_else(|| next_number(&versions).to_string());
+        check_version(&version)?;
+        for file in new.files.keys() {
+            check_file(&new.name, &version, file)?;
+        }
+        let NewImage { name, kind, cpu, cmdline, source, files, .. } = new;
+        let image = Image { name, version, kind, cpu, cmdline, files };
+        let stored = Stored { image, sequence: newest.saturating_add(1), added: now(), source };
+        if self.publish(&stored)? {
+            return Ok(Added::New(stored));
+        }
+        let Image { name, version, .. } = &stored.image;
+        let there = self.images.find(name, Some(version))?;
+        if same_image(&there.image, &stored.image) {
+            Ok(Added::Unchanged(there))
+        } else {
+            Err(StoreError::Conflict { name: name.clone(), version: version.clone() })
+        }
+    }
+
+    /// Writes the record, unless there is one: whether it did.
+    fn publish(&self, stored: &Stored) -> Result<bool, StoreError> {
+        let path = self.images.record(&stored.image.name, &stored.image.version);
+        let folder = self.images.records().join(&stored.image.name);
+        create_folder(&folder)?;
+        let written = write_once(&path, &folder, manifest::encode(stored).as_bytes());
+        let written = written.map_err(StoreError::writing(&path))?;
+        sync_folder(&folder)?;
+        Ok(written)
+    }
+}
+
+/// How the names of records begin that are not finished.
+const UNFINISHED: &str = ".new-";
+
+/// Writes a file whole, or leaves the one that is there: whether it wrote.
+fn write_once(path: &Path, folder: &Path, content: &[u8]) -> io::Result<bool> {
+    let mut temporary = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
+    temporary.write_all(content)?;
+    seal(temporary.as_file())?;
+    match temporary.persist_noclobber(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error.error),
+    }
+}
+
+/// Makes a file readable by the server, whoever it runs as, and durable.
+pub(crate) fn seal(file: &fs::File) -> io::Result<()> {
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    file.sync_all()
+}
+
+/// The current time, as records keep it.
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::default().plus(since)
+}
+
+/// One more than the highest version that is a number.
+fn next_number(versions: &[Stored]) -> u64 {
+    let numbers = versions.iter().filter_map(|stored| stored.image.version.parse::<u64>().ok());
+    numbers.max().unwrap_or(0).saturating_add(1)
+}
+
+fn same_content(image: &Image, new: &NewImage) -> bool {
+    image.kind == new.kind && image.cpu == new.cpu && image.cmdline == new.cmdline && image.files == new.files
+}
+
+fn same_image(a: &Image, b: &Image) -> bool {
+    a.kind == b.kind && a.cpu == b.cpu && a.cmdline == b.cmdline && a.files == b.files
+}
+
+fn names_of(versions: &[Stored]) -> Vec<String> {
+    versions.iter().map(|stored| stored.image.version.clone()).collect()
+}
+
+fn label(image: &Image) -> String {
+    format!("{}@{}", image.name, image.version)
+}
