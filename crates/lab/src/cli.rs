@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
+use crate::linux::Linux;
 use crate::parts::{self, Parts};
 use crate::record::table;
 use crate::runner::{self, Plan};
@@ -145,12 +146,15 @@ impl LabArgs {
         let work = work.canonicalize()?;
         let slipway = self.slipway()?;
         let boots = scenarios.iter().any(|scenario| scenario.boots);
-        let agent = if boots { Some(self.agent(&slipway, workspace.as_deref())?) } else { None };
-        let kernel = if boots { Some(parts::fetch_kernel(&work.join("cache"))?) } else { None };
+        let linux = if boots {
+            Some(Linux::make(&self.agent(&slipway, workspace.as_deref())?, &work.join("cache"))?)
+        } else {
+            None
+        };
         let prefix = prefix.iter().map(|&word| word.to_owned()).collect();
         // With a terminal to press Enter on, one at a time.
         let jobs = if keep { 1 } else { jobs };
-        Ok(Plan { parts: Parts { slipway, work, agent, kernel }, prefix, keep, jobs })
+        Ok(Plan { parts: Parts { slipway, work, linux }, prefix, keep, jobs })
     }
 
     fn slipway(&self) -> Result<PathBuf> {

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::capture::{Capture, Packets};
+use crate::linux::Linux;
 use crate::log::{Log, indent};
 use crate::machine::{Machine, Order};
 use crate::net::{Host, Lan};
@@ -67,6 +68,31 @@ impl Lab {
     #[must_use]
     pub fn parts(&self) -> &Parts {
         &self.parts
+    }
+
+    /// What machines boot.
+    ///
+    /// # Errors
+    /// The scenario is not registered as one that boots machines.
+    pub fn linux(&self) -> Result<&Linux> {
+        self.parts.linux.as_ref().context("this scenario is not registered as one that boots machines")
+    }
+
+    /// Writes a UKI into the scenario's folder, with our agent and this command line.
+    ///
+    /// # Errors
+    /// As [`linux`](Self::linux), or a file can't be read or written.
+    pub fn uki(&self, cmdline: &str) -> Result<PathBuf> {
+        let path = self.folder.join("linux.efi");
+        self.linux()?.uki(cmdline, &path)?;
+        Ok(path)
+    }
+
+    /// A command line for this scenario's machines: they speak on the serial line, power off when done, and carry the scenario's
+    /// name as a mark that only its own image can have brought.
+    #[must_use]
+    pub fn cmdline(&self) -> String {
+        format!("console=ttyS0 slipway.poweroff lab.marker={}", self.name)
     }
 
     /// Plugs in a LAN that is captured from the start: in `<name>.pcap` and in [`packets`](Self::packets).

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::linux::Linux;
 use crate::process::run;
 
 /// Everything that a scenario takes from outside its own network; handed to the scenario's process as one value.
@@ -15,10 +16,8 @@ pub struct Parts {
     pub slipway: PathBuf,
     /// The folder in which each scenario has a folder of its name; caches live in `cache` there.
     pub work: PathBuf,
-    /// The agent, for scenarios that boot Linux.
-    pub agent: Option<PathBuf>,
-    /// Where a distribution's kernel package was unpacked, for scenarios that boot Linux.
-    pub kernel: Option<PathBuf>,
+    /// What machines boot, for scenarios that have machines.
+    pub linux: Option<Linux>,
 }
 
 /// A program of the lab, and the Debian or Ubuntu package that brings it.
@@ -79,15 +78,21 @@ pub const OVMF_VARS: Known = Known {
         "/usr/share/edk2/x64/OVMF_VARS.4m.fd",
     ],
 };
-/// iPXE as the option ROM of QEMU's virtio card, for BIOS.
+/// iPXE as the option ROM of QEMU's virtio card, for BIOS and UEFI in one file.
 pub const IPXE_ROM: Known = Known {
-    what: "iPXE as a BIOS option ROM",
+    what: "iPXE as an option ROM",
     package: "ipxe-qemu",
     paths: &[
-        "/usr/lib/ipxe/qemu/pxe-virtio.rom",
-        "/usr/share/qemu/pxe-virtio.rom",
-        "/usr/share/ipxe/qemu/pxe-virtio.rom",
+        "/usr/lib/ipxe/qemu/efi-virtio.rom",
+        "/usr/share/qemu/efi-virtio.rom",
+        "/usr/share/ipxe/qemu/efi-virtio.rom",
     ],
+};
+/// The EFI program that a UKI's parts are put behind.
+pub const UKI_STUB: Known = Known {
+    what: "systemd's EFI stub",
+    package: "systemd-boot-efi",
+    paths: &["/usr/lib/systemd/boot/efi/linuxx64.efi.stub"],
 };
 
 impl Known {

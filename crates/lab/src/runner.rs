@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     fn shown(root: bool, keep: bool) -> String {
-        let parts = Parts { slipway: "/s".into(), work: "/w".into(), agent: None, kernel: None };
+        let parts = Parts { slipway: "/s".into(), work: "/w".into(), linux: None };
         let plan = Plan { parts, prefix: vec!["lab".to_owned()], keep, jobs: 1 };
         crate::process::shown(&command(Path::new("/bin/slipway"), "uefi-pxe-uki", &plan, root).unwrap())
     }

@@ -24,4 +24,4 @@ pub struct Scenario {
 
 /// All scenarios, in the order they are listed and run.
 pub const SCENARIOS: &[Scenario] =
-    &[Scenario { name: "harness", about: "bring-up", boots: false, tools: &[], run: harness::run }];
+    &[Scenario { name: "harness", about: "bring-up", boots: true, tools: &[], run: harness::run }];
