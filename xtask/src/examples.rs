@@ -1,6 +1,7 @@
 //! Every configuration that the documents show must be one that the program accepts: `slipway check` reads each of them.
 
 use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
@@ -17,6 +18,10 @@ pub(crate) fn check() -> Result<()> {
     sh::run(&mut sh::cargo(["build", "--locked", "--quiet", "--package", "slipway"]))?;
     let scratch = sh::root().join("target/documented-configuration");
     fs::create_dir_all(&scratch)?;
+    // A check that accepts everything would prove nothing.
+    if refusal(&scratch, 0, "no-such-key = 1\n")?.is_none() {
+        bail!("`slipway check` accepts a key that does not exist");
+    }
     let mut faults = Vec::new();
     let mut seen = 0_usize;
     for file in FILES {
@@ -47,6 +52,17 @@ pub(crate) fn check() -> Result<()> {
         bail!("{}", faults.join("\n"));
     }
     Ok(())
+}
+
+/// What `slipway check` says against a configuration, if anything.
+fn refusal(scratch: &Path, number: usize, text: &str) -> Result<Option<String>> {
+    let config = scratch.join(format!("{number}.toml"));
+    fs::write(&config, text)?;
+    let mut slipway = sh::command(sh::root().join("target/debug/slipway"));
+    slipway.arg("--data").arg(scratch.join("data")).arg("check").arg("--config").arg(&config);
+    let output = slipway.stdin(Stdio::null()).output().context("cannot start slipway")?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok((!output.status.success()).then(|| String::from_utf8_lossy(&said).into_owned()))
 }
 
 /// TOML blocks with the line on which each starts.
