@@ -1,10 +1,14 @@
 //! The only shell: configuration, sockets, HTTP, journal, shutdown. What is answered is decided in the engine; here it is done.
 
 pub mod config;
+pub mod control;
 pub mod export;
+pub mod http;
 pub mod interfaces;
 pub mod journal;
 pub mod logging;
+pub mod places;
 pub mod ports;
 pub mod privileges;
+pub mod serve;
 pub mod site;

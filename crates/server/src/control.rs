@@ -1,0 +1,173 @@
+//! The control socket: HTTP over a Unix socket, for `slipway machines`, `slipway status` and the like. Shapes: `slipway-api`.
+
+mod shapes;
+
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::extract::{Path as UrlPath, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use slipway_api::{Failure, Machines, Reloaded, Status};
+use slipway_wire::MacAddr;
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::journal::Journal;
+
+pub(crate) use shapes::time;
+
+/// A request to read the configuration again, answered with what became of it: what changed, or why nothing did.
+pub type ReloadRequest = oneshot::Sender<Result<Reloaded, String>>;
+
+/// What the control socket can see and ask for.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    /// The machines.
+    pub journal: Journal,
+    /// The server, as it is now.
+    pub status: Arc<ArcSwap<Status>>,
+    /// Where reloads are asked for.
+    pub reload: mpsc::Sender<ReloadRequest>,
+}
+
+/// Why there is no control socket.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another server answers on it.
+    #[error(
+        "another server answers on {0}: stop it (`systemctl stop slipway`), or give this one a socket of its own (`[control] socket`, or `--data DIR`)"
+    )]
+    Running(String),
+    /// Something else stands in its place.
+    #[error("{0} is in the way: it is no socket; remove it, or set another `[control] socket`")]
+    InTheWay(String),
+    /// The file system refuses.
+    #[error("cannot make the control socket {path}")]
+    Io {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The bound socket, removed when it is dropped.
+#[derive(Debug)]
+pub struct Control {
+    listener: UnixListener,
+    file: Removed,
+}
+
+#[derive(Debug)]
+struct Removed(PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl Control {
+    /// Binds the socket, mode 0660: owner and group may ask. A socket that a killed server left behind is replaced.
+    ///
+    /// # Errors
+    /// Another server is running, or the file system refuses.
+    pub fn bind(path: &Path) -> Result<Self, Error> {
+        let shown = path.display().to_string();
+        let failed = |source| Error::Io { path: shown.clone(), source };
+        if let Ok(metadata) = std::fs::symlink_metadata(path) {
+            if !metadata.file_type().is_socket() {
+                return Err(Error::InTheWay(shown));
+            }
+            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                return Err(Error::Running(shown));
+            }
+            std::fs::remove_file(path).map_err(failed)?;
+        }
+        // Nobody but us may connect between the binding and the setting of the mode.
+        let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
+        let bound = UnixListener::bind(path);
+        rustix::process::umask(before);
+        let listener = bound.map_err(failed)?;
+        let file = Removed(path.to_owned());
+        std::fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(failed)?;
+        Ok(Self { listener, file })
+    }
+
+    /// Answers until `stop` says so.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub async fn serve(self, desk: Desk, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+        let stopped = async move {
+            let _ = stop.wait_for(|stop| *stop).await;
+        };
+        let result = axum::serve(self.listener, router(desk)).with_graceful_shutdown(stopped).await;
+        drop(self.file);
+        result
+    }
+}
+
+fn router(desk: Desk) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/machines", get(machines))
+        .route("/v1/machines/{mac}", get(machine))
+        .route("/v1/reload", post(reload))
+        .fallback(|| async { failure(StatusCode::NOT_FOUND, "no such resource".to_owned()) })
+        .method_not_allowed_fallback(|| async {
+            failure(StatusCode::METHOD_NOT_ALLOWED, "this resource is not asked for that way".to_owned())
+        })
+        .with_state(desk)
+}
+
+fn failure(status: StatusCode, error: String) -> Response {
+    (status, Json(Failure { error })).into_response()
+}
+
+async fn status(State(desk): State<Desk>) -> Json<Status> {
+    let mut status = Status::clone(&desk.status.load());
+    status.machines = desk.journal.machines().len();
+    status.journal_unwritten = desk.journal.unwritten();
+    Json(status)
+}
+
+async fn machines(State(desk): State<Desk>) -> Json<Machines> {
+    let all = desk.journal.machines();
+    Json(Machines { machines: all.iter().map(|(mac, entries)| shapes::machine(*mac, entries)).collect() })
+}
+
+async fn machine(State(desk): State<Desk>, UrlPath(mac): UrlPath<String>) -> Response {
+    let Ok(mac) = mac.parse::<MacAddr>() else {
+        return failure(
+            StatusCode::BAD_REQUEST,
+            format!("{mac:?} is not a MAC address: write six octets, such as 52:54:00:12:34:56"),
+        );
+    };
+    match desk.journal.machine(mac) {
+        Some(entries) => Json(shapes::story(mac, &entries)).into_response(),
+        None => failure(
+            StatusCode::NOT_FOUND,
+            format!(
+                "nothing was heard of {mac}: is it on a served network (`slipway status`), and does it try to boot from the network?"
+            ),
+        ),
+    }
+}
+
+async fn reload(State(desk): State<Desk>) -> Response {
+    let (answer, wait) = oneshot::channel();
+    let asked = desk.reload.send(answer).await.is_ok();
+    match (asked, wait.await) {
+        (true, Ok(Ok(reloaded))) => Json(reloaded).into_response(),
+        (true, Ok(Err(error))) => failure(StatusCode::UNPROCESSABLE_ENTITY, error),
+        _ => failure(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping".to_owned()),
+    }
+}

@@ -1,0 +1,204 @@
+//! `slipway serve`: configuration and facts in, planes up, until a signal says otherwise.
+
+mod banner;
+mod catalog;
+mod notify;
+mod planes;
+mod reload;
+mod running;
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, watch};
+
+use crate::config::{Config, Faults};
+use crate::control::{self, Control, Desk};
+use crate::interfaces;
+use crate::journal::Journal;
+use crate::places::{NoConfig, Surroundings, config_file, load};
+use crate::ports::{Port, Survey};
+use crate::privileges::{self, User};
+use crate::site::{Built, Facts, NoSite, build};
+
+pub use reload::{Reload, plan};
+use running::Running;
+
+/// What the command line says.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The configuration file, if one is named.
+    pub config: Option<PathBuf>,
+    /// The data folder, if one is named.
+    pub data: Option<PathBuf>,
+    /// Interfaces to serve instead of the configuration's.
+    pub interfaces: Vec<String>,
+}
+
+/// Why the server does not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no usable configuration.
+    #[error(transparent)]
+    Config(#[from] NoConfig),
+    /// The configuration does not fit the machine.
+    #[error("{0}")]
+    Unfit(Faults),
+    /// No site for another reason.
+    #[error(transparent)]
+    Site(NoSite),
+    /// Privileges.
+    #[error(transparent)]
+    Privileges(#[from] privileges::Error),
+    /// The control socket.
+    #[error(transparent)]
+    Control(#[from] control::Error),
+    /// A folder cannot be used.
+    #[error("cannot use the folder {folder}: {remedy}", folder = .folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What to do.
+        remedy: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A plane does not start.
+    #[error("cannot start {what}{hint}")]
+    Plane {
+        /// DHCP, TFTP or HTTP.
+        what: &'static str,
+        /// What to do, after `: `, where that is known.
+        hint: String,
+        /// Why.
+        source: Box<dyn core::error::Error + Send + Sync>,
+    },
+    /// The system refuses something else.
+    #[error("cannot {doing}")]
+    System {
+        /// What.
+        doing: &'static str,
+        /// Why.
+        source: Box<dyn core::error::Error + Send + Sync>,
+    },
+}
+
+fn system<E: Into<Box<dyn core::error::Error + Send + Sync>>>(doing: &'static str) -> impl Fn(E) -> Error {
+    move |source| Error::System { doing, source: source.into() }
+}
+
+/// Everything that is known before the server starts.
+#[derive(Clone, Debug)]
+pub struct Start {
+    options: Options,
+    file: Option<PathBuf>,
+    /// The configuration that was read.
+    pub config: Config,
+    data: PathBuf,
+    socket: PathBuf,
+}
+
+impl Start {
+    /// Reads the configuration and settles where things are.
+    ///
+    /// # Errors
+    /// There is no usable configuration.
+    pub fn read(options: Options, surroundings: &Surroundings) -> Result<Self, Error> {
+        let file = config_file(options.config.as_deref());
+        let config = load(file.as_deref())?;
+        let named = options.data.as_deref();
+        let data = surroundings.data(named, Some(&config));
+        let socket = surroundings.control(named, Some(&config));
+        Ok(Self { options, file, config, data, socket })
+    }
+}
+
+/// Serves until SIGTERM or SIGINT. `say` is given the lines that a person should read at the start.
+///
+/// # Errors
+/// The server cannot start.
+pub fn serve(start: Start, say: &dyn Fn(&str)) -> Result<(), Error> {
+    let user = start.config.user.as_ref().map(|at| privileges::user(&at.value)).transpose()?;
+    prepare_folders(&start, user.as_ref())?;
+    let ports = [Port::Udp(67), Port::Udp(4011), Port::Udp(start.config.tftp_port), Port::Tcp(start.config.http_port)];
+    let survey = Survey::of(&ports);
+    let kept = privileges::give_up(user.as_ref())?;
+    tracing::debug!(?kept, user = user.map(|user| user.name), "privileges given up");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(system("start the runtime"))?;
+    let result = runtime.block_on(run(start, &survey, say));
+    // A transfer or a blocking read that does not end must not keep the process.
+    runtime.shutdown_timeout(core::time::Duration::from_millis(500));
+    result
+}
+
+/// Makes the data folder and the socket's, while we still may.
+fn prepare_folders(start: &Start, user: Option<&User>) -> Result<(), Error> {
+    let socket_folder = start.socket.parent().unwrap_or(Path::new("/"));
+    for (folder, mode) in [(start.data.as_path(), 0o750), (socket_folder, 0o755)] {
+        let existed = folder.exists();
+        let remedy = "make it writable for the server's user, or name another one (`--data DIR`, `[control] socket`)";
+        let failed = |source| Error::Folder { folder: folder.to_owned(), remedy, source };
+        DirBuilder::new().recursive(true).mode(mode).create(folder).map_err(failed)?;
+        if let Some(user) = user.filter(|_| folder == start.data || !existed) {
+            privileges::give(folder, user).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+async fn run(start: Start, survey: &Survey, say: &dyn Fn(&str)) -> Result<(), Error> {
+    let unwritable = |source| Error::Folder {
+        folder: start.data.clone(),
+        remedy: "the server's user must own it: it gives up root's right to write everywhere",
+        source,
+    };
+    // The socket first: it is what tells a second server on the same data to go away.
+    let control = Control::bind(&start.socket)?;
+    let journal = Journal::open(&start.data).map_err(unwritable)?;
+    let catalog = catalog::load(&start.data).await?;
+    let facts = facts(&start, catalog)?;
+    let Built { site, warnings } = build(&start.config, &facts).map_err(|error| no_site(&start.config, error))?;
+    let warnings = start.config.warnings.iter().cloned().chain(warnings).collect();
+    let warned = running::warn(&start.config, warnings);
+    let shared = Arc::new(ArcSwap::from_pointee(site));
+    let planes = planes::spawn(&start, &shared, &journal, survey).await?;
+    for line in banner::lines(&start.config, start.file.as_deref(), &shared.load(), &start.data) {
+        say(&line);
+    }
+    let (reload, reloads) = mpsc::channel(4);
+    let (stop, stopped) = watch::channel(false);
+    let status = Arc::new(ArcSwap::from_pointee(running::status(&start, &shared.load(), warned)));
+    let desk = Desk { journal: journal.clone(), status: Arc::clone(&status), reload };
+    let answering = tokio::spawn(control.serve(desk, stopped));
+    let mut running = Running { start, site: shared, journal, planes, status, reloads };
+    running.until_stopped().await?;
+    let _ = stop.send(true);
+    running.shut_down(answering).await;
+    Ok(())
+}
+
+fn facts(start: &Start, catalog: slipway_engine::catalog::Catalog) -> Result<Facts, Error> {
+    let (interfaces, default_route) = interfaces::read().map_err(system("read the network interfaces"))?;
+    Ok(Facts {
+        interfaces,
+        default_route,
+        chosen: start.options.interfaces.clone(),
+        catalog,
+        blobs: slipway_store::Blobs::under(&start.data),
+    })
+}
+
+fn no_site(config: &Config, error: NoSite) -> Error {
+    match error {
+        NoSite::Faults(list) => Error::Unfit(config.faults(list)),
+        other => Error::Site(other),
+    }
+}

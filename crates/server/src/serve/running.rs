@@ -1,0 +1,284 @@
+//! The running server: signals, reloads, changes of the image store, and the end.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use slipway_api::{Interface, Reloaded, Status};
+use slipway_engine::catalog::Catalog;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+
+use super::catalog::{self, Signature};
+use super::planes::Planes;
+use super::{Error, Start, facts, no_site, notify, reload, system};
+use crate::config::{Config, Fault, Severity};
+use crate::control::{ReloadRequest, time};
+use crate::journal::{Journal, now};
+use crate::places::load;
+use crate::site::{Built, Mode, SharedSite, Site, build};
+
+/// How long a clean end may take.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+/// How often the image store is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+pub(super) struct Running {
+    pub(super) start: Start,
+    pub(super) site: SharedSite,
+    pub(super) journal: Journal,
+    pub(super) planes: Planes,
+    pub(super) status: Arc<ArcSwap<Status>>,
+    pub(super) reloads: mpsc::Receiver<ReloadRequest>,
+}
+
+impl Running {
+    /// Does what signals and the control socket ask for, until one asks to stop.
+    pub(super) async fn until_stopped(&mut self) -> Result<(), Error> {
+        let mut signals = Signals::new().map_err(system("listen for signals"))?;
+        let mut watchdog = ticks(notify::watchdog_interval());
+        let mut look = ticks(LOOK);
+        let mut seen = catalog::signature(&self.start.data);
+        notify::ready("serving");
+        tracing::info!("serving");
+        loop {
+            tokio::select! {
+                sign = signals.next() => match sign {
+                    Sign::Stop(name) => {
+                        tracing::info!(signal = name, "stopping");
+                        return Ok(());
+                    }
+                    Sign::Reload => drop(self.reload().await),
+                },
+                Some(answer) = self.reloads.recv() => { let _ = answer.send(self.reload().await); }
+                _ = watchdog.tick() => notify::watchdog(),
+                _ = look.tick() => self.look_at_images(&mut seen).await,
+            }
+        }
+    }
+
+    /// Reads the configuration again. Whatever is wrong with it, the server goes on as it was.
+    async fn reload(&mut self) -> Result<Reloaded, String> {
+        notify::reloading();
+        let result = self.try_reload().await;
+        match &result {
+            Ok(reloaded) => {
+                let changes = if reloaded.changes.is_empty() {
+                    "nothing changed".to_owned()
+                } else {
+                    reloaded.changes.join(", ")
+                };
+                tracing::info!("configuration read again: {changes}");
+                if !reloaded.restart_needed.is_empty() {
+                    tracing::warn!("a restart is needed for: {}", reloaded.restart_needed.join(", "));
+                }
+            }
+            Err(faults) => {
+                tracing::error!("the configuration is not taken over, the one before stays in force:\n{faults}")
+            }
+        }
+        notify::ready(if result.is_ok() {
+            "serving"
+        } else {
+            "serving by the configuration before, the new one has faults"
+        });
+        result
+    }
+
+    async fn try_reload(&mut self) -> Result<Reloaded, String> {
+        let new = load(self.start.file.as_deref()).map_err(|error| chain(&error))?;
+        let plan = reload::plan(&self.start.config, new);
+        let catalog = catalog::read(&self.start.data).await.map_err(|error| chain(&error))?;
+        let before = self.site.load_full();
+        let built = self.build(&plan.config, catalog)?;
+        let mut changes = plan.changes;
+        changes.extend(interface_changes(&before, &built.site));
+        let restart_needed = [plan.restart_needed, self.planes.adopt(&before, &built.site)].concat();
+        self.start.config = plan.config;
+        self.take_over(built);
+        let status = self.status.load();
+        Ok(Reloaded { changes, restart_needed, warnings: status.warnings.clone() })
+    }
+
+    fn build(&self, config: &Config, catalog: Catalog) -> Result<Built, String> {
+        let facts = facts(&self.start, catalog).map_err(|error| chain(&error))?;
+        build(config, &facts).map_err(|error| chain(&no_site(config, error)))
+    }
+
+    /// Puts a new site in force, with its warnings said.
+    fn take_over(&mut self, built: Built) {
+        let warnings = self.start.config.warnings.iter().cloned().chain(built.warnings).collect();
+        let warned = warn(&self.start.config, warnings);
+        let started = self.status.load().started.clone();
+        let status = Status { started, ..status(&self.start, &built.site, warned) };
+        self.site.store(Arc::new(built.site));
+        self.status.store(Arc::new(status));
+    }
+
+    /// An image that was added or removed is served, or not, from the next look on.
+    async fn look_at_images(&mut self, seen: &mut Signature) {
+        let signature = catalog::signature(&self.start.data);
+        if signature == *seen {
+            return;
+        }
+        *seen = signature;
+        let catalog = match catalog::read(&self.start.data).await {
+            Ok(catalog) => catalog,
+            Err(error) => {
+                tracing::error!(
+                    "the image store cannot be read, what was served before is still served: {}",
+                    chain(&error)
+                );
+                return;
+            }
+        };
+        if catalog == self.site.load().catalog {
+            return;
+        }
+        match self.build(&self.start.config, catalog) {
+            Ok(built) => {
+                tracing::info!(images = ?image_names(&built.site), "the image store changed");
+                self.take_over(built);
+            }
+            Err(faults) => tracing::error!("the image store changed, but the site is not what it was:\n{faults}"),
+        }
+    }
+
+    /// Ends the planes, the control socket and the journal, in at most five seconds.
+    pub(super) async fn shut_down(self, answering: JoinHandle<io::Result<()>>) {
+        notify::stopping();
+        let end = Instant::now() + SHUTDOWN;
+        let planes = tokio::spawn(self.planes.shut_down());
+        if timeout_at(end, planes).await.is_err() {
+            tracing::warn!("transfers did not end in time and were cut off");
+        }
+        if !matches!(timeout_at(end, answering).await, Ok(Ok(Ok(())))) {
+            tracing::warn!("the control socket did not close in time");
+        }
+        let journal = self.journal;
+        let flushed = tokio::task::spawn_blocking(move || journal.flush());
+        if timeout_at(end, flushed).await.is_err() {
+            tracing::warn!("the journal could not be written to its end in time");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+fn ticks(period: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    reload: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Sign {
+        tokio::select! {
+            _ = self.terminate.recv() => Sign::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Sign::Stop("SIGINT"),
+            _ = self.reload.recv() => Sign::Reload,
+        }
+    }
+}
+
+/// What a signal asks for.
+enum Sign {
+    Stop(&'static str),
+    Reload,
+}
+
+/// An error with its causes, in one text.
+pub(super) fn chain(error: &dyn core::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Says warnings in the log; gives them as lines.
+pub(super) fn warn(config: &Config, warnings: Vec<Fault>) -> Vec<String> {
+    let list: Vec<Fault> = warnings.into_iter().filter(|fault| fault.severity == Severity::Warning).collect();
+    let faults = config.faults(list);
+    let lines: Vec<String> = faults
+        .list
+        .iter()
+        .map(|fault| {
+            let (line, column) = faults.place(&fault.span);
+            format!("{}:{line}:{column}: {}: {}: {}", faults.file, fault.thing, fault.reason, fault.remedy)
+        })
+        .collect();
+    for line in &lines {
+        tracing::warn!("{line}");
+    }
+    lines
+}
+
+fn image_names(site: &Site) -> Vec<String> {
+    let all = site.catalog.images.values().flatten();
+    all.map(|image| format!("{}@{}", image.name, image.version)).collect()
+}
+
+/// The status as of now.
+pub(super) fn status(start: &Start, site: &Site, warnings: Vec<String>) -> Status {
+    let mode = |mode| match mode {
+        Mode::Dhcp => "dhcp",
+        Mode::Proxy => "proxy",
+        Mode::Off => "off",
+    };
+    let interfaces = site.interfaces.iter().map(|interface| {
+        let v4 = interface.v4.iter().map(|(ip, prefix)| format!("{ip}/{prefix}"));
+        let v6 = interface.v6.iter().map(|(ip, prefix)| format!("{ip}/{prefix}"));
+        Interface {
+            name: interface.name.clone(),
+            mode: mode(interface.mode).to_owned(),
+            addresses: v4.chain(v6).collect(),
+        }
+    });
+    let now = time(now());
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        started: now.clone(),
+        config: start.file.as_ref().map(|file| file.display().to_string()),
+        configured: now,
+        data: start.data.display().to_string(),
+        interfaces: interfaces.collect(),
+        http_port: start.config.http_port,
+        tftp_port: start.config.tftp_port,
+        subnets: site.subnets.iter().map(|subnet| format!("{}/{}", subnet.network, subnet.prefix)).collect(),
+        rules: site.rules.rules.iter().map(|rule| rule.name.clone()).collect(),
+        images: image_names(site),
+        loaders: site.catalog.loaders.keys().cloned().collect(),
+        machines: 0,
+        journal_unwritten: 0,
+        warnings,
+    }
+}
+
+/// What happened to the interfaces themselves since the last look.
+fn interface_changes(before: &Site, after: &Site) -> Vec<String> {
+    let changed = after.interfaces.iter().filter_map(|new| {
+        let old = before.interfaces.iter().find(|old| old.name == new.name)?;
+        (old.v4 != new.v4 || old.v6 != new.v6).then(|| format!("interface {} has other addresses", new.name))
+    });
+    changed.collect()
+}
