@@ -1,0 +1,265 @@
+//! The boot plane's HTTP/1.1 server, IPv4 and IPv6: files of the namespace and of the exported folder, scripts for iPXE, the agent's
+//! report. A loop of its own and no framework, because firmware cares about bytes that frameworks decide: a length and never chunks,
+//! header names in title case, HEAD like GET, no redirect, no encoding. Bodies go from the page cache to the socket (`sendfile`).
+
+mod answer;
+mod connection;
+mod report;
+mod script;
+mod send;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use slipway_engine::Why;
+use slipway_engine::journal::{About, Entry, Outcome, Proto};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::journal::{Journal, now};
+use crate::site::SharedSite;
+
+/// What protects the server from its clients, and clients from each other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// How long a request's head or body may take from its first byte, and the first request from the connection.
+    pub head: Duration,
+    /// How long a connection may rest between requests.
+    pub idle: Duration,
+    /// How long a client may take no byte at all of what it asked for.
+    pub stall: Duration,
+    /// How long [`Handle::shutdown`] lets running transfers go on.
+    pub drain: Duration,
+    /// Most connections at once.
+    pub connections: usize,
+    /// Most connections at once from one address.
+    pub per_source: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            stall: Duration::from_secs(30),
+            drain: Duration::from_secs(5),
+            connections: 512,
+            per_source: 64,
+        }
+    }
+}
+
+/// Every address of IPv4 and IPv6, on this port.
+#[must_use]
+pub fn everywhere(port: u16) -> Vec<SocketAddr> {
+    vec![(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()]
+}
+
+/// A socket that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen for HTTP on {addr}")]
+pub struct Error {
+    /// The address.
+    pub addr: SocketAddr,
+    /// The system's reason.
+    pub source: io::Error,
+}
+
+/// The running server.
+#[derive(Debug)]
+pub struct Handle {
+    addrs: Vec<SocketAddr>,
+    phase: watch::Sender<Phase>,
+    accepting: JoinSet<()>,
+    drain: Duration,
+}
+
+/// How far the server is on its way to its end.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Phase {
+    /// Serving.
+    Running,
+    /// No new requests; running transfers go on.
+    Draining,
+    /// Everything ends.
+    Stopped,
+}
+
+/// Waits until the server has come this far.
+async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
+    // The sender's end is the server's end too.
+    let _ = phase.wait_for(|phase| *phase >= wanted).await;
+}
+
+/// Opens the sockets and serves in the background. Must be called inside a Tokio runtime. An IPv6 address is left out where the
+/// kernel has no IPv6, as long as another address remains.
+///
+/// # Errors
+/// The first socket that cannot be opened; then nothing is left running.
+pub fn spawn(listen: &[SocketAddr], limits: Limits, site: SharedSite, journal: Journal) -> Result<Handle, Error> {
+    let mut listeners = Vec::new();
+    for addr in listen {
+        match bind(*addr) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if addr.is_ipv6() && listen.len() > 1 && has_no_ipv6(&error) => {
+                tracing::debug!(%addr, "this kernel has no IPv6: HTTP is served over IPv4 only");
+            }
+            Err(source) => return Err(Error { addr: *addr, source }),
+        }
+    }
+    let (phase, watching) = watch::channel(Phase::Running);
+    let server = Arc::new(Server { site, journal, limits, sources: Mutex::default() });
+    let mut accepting = JoinSet::new();
+    let mut addrs = Vec::new();
+    for listener in listeners {
+        addrs.extend(listener.local_addr().ok());
+        accepting.spawn(accept(listener, Arc::clone(&server), watching.clone()));
+    }
+    Ok(Handle { addrs, phase, accepting, drain: limits.drain })
+}
+
+fn has_no_ipv6(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    code == Some(Errno::AFNOSUPPORT.raw_os_error()) || code == Some(Errno::ADDRNOTAVAIL.raw_os_error())
+}
+
+fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if addr.is_ipv6() {
+        // One socket for each family: an IPv4 client then has an IPv4 address in the journal.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(256)?;
+    TcpListener::from_std(socket.into())
+}
+
+impl Handle {
+    /// The addresses that it listens on, with the real ports.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addrs
+    }
+
+    /// Ends the server: no new requests, running transfers have [`Limits::drain`] to finish, then they are cut.
+    pub async fn shutdown(mut self) {
+        let _ = self.phase.send(Phase::Draining);
+        let ended = async { while self.accepting.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.drain, ended).await.is_err() {
+            let _ = self.phase.send(Phase::Stopped);
+            while self.accepting.join_next().await.is_some() {}
+        }
+    }
+}
+
+/// What all connections share.
+#[derive(Debug)]
+struct Server {
+    site: SharedSite,
+    journal: Journal,
+    limits: Limits,
+    sources: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A connection's place among the counted ones; it is free again when this is dropped.
+struct Seat {
+    server: Arc<Server>,
+    source: IpAddr,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut sources = self.server.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = sources.get_mut(&self.source) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                sources.remove(&self.source);
+            }
+        }
+    }
+}
+
+impl Server {
+    fn seat(self: &Arc<Self>, source: IpAddr) -> Result<Seat, Why> {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if sources.values().sum::<usize>() >= self.limits.connections {
+            return Err(Why::Limited { limit: "HTTP connections" });
+        }
+        let count = sources.entry(source).or_default();
+        if *count >= self.limits.per_source {
+            return Err(Why::Limited { limit: "HTTP connections from one address" });
+        }
+        *count = count.saturating_add(1);
+        Ok(Seat { server: Arc::clone(self), source })
+    }
+
+    /// Notes what is not about a request that could be read.
+    fn note_connection(&self, peer: SocketAddr, asked: &str, outcome: Outcome) {
+        self.journal.note(Entry {
+            at: now(),
+            proto: Proto::Http,
+            mac: None,
+            ip: Some(peer.ip()),
+            uuid: None,
+            interface: String::new(),
+            asked: asked.to_owned(),
+            about: About::Other,
+            outcome,
+        });
+    }
+}
+
+/// Accepts until the server drains, and then waits for its connections.
+async fn accept(listener: TcpListener, server: Arc<Server>, phase: watch::Receiver<Phase>) {
+    let mut connections = JoinSet::new();
+    let mut ending = phase.clone();
+    loop {
+        tokio::select! {
+            () = reached(&mut ending, Phase::Draining) => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => admit(&server, stream, peer, &phase, &mut connections),
+                Err(error) => {
+                    // Out of descriptors, most likely: the connection waits in the backlog until some are free again.
+                    tracing::error!(%error, "cannot accept an HTTP connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+fn admit(
+    server: &Arc<Server>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    phase: &watch::Receiver<Phase>,
+    connections: &mut JoinSet<()>,
+) {
+    match server.seat(peer.ip()) {
+        Ok(seat) => {
+            let server = Arc::clone(server);
+            let phase = phase.clone();
+            connections.spawn(async move {
+                connection::serve(&server, stream, peer, phase).await;
+                drop(seat);
+            });
+        }
+        Err(why) => {
+            // Whether this arrives does not matter: it must not cost a task.
+            let _ =
+                stream.try_write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            server.note_connection(peer, "connection", Outcome::Declined(why));
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! A request to its answer: which file, script or refusal, and what the journal says about it.
+
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
+
+use slipway_engine::Why;
+use slipway_engine::http::{Plan, Stored, content_type, plan};
+use slipway_engine::journal::{About, Entry, Outcome, Proto};
+use slipway_engine::namespace::{normalise, resolve};
+use slipway_wire::MacAddr;
+use slipway_wire::http::{Method, Request, Status};
+
+use super::send::Sent;
+use super::{Server, script};
+use crate::export::open_beneath;
+use crate::journal::now;
+use crate::site::{Interface, Site};
+
+/// Both ends of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
+}
+
+/// What is sent and noted.
+pub(super) struct Reply {
+    pub(super) plan: Plan,
+    pub(super) body: Body,
+    pub(super) note: Note,
+}
+
+/// The content behind a head.
+pub(super) enum Body {
+    None,
+    /// All of it, for GET; HEAD gets only its length.
+    Text(Vec<u8>),
+    /// The part that the plan names.
+    File(File),
+}
+
+/// The journal's entry in the making.
+pub(super) struct Note {
+    pub(super) proto: Proto,
+    pub(super) mac: Option<MacAddr>,
+    pub(super) uuid: Option<uuid::Uuid>,
+    pub(super) asked: String,
+    pub(super) about: About,
+    /// What it will be if the answer goes out whole.
+    pub(super) outcome: Outcome,
+}
+
+impl Note {
+    /// A note about a request, with what its query says about the machine.
+    pub(super) fn of(request: &Request, outcome: Outcome) -> Self {
+        let mac = request.query("mac").and_then(|mac| mac.parse().ok());
+        let uuid = request.query("uuid").and_then(|uuid| uuid.parse().ok());
+        Self { proto: Proto::Http, mac, uuid, asked: asked(request), about: About::Other, outcome }
+    }
+
+    /// Fills in how the sending went.
+    pub(super) fn finish(&mut self, plan: &Plan, result: &Sent, took: Duration) {
+        let length = plan.body.end.saturating_sub(plan.body.start);
+        let bytes = match result {
+            Ok(sent) | Err((_, sent)) => *sent,
+        };
+        if let Err((cut, sent)) = result {
+            self.outcome = cut.outcome(*sent, length);
+        } else if matches!(self.about, About::File { .. }) && length > 0 {
+            self.outcome =
+                Outcome::Answered(format!("{} {bytes} bytes in {:.2} s", plan.status.code(), took.as_secs_f64()));
+        }
+        if let About::File { sent, took: time, whole, .. } = &mut self.about {
+            (*sent, *time) = (bytes, took);
+            *whole = *whole && result.is_ok();
+        }
+    }
+
+    /// The entry.
+    pub(super) fn into_entry(self, site: &Site, ends: Ends) -> Entry {
+        Entry {
+            at: now(),
+            proto: self.proto,
+            mac: self.mac,
+            ip: Some(ends.peer.ip()),
+            uuid: self.uuid,
+            interface: interface(site, ends.local.ip()).map(|interface| interface.name.clone()).unwrap_or_default(),
+            asked: self.asked,
+            about: self.about,
+            outcome: self.outcome,
+        }
+    }
+}
+
+/// Our interface with this address.
+pub(super) fn interface(site: &Site, ip: IpAddr) -> Option<&Interface> {
+    site.interfaces.iter().find(|interface| match ip {
+        IpAddr::V4(ip) => interface.v4.iter().any(|(own, _)| *own == ip),
+        IpAddr::V6(ip) => interface.v6.iter().any(|(own, _)| *own == ip),
+    })
+}
+
+fn asked(request: &Request) -> String {
+    let method = match request.method {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+        Method::Post => "POST",
+        Method::Other => "(other method)",
+    };
+    let path: String = String::from_utf8_lossy(&request.path).escape_debug().take(300).collect();
+    let mut line = format!("{method} {path}");
+    if let Some(range) = &request.range {
+        line.push(' ');
+        line.extend(range.escape_debug().take(60));
+    }
+    line
+}
+
+/// Answers everything but the agent's report.
+pub(super) fn answer(server: &Server, request: &Request, ends: Ends) -> Reply {
+    match request.method {
+        Method::Get | Method::Head => {}
+        Method::Post | Method::Other => return method_not_allowed(request, "GET, HEAD"),
+    }
+    let path = match normalise(&request.path) {
+        Ok(path) => path,
+        Err(why) => return refusal(request, Status::BadRequest, why),
+    };
+    let site = server.site.load();
+    if path == "boot.ipxe" {
+        return script::answer(&site, request, ends);
+    }
+    let mut reply = match open(&site, &path) {
+        Ok(Some((stored, file))) => {
+            let plan = plan(request, &stored);
+            let note = Note::of(request, Outcome::Answered(plan.status.code().to_string()));
+            Reply { plan, body: Body::File(file), note }
+        }
+        Ok(None) => refusal(request, Status::NotFound, Why::NotFound),
+        Err(fault) => {
+            let mut reply = refusal(request, Status::InternalError, Why::NotFound);
+            reply.note.outcome = Outcome::Ourselves(format!("cannot read {path}: {fault}"));
+            reply
+        }
+    };
+    let whole = request.method == Method::Get && matches!(reply.plan.status, Status::Ok | Status::PartialContent);
+    reply.note.about = About::File { path, sent: 0, took: Duration::ZERO, whole };
+    reply
+}
+
+/// Finds a path in the namespace, else in the exported folder.
+fn open(site: &Site, path: &str) -> io::Result<Option<(Stored, File)>> {
+    if let Ok(found) = resolve(path, &site.catalog) {
+        let file = site.blobs.open(&found.digest)?;
+        let modified = u64::try_from(file.metadata()?.mtime()).unwrap_or(0);
+        let etag = format!("\"{}\"", found.digest);
+        return Ok(Some((Stored { size: found.size, etag, modified, content_type: content_type(path) }, file)));
+    }
+    let Some(folder) = &site.export else { return Ok(None) };
+    let file = match open_beneath(folder, path) {
+        Ok(file) => file,
+        // What cannot be had there is not there: a name that leads out, a folder, a file that is not ours to read.
+        Err(error) => {
+            tracing::debug!(path, %error, "not in the exported folder");
+            return Ok(None);
+        }
+    };
+    let data = file.metadata()?;
+    let etag = format!("\"{:x}-{:x}-{:x}.{:x}\"", data.ino(), data.size(), data.mtime(), data.mtime_nsec());
+    let modified = u64::try_from(data.mtime()).unwrap_or(0);
+    Ok(Some((Stored { size: data.size(), etag, modified, content_type: content_type(path) }, file)))
+}
+
+/// A text as content.
+pub(super) fn text(request: &Request, status: Status, text: String, outcome: Outcome) -> Reply {
+    let headers = vec![("Content-Type", "text/plain".to_owned()), ("Content-Length", text.len().to_string())];
+    let note = Note::of(request, outcome);
+    Reply { plan: Plan { status, headers, body: 0..0 }, body: Body::Text(text.into_bytes()), note }
+}
+
+/// A refusal that says why.
+pub(super) fn refusal(request: &Request, status: Status, why: Why) -> Reply {
+    text(request, status, format!("{why}\n"), Outcome::Declined(why))
+}
+
+/// The refusal of a method, with those that there are.
+pub(super) fn method_not_allowed(request: &Request, allowed: &str) -> Reply {
+    let mut reply = refusal(request, Status::MethodNotAllowed, Why::Forbidden);
+    reply.plan.headers.push(("Allow", allowed.to_owned()));
+    reply
+}

@@ -1,0 +1,105 @@
+//! `GET /boot.ipxe`: the script of one machine, by the facts in the query.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+
+use slipway_engine::Why;
+use slipway_engine::answer::{ServerAddr, Step};
+use slipway_engine::catalog::FileRef;
+use slipway_engine::decide::decide_picked;
+use slipway_engine::journal::{About, Outcome};
+use slipway_engine::request::{BootRequest, Exchange, Loader, ipxe_arch};
+use slipway_engine::script::{Values, ask_again, from_template, refusal};
+use slipway_wire::ClientArch;
+use slipway_wire::http::{Request, Status};
+
+use super::answer::{self, Ends, Reply, interface, text};
+use crate::site::Site;
+
+/// The longest template that is rendered.
+const LONGEST_TEMPLATE: u64 = 64 * 1024;
+
+/// Answers with the machine's script. Refusals are scripts too: they say why on the machine's own console, where somebody looks.
+pub(super) fn answer(site: &Site, request: &Request, ends: Ends) -> Reply {
+    let server = ServerAddr { ip: ends.local.ip().to_canonical(), http_port: ends.local.port() };
+    let (script, outcome) = match facts(site, request, ends) {
+        Facts::Known(asked) => decided(site, &asked, server, request.query("image")),
+        Facts::Unknown => (ask_again(&server.root()), Outcome::Answered("200 asked to introduce itself".to_owned())),
+        Facts::Nonsense(fault) => (refusal(fault), Outcome::Peer(fault.to_owned())),
+    };
+    if let Outcome::Declined(why @ Why::Ignored { .. }) = outcome {
+        // Saying nothing at all is not possible here; saying as little as possible is.
+        let mut reply = answer::refusal(request, Status::NotFound, Why::NotFound);
+        reply.note.outcome = Outcome::Declined(why);
+        reply.note.about = About::Script;
+        return reply;
+    }
+    let mut reply = text(request, Status::Ok, script, outcome);
+    reply.note.about = About::Script;
+    reply
+}
+
+/// What a query says about the machine.
+enum Facts {
+    /// Enough to decide.
+    Known(Box<BootRequest>),
+    /// Not enough: iPXE came by itself, and can be asked.
+    Unknown,
+    /// iPXE was asked, and this is what is wrong with what it said.
+    Nonsense(&'static str),
+}
+
+fn facts(site: &Site, request: &Request, ends: Ends) -> Facts {
+    let (Some(mac), Some(arch)) = (request.query("mac"), request.query("arch")) else { return Facts::Unknown };
+    let Ok(mac) = mac.parse() else { return Facts::Nonsense("its MAC address cannot be read") };
+    let arch: Option<ClientArch> = ipxe_arch(arch, request.query("platform"));
+    let Some(arch) = arch else { return Facts::Nonsense("its architecture is unknown") };
+    Facts::Known(Box::new(BootRequest {
+        exchange: Exchange::Script,
+        loader: Loader::Ipxe,
+        arch,
+        mac,
+        uuid: request.query("uuid").and_then(|uuid| uuid.parse().ok()),
+        interface: interface(site, ends.local.ip()).map(|interface| interface.name.clone()).unwrap_or_default(),
+        relay: request.query("relay").and_then(|relay| relay.parse().ok()),
+        client_ip: Some(ends.peer.ip().to_canonical()),
+        user_class: Some("iPXE".to_owned()),
+        vendor_class: None,
+    }))
+}
+
+fn decided(site: &Site, asked: &BootRequest, server: ServerAddr, picked: Option<&str>) -> (String, Outcome) {
+    let answer = match decide_picked(asked, &site.rules, &site.catalog, server, picked) {
+        Ok(answer) => answer,
+        Err(why) => return (refusal(&why.to_string()), Outcome::Declined(why)),
+    };
+    let what = answer.image.as_deref().unwrap_or("script").to_owned();
+    match answer.step {
+        Step::Script { text } => (text, Outcome::Answered(format!("200 {what} by rule {}", answer.rule))),
+        Step::Template { file, values } => match rendered(site, file, &values) {
+            Ok(text) => (text, Outcome::Answered(format!("200 {what} by rule {}", answer.rule))),
+            Err(fault) => (refusal(&fault), Outcome::Ourselves(fault)),
+        },
+        // The decision gives neither to iPXE that asks for its script.
+        Step::Tftp { .. } | Step::Url { .. } => (refusal("there is no script"), Outcome::Declined(Why::NotForUs)),
+    }
+}
+
+fn rendered(site: &Site, file: FileRef, values: &Values) -> Result<String, String> {
+    let image = format!("{}@{}", values.image, values.version);
+    let source = site
+        .blobs
+        .open(&file.digest)
+        .and_then(read)
+        .map_err(|error| format!("cannot read the script of {image}: {error}"))?;
+    from_template(&source, values).map_err(|error| format!("image {image}: {error}"))
+}
+
+fn read(file: File) -> io::Result<String> {
+    let mut text = String::new();
+    if file.metadata()?.len() > LONGEST_TEMPLATE {
+        return Err(io::Error::other("it is longer than 64 KiB"));
+    }
+    file.take(LONGEST_TEMPLATE).read_to_string(&mut text)?;
+    Ok(text)
+}
