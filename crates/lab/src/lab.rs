@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::capture::{Capture, Packets};
 use crate::linux::Linux;
-use crate::log::{Log, indent};
+use crate::log::indent;
 use crate::machine::{Machine, Order};
 use crate::net::{Host, Lan};
 use crate::parts::Parts;
@@ -24,7 +24,7 @@ pub struct Lab {
     parts: Parts,
     captures: Vec<Capture>,
     servers: Vec<Server>,
-    consoles: Vec<(String, Log)>,
+    machines: Vec<Machine>,
     kept: Vec<Running>,
     stages: Vec<Stage>,
 }
@@ -46,7 +46,7 @@ impl Lab {
             parts: parts.clone(),
             captures: Vec::new(),
             servers: Vec::new(),
-            consoles: Vec::new(),
+            machines: Vec::new(),
             kept: Vec::new(),
             stages: Vec::new(),
         })
@@ -131,8 +131,7 @@ impl Lab {
     pub fn power_on(&mut self, order: Order, lan: &Lan) -> Result<Machine> {
         let packets = self.packets(lan)?;
         let machine = order.power_on(lan, packets, &self.folder)?;
-        self.consoles.push((machine.name().to_owned(), machine.console().clone()));
-        self.kept.push(machine.process().clone());
+        self.machines.push(machine.clone());
         Ok(machine)
     }
 
@@ -160,14 +159,22 @@ impl Lab {
     }
 
     /// Notes how long something took, for the result's table.
-    pub fn stage(&mut self, stages: impl IntoIterator<Item = Stage>) {
-        self.stages.extend(stages);
+    pub fn stage(&mut self, stage: Stage) {
+        self.stages.push(stage);
     }
 
-    /// The stages noted so far.
+    /// How long the parts of the scenario took: those it noted, and those of its machines' boots.
     #[must_use]
-    pub fn stages(&self) -> &[Stage] {
-        &self.stages
+    pub fn stages(&self) -> Vec<Stage> {
+        let several = self.machines.len() > 1;
+        let boots = self.machines.iter().flat_map(|machine| {
+            let mut stages = machine.stages();
+            if several {
+                stages.iter_mut().for_each(|stage| stage.name.insert_str(0, &format!("{}: ", machine.name())));
+            }
+            stages
+        });
+        self.stages.iter().cloned().chain(boots).collect()
     }
 
     /// Says what happens, to whoever runs the lab.
@@ -180,8 +187,8 @@ impl Lab {
     #[must_use]
     pub fn report(&self) -> String {
         let mut out = String::new();
-        for (name, console) in &self.consoles {
-            out += &format!("Last lines of {name}'s console:\n{}", indent(&console.tail(25)));
+        for machine in &self.machines {
+            out += &format!("Last lines of {}'s console:\n{}", machine.name(), indent(&machine.console().tail(25)));
         }
         for capture in &self.captures {
             let story = Story::of(&capture.packets().all());

@@ -165,7 +165,7 @@ impl Log {
 
 /// Lines as a block that stands apart from the text around it.
 #[must_use]
-pub fn indent(lines: &[String]) -> String {
+pub(crate) fn indent(lines: &[String]) -> String {
     lines.iter().map(|line| format!("    | {line}\n")).collect()
 }
 
@@ -217,8 +217,8 @@ mod tests {
         let mark = log.mark();
         assert_eq!(mark, 1);
         said(&log, "steady\n");
-        assert!(log.wait_from(mark + 1, "ready", Duration::ZERO).is_err());
-        assert_eq!(log.wait_from(mark, "ready", Duration::ZERO).unwrap().text, "steady");
+        assert!(log.wait_from(mark, "ready", Duration::ZERO).is_err());
+        assert_eq!(log.wait_from(mark, "steady", Duration::ZERO).unwrap().text, "steady");
     }
 
     #[test]

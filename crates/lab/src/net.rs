@@ -114,6 +114,15 @@ impl Host {
         self.legs.iter().find_map(|leg| leg.ip).with_context(|| format!("host {} has no address", self.name))
     }
 
+    /// Its IPv4 address on a LAN.
+    ///
+    /// # Errors
+    /// It has none there.
+    pub fn address_on(&self, lan: &Lan) -> Result<Ipv4Addr> {
+        let leg = self.legs.iter().find(|leg| leg.lan == *lan);
+        leg.and_then(|leg| leg.ip).with_context(|| format!("host {} has no address on {}", self.name, lan.name()))
+    }
+
     /// The hardware address of its interface `interface`.
     ///
     /// # Errors

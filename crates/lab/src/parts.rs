@@ -30,7 +30,7 @@ pub struct Tool {
 }
 
 /// What every scenario uses.
-pub const TOOLS: &[Tool] = &[
+pub(crate) const TOOLS: &[Tool] = &[
     Tool { program: "ip", package: "iproute2" },
     Tool { program: "nsenter", package: "util-linux" },
     Tool { program: "setpriv", package: "util-linux" },
@@ -39,25 +39,25 @@ pub const TOOLS: &[Tool] = &[
 ];
 
 /// QEMU, for scenarios with a machine.
-pub const QEMU: Tool = Tool { program: "qemu-system-x86_64", package: "qemu-system-x86" };
+pub(crate) const QEMU: Tool = Tool { program: "qemu-system-x86_64", package: "qemu-system-x86" };
 /// The foreign DHCP server.
-pub const DNSMASQ: Tool = Tool { program: "dnsmasq", package: "dnsmasq-base" };
+pub(crate) const DNSMASQ: Tool = Tool { program: "dnsmasq", package: "dnsmasq-base" };
 /// The foreign relay agent.
-pub const DHCRELAY: Tool = Tool { program: "dhcrelay", package: "isc-dhcp-relay" };
+pub(crate) const DHCRELAY: Tool = Tool { program: "dhcrelay", package: "isc-dhcp-relay" };
 
 /// Where the programs are looked for, also when the caller's `PATH` has no `sbin`.
-pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Files that distributions put in different places, each with the package that brings it.
 #[derive(Clone, Copy, Debug)]
-pub struct Known {
+pub(crate) struct Known {
     what: &'static str,
     package: &'static str,
     paths: &'static [&'static str],
 }
 
 /// UEFI firmware without Secure Boot keys.
-pub const OVMF_CODE: Known = Known {
+pub(crate) const OVMF_CODE: Known = Known {
     what: "UEFI firmware",
     package: "ovmf",
     paths: &[
@@ -68,7 +68,7 @@ pub const OVMF_CODE: Known = Known {
     ],
 };
 /// The empty variable store that belongs to it.
-pub const OVMF_VARS: Known = Known {
+pub(crate) const OVMF_VARS: Known = Known {
     what: "the UEFI firmware's variable store",
     package: "ovmf",
     paths: &[
@@ -79,7 +79,7 @@ pub const OVMF_VARS: Known = Known {
     ],
 };
 /// iPXE as the option ROM of QEMU's virtio card, for BIOS and UEFI in one file.
-pub const IPXE_ROM: Known = Known {
+pub(crate) const IPXE_ROM: Known = Known {
     what: "iPXE as an option ROM",
     package: "ipxe-qemu",
     paths: &[
@@ -89,7 +89,7 @@ pub const IPXE_ROM: Known = Known {
     ],
 };
 /// The EFI program that a UKI's parts are put behind.
-pub const UKI_STUB: Known = Known {
+pub(crate) const UKI_STUB: Known = Known {
     what: "systemd's EFI stub",
     package: "systemd-boot-efi",
     paths: &["/usr/lib/systemd/boot/efi/linuxx64.efi.stub"],
@@ -100,7 +100,7 @@ impl Known {
     ///
     /// # Errors
     /// It is nowhere: the error names the package.
-    pub fn find(&self) -> Result<PathBuf> {
+    pub(crate) fn find(&self) -> Result<PathBuf> {
         let found = self.paths.iter().map(Path::new).find(|path| path.exists());
         found.map(Path::to_owned).ok_or_else(|| {
             anyhow!(
@@ -117,7 +117,7 @@ impl Known {
 ///
 /// # Errors
 /// Some program is missing.
-pub fn require(tools: &[Tool]) -> Result<()> {
+pub(crate) fn require(tools: &[Tool]) -> Result<()> {
     let missing: Vec<&Tool> = tools.iter().filter(|tool| !installed(tool.program)).collect();
     if missing.is_empty() {
         return Ok(());
@@ -138,7 +138,7 @@ fn installed(program: &str) -> bool {
 ///
 /// # Errors
 /// No such package is known here, or it can't be downloaded and unpacked.
-pub fn fetch_kernel(cache: &Path) -> Result<PathBuf> {
+pub(crate) fn fetch_kernel(cache: &Path) -> Result<PathBuf> {
     let package = kernel_package()?;
     let root = cache.join(&package);
     if !root.join("complete").exists() {
@@ -202,7 +202,7 @@ fn unpack(package: &str, cache: &Path, root: &Path) -> Result<()> {
 ///
 /// # Errors
 /// The build fails.
-pub fn build_agent(workspace: &Path) -> Result<PathBuf> {
+pub(crate) fn build_agent(workspace: &Path) -> Result<PathBuf> {
     let target = "x86_64-unknown-linux-gnu";
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "-q", "-p", "slipway-agent", "--profile", "agent", "--target", target]).current_dir(workspace);

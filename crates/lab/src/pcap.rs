@@ -46,7 +46,7 @@ pub enum Payload {
 
 /// Reads a pcap stream frame by frame, as it is written by `tcpdump -w` on this machine.
 #[derive(Debug)]
-pub struct Reader<R> {
+pub(crate) struct Reader<R> {
     source: R,
     swapped: bool,
     nanoseconds: bool,
@@ -54,7 +54,7 @@ pub struct Reader<R> {
 
 /// A frame as it was captured.
 #[derive(Clone, Debug)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// When it passed.
     pub at: SystemTime,
     /// Its first bytes, from the Ethernet header on.
@@ -66,7 +66,7 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// It is not a pcap stream of Ethernet frames.
-    pub fn new(mut source: R) -> io::Result<Self> {
+    pub(crate) fn new(mut source: R) -> io::Result<Self> {
         let mut header = [0_u8; 24];
         source.read_exact(&mut header)?;
         let [a, b, c, d, ..] = header;
@@ -84,7 +84,7 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// The stream can't be read, or claims a frame of more than 1 MiB.
-    pub fn next_frame(&mut self) -> io::Result<Option<Frame>> {
+    pub(crate) fn next_frame(&mut self) -> io::Result<Option<Frame>> {
         let mut words = [0_u32; 4];
         for word in &mut words {
             let mut bytes = [0_u8; 4];
@@ -117,7 +117,7 @@ impl<R: Read> Reader<R> {
 impl Frame {
     /// What the frame carries, if that is the first or only fragment of a UDP datagram or a TCP segment.
     #[must_use]
-    pub fn packet(&self) -> Option<Packet> {
+    pub(crate) fn packet(&self) -> Option<Packet> {
         let mut cursor = Cursor(&self.bytes);
         let destination = MacAddr(cursor.take()?);
         let source = MacAddr(cursor.take()?);

@@ -155,7 +155,7 @@ pub fn run(command: &mut Command) -> Result<String> {
 
 /// A command as one would type it.
 #[must_use]
-pub fn shown(command: &Command) -> String {
+pub(crate) fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }

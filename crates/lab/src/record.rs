@@ -45,7 +45,7 @@ impl Stage {
 
 /// The records as a table: one line each, the stages behind, the reasons of failures below.
 #[must_use]
-pub fn table(records: &[Record]) -> String {
+pub(crate) fn table(records: &[Record]) -> String {
     let width = records.iter().map(|record| record.name.len()).max().unwrap_or(0);
     let mut out = String::new();
     for record in records {

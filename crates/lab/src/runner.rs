@@ -147,7 +147,7 @@ pub(crate) fn inside(scenario: &Scenario, parts: &Parts, keep: bool) -> Result<b
         name: scenario.name.to_owned(),
         passed: outcome.is_ok(),
         seconds: start.elapsed().as_secs_f64(),
-        stages: lab.stages().to_vec(),
+        stages: lab.stages(),
         error: outcome.err().map(|error| format!("{error:#}")),
     };
     if let Some(error) = &record.error {

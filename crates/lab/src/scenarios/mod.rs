@@ -3,9 +3,16 @@
 use anyhow::Result;
 
 use crate::lab::Lab;
-use crate::parts::Tool;
+use crate::parts::{DHCRELAY, DNSMASQ, Tool};
 
-mod harness;
+mod bios_ipxe_linux;
+mod bios_proxy_linux;
+mod boot;
+mod uefi_http_uki;
+mod uefi_ipxe_uki;
+mod uefi_proxy_uki;
+mod uefi_pxe_relay;
+mod uefi_pxe_uki;
 
 /// One scenario.
 #[derive(Clone, Copy, Debug)]
@@ -23,5 +30,54 @@ pub struct Scenario {
 }
 
 /// All scenarios, in the order they are listed and run.
-pub const SCENARIOS: &[Scenario] =
-    &[Scenario { name: "harness", about: "bring-up", boots: true, tools: &[], run: harness::run }];
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "uefi-pxe-uki",
+        about: "UEFI PXE loads a UKI by TFTP, Slipway being the DHCP server",
+        boots: true,
+        tools: &[],
+        run: uefi_pxe_uki::run,
+    },
+    Scenario {
+        name: "uefi-proxy-uki",
+        about: "UEFI PXE loads a UKI by TFTP, Slipway being a ProxyDHCP server (67 and 4011) beside dnsmasq",
+        boots: true,
+        tools: &[DNSMASQ],
+        run: uefi_proxy_uki::run,
+    },
+    Scenario {
+        name: "uefi-http-uki",
+        about: "UEFI HTTP Boot loads a UKI",
+        boots: true,
+        tools: &[],
+        run: uefi_http_uki::run,
+    },
+    Scenario {
+        name: "uefi-ipxe-uki",
+        about: "UEFI PXE loads iPXE, which loads its script and a UKI that keeps its own command line",
+        boots: true,
+        tools: &[],
+        run: uefi_ipxe_uki::run,
+    },
+    Scenario {
+        name: "bios-ipxe-linux",
+        about: "BIOS with iPXE in ROM loads script, kernel and initrd",
+        boots: true,
+        tools: &[],
+        run: bios_ipxe_linux::run,
+    },
+    Scenario {
+        name: "bios-proxy-linux",
+        about: "BIOS with iPXE in ROM boots beside dnsmasq as the DHCP server",
+        boots: true,
+        tools: &[DNSMASQ],
+        run: bios_proxy_linux::run,
+    },
+    Scenario {
+        name: "uefi-pxe-relay",
+        about: "UEFI PXE through a DHCP relay and a router",
+        boots: true,
+        tools: &[DHCRELAY],
+        run: uefi_pxe_relay::run,
+    },
+];

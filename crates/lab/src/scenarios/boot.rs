@@ -1,0 +1,108 @@
+//! What the boot scenarios have in common: the networks they happen on, and how a boot is seen to the end.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use slipway_wire::dhcp4::MessageType;
+
+use crate::lab::Lab;
+use crate::machine::{Booted, Machine};
+use crate::server::Server;
+use crate::story::Story;
+
+/// A server that gives addresses and boots everything into the image `debian`, by the path `path` (`auto`, `direct`, `ipxe`).
+pub(super) fn full_dhcp(path: &str) -> String {
+    format!(
+        r#"
+[[interface]]
+name = "eth0"
+mode = "dhcp"
+
+[[subnet]]
+network = "10.77.0.0/24"
+pool = ["10.77.0.100-10.77.0.200"]
+router = "10.77.0.1"
+
+[[rule]]
+name = "everything"
+boot = "debian"
+path = "{path}"
+"#
+    )
+}
+
+/// A server that leaves addresses to another and boots everything into the image `debian`, by the path `path`.
+pub(super) fn proxy(path: &str) -> String {
+    format!(
+        r#"
+[[interface]]
+name = "eth0"
+mode = "proxy"
+
+[[rule]]
+name = "everything"
+boot = "debian"
+path = "{path}"
+"#
+    )
+}
+
+/// Gives the server the image `debian`: a UKI whose own command line is the scenario's.
+pub(super) fn add_uki(lab: &Lab, server: &Server) -> Result<()> {
+    let uki = lab.uki(&lab.cmdline())?;
+    server.cli(["image".as_ref(), "add".as_ref(), "debian".as_ref(), "--uki".as_ref(), uki.as_os_str()]).map(drop)
+}
+
+/// Gives the server the image `debian`: kernel, initial RAM file system and the scenario's command line.
+pub(super) fn add_linux(lab: &Lab, server: &Server) -> Result<()> {
+    let (linux, cmdline) = (lab.linux()?, lab.cmdline());
+    let kernel = ["--kernel".as_ref(), linux.kernel.as_os_str()];
+    let rest = ["--initrd".as_ref(), linux.initrd.as_os_str(), "--cmdline".as_ref(), cmdline.as_ref()];
+    let words = ["image".as_ref(), "add".as_ref(), "debian".as_ref()].into_iter().chain(kernel).chain(rest);
+    server.cli(words).map(drop)
+}
+
+/// Sees a boot to its end: Linux says that it runs, reports to us, and switches the machine off; the kernel and the address are the
+/// right ones, and our journal tells the same.
+pub(super) fn see_it_boot(lab: &Lab, server: &Server, machine: &Machine) -> Result<Booted> {
+    let booted = machine.wait_booted()?;
+    machine.wait_reported()?;
+    machine.wait_off()?;
+    let linux = lab.linux()?;
+    ensure!(booted.kernel == linux.release, "kernel {} runs, not {}", booted.kernel, linux.release);
+    ensure!(booted.mac == machine.mac().to_string(), "it booted from {}, which is not its card", booted.mac);
+    ensure!(booted.ip.starts_with("10.77."), "its address {} is not of the lab's networks", booted.ip);
+    let boot = last_boot(server, machine)?;
+    let text = boot.to_string();
+    ensure!(text.contains("\"agent\""), "the journal does not tell of the agent's report: {text}");
+    ensure!(text.contains("debian"), "the journal does not tell which image was booted: {text}");
+    Ok(booted)
+}
+
+/// The machine's last boot as `slipway machine show --json` tells it.
+pub(super) fn last_boot(server: &Server, machine: &Machine) -> Result<Value> {
+    let shown = server.journal_json(machine.mac())?;
+    let boots = shown.get("boots").and_then(Value::as_array);
+    boots
+        .and_then(|boots| boots.last())
+        .cloned()
+        .with_context(|| format!("the journal knows no boot of the machine: {shown}"))
+}
+
+/// What the machine and we said to each other on the LAN.
+pub(super) fn story(lab: &Lab, lan: &crate::net::Lan, machine: &Machine) -> Result<Story> {
+    Ok(lab.story(lan)?.of_machine(machine.mac()))
+}
+
+/// Whether the machine asked a boot server on port 4011, and was answered.
+pub(super) fn boot_server_used(story: &Story) -> bool {
+    let mut asked = story.dhcp().iter().filter(|dhcp| dhcp.is_boot_server());
+    asked.any(|dhcp| dhcp.message.options.message_type() == Some(MessageType::ACK))
+}
+
+/// The HTTP requests that loaded something, as `METHOD status target`.
+pub(super) fn requests(story: &Story) -> Vec<String> {
+    let shown = |request: &crate::story::Request| {
+        format!("{} {} {}", request.method, request.status.unwrap_or_default(), request.target)
+    };
+    story.requests().iter().map(shown).collect()
+}
