@@ -10,4 +10,4 @@ mod round_trip;
 mod transfer;
 
 pub use negotiate::{Settings, Terms, WINDOW_MAX, largest_block, negotiate};
-pub use transfer::{Blocks, End, Input, Output, Tally, Transfer};
+pub use transfer::{Block, Blocks, End, Input, Output, Tally, Transfer};

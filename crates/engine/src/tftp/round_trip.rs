@@ -6,6 +6,8 @@ use core::time::Duration;
 const UNKNOWN: Duration = Duration::from_secs(1);
 /// Never less: firmware is busy elsewhere for milliseconds at a time.
 const LEAST: Duration = Duration::from_millis(20);
+/// Never more by measurement: the first answer may have been lost, and come again after the client's own patience.
+const LONGEST: Duration = Duration::from_millis(250);
 /// Never more, however often it was doubled.
 const MOST: Duration = Duration::from_secs(8);
 
@@ -25,7 +27,10 @@ struct Measured {
 impl RoundTrip {
     /// Takes in a measurement. It must not come from a block that was sent twice (Karn's rule).
     pub(super) fn sample(&mut self, took: Duration) {
-        self.measured = Some(match self.measured {
+        let took = took.min(LONGEST);
+        // Far below the last: that was the client's own patience, not the network.
+        let misled = |measured: &Measured| took < measured.smoothed / 4;
+        self.measured = Some(match self.measured.filter(|measured| !misled(measured)) {
             None => Measured { smoothed: took, variation: took / 2, shortest: took },
             Some(Measured { smoothed, variation, shortest }) => Measured {
                 smoothed: (smoothed * 7 + took) / 8,
@@ -35,6 +40,12 @@ impl RoundTrip {
         });
     }
 
+    /// Whether an answer that came `soon` after we broke a long silence shows the estimate to be wrong: the answer to anything
+    /// earlier would hardly come at just that moment.
+    pub(super) fn is_far_above(&self, soon: Duration) -> bool {
+        self.patience(0, None) >= LONGEST / 2 && soon < LONGEST / 16
+    }
+
     /// What is earlier than this after a packet cannot be the answer to it. Zero before the first measurement.
     pub(super) fn shortest(&self) -> Duration {
         self.measured.map_or(Duration::ZERO, |measured| measured.shortest)
@@ -42,7 +53,8 @@ impl RoundTrip {
 
     /// How long to wait for an answer: doubled `back_off` times, at most 8 s or the client's wish (never less than 1 s).
     pub(super) fn patience(&self, back_off: u32, wish: Option<Duration>) -> Duration {
-        let patience = self.measured.map_or(UNKNOWN, |measured| measured.smoothed + measured.variation * 4).max(LEAST);
+        let measured = |trip: Measured| (trip.smoothed + trip.variation * 4).clamp(LEAST, LONGEST);
+        let patience = self.measured.map_or(UNKNOWN, measured);
         let most = wish.map_or(MOST, |wish| wish.clamp(UNKNOWN, MOST));
         patience.saturating_mul(1 << back_off.min(16)).min(most)
     }
@@ -60,15 +72,17 @@ mod tests {
     fn patience_follows_the_round_trip_between_its_bounds() {
         let mut trip = RoundTrip::default();
         assert_eq!(trip.patience(0, None), ms(1000));
-        trip.sample(ms(100));
-        assert_eq!(trip.patience(0, None), ms(300));
+        trip.sample(ms(60));
+        assert_eq!(trip.patience(0, None), ms(180));
+        trip.sample(ms(10));
+        assert_eq!(trip.patience(0, None), ms(30), "the first was the client's patience, not the network's");
         for _ in 0..100 {
             trip.sample(Duration::from_micros(50));
         }
         assert_eq!(trip.patience(0, None), ms(20));
         assert_eq!(trip.shortest(), Duration::from_micros(50));
         trip.sample(ms(30_000));
-        assert_eq!(trip.patience(0, None), ms(8000));
+        assert_eq!(trip.patience(0, None), ms(250));
     }
 
     #[test]

@@ -29,7 +29,11 @@ const STALL: Duration = Duration::from_secs(60);
 /// How many blocks are taken to have arrived before the first loss.
 const HOPE: u64 = 16;
 /// After so many losses, older ones count half.
-const MEMORY: u64 = 8;
+const MEMORY: u64 = 16;
+/// So many bursts follow each other without a word before the rest of the window is slowed down.
+const UNHEARD: u64 = 3;
+/// How slow that may become.
+const KNOCKING: Duration = Duration::from_millis(500);
 
 /// What happens to a transfer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -150,9 +154,12 @@ pub struct Transfer {
     answered: bool,
     /// When `base` was last sent.
     pass_at: Duration,
-    /// The newest item that was sent only once, and when: what the round trip is measured by.
-    mark: Option<(u64, Duration)>,
+    /// The last items sent, if they were sent only once, and when: what the round trip is measured by (Karn's rule).
+    mark: Option<(Range<u64>, Duration)>,
     trip: RoundTrip,
+    /// When something was last sent, and whether that ended a silence.
+    sent_at: Duration,
+    broke_silence: bool,
     back_off: u32,
     tries: u32,
     deadline: Duration,
@@ -187,6 +194,8 @@ impl Transfer {
             pass_at: now,
             mark: None,
             trip: RoundTrip::default(),
+            sent_at: now,
+            broke_silence: false,
             back_off: 0,
             tries: 0,
             deadline: now,
@@ -258,6 +267,7 @@ impl Transfer {
         if ahead > self.highest.saturating_sub(self.base) {
             return;
         }
+        self.measure(now, ahead);
         if ahead > 0 {
             self.on_progress(now, ahead);
         } else if self.heard {
@@ -265,11 +275,17 @@ impl Transfer {
         }
     }
 
-    fn on_progress(&mut self, now: Duration, ahead: u64) {
-        let acknowledged = self.base + ahead - 1;
-        if let Some((_, at)) = self.mark.filter(|(item, _)| *item == acknowledged) {
-            self.trip.sample(now.saturating_sub(at));
+    fn measure(&mut self, now: Duration, ahead: u64) {
+        let measured = self.mark.as_ref().filter(|(items, _)| ahead > 0 && items.contains(&(self.base + ahead - 1)));
+        let soon = now.saturating_sub(self.sent_at);
+        if let Some((_, at)) = measured {
+            self.trip.sample(now.saturating_sub(*at));
+        } else if self.broke_silence && self.trip.is_far_above(soon) {
+            self.trip.sample(soon);
         }
+    }
+
+    fn on_progress(&mut self, now: Duration, ahead: u64) {
         self.arrived += ahead;
         self.base += ahead;
         (self.heard, self.spoken_at, self.progress_at) = (true, now, now);
@@ -285,7 +301,7 @@ impl Transfer {
             self.send_again(now, self.burst());
         } else {
             // Too early to be about this pass: what it misses is on its way again already.
-            self.send(now, self.next, self.burst());
+            self.send(now, self.next, (self.base + self.burst()).saturating_sub(self.next));
         }
     }
 
@@ -303,19 +319,37 @@ impl Transfer {
 
     fn on_deadline(&mut self, now: Duration) {
         let silence = now.saturating_sub(self.spoken_at);
-        if !self.heard && self.tries >= TRIES_BEFORE_FIRST_ACK {
-            return self.finish(now, End::NoAnswer);
-        }
-        if self.heard && silence >= SILENCE {
+        if silence >= SILENCE {
             let sent = self.highest > self.last;
-            return self.finish(now, if sent { End::Done { acknowledged: false } } else { End::Silent });
+            return self.finish(
+                now,
+                match self.heard {
+                    false => End::NoAnswer,
+                    true if sent => End::Done { acknowledged: false },
+                    true => End::Silent,
+                },
+            );
+        }
+        if !self.heard && self.tries >= TRIES_BEFORE_FIRST_ACK {
+            // What we sent may have arrived, and the client's answer been lost: it has its own timer.
+            self.deadline = self.spoken_at + SILENCE;
+            return;
         }
         if now.saturating_sub(self.progress_at) >= STALL {
             return self.finish(now, End::Stalled);
         }
+        self.answered = false;
         if self.heard && self.next < self.reach() {
             // The burst has arrived, or its end is lost: what follows is news to the client or makes it say what it misses.
-            return self.send(now, self.next, self.burst());
+            let burst = self.burst();
+            if self.next - self.base < burst * UNHEARD {
+                return self.send(now, self.next, burst);
+            }
+            // More than is likely to have arrived: no ACK gets through, or the client is mute until its own timer.
+            if self.trip.patience(self.back_off, None) < KNOCKING {
+                self.back_off += 1;
+            }
+            return self.send(now, self.next, (burst / 2).max(1));
         }
         self.count_loss();
         self.tries += 1;
@@ -351,6 +385,7 @@ impl Transfer {
 
     fn send(&mut self, now: Duration, from: u64, count: u64) {
         let to = (from + count).min(self.reach());
+        let broke_silence = now >= self.deadline;
         self.deadline = now + self.trip.patience(self.back_off, self.wish);
         if from >= to {
             return;
@@ -358,14 +393,11 @@ impl Transfer {
         let resent = to.min(self.highest).saturating_sub(from);
         self.tally.packets += to - from;
         self.tally.resent += resent;
-        if resent > 0 {
-            self.mark = None;
-        }
-        if to > self.highest {
-            self.mark = Some((to - 1, now));
-        }
+        let fresh = from.max(self.highest)..to;
+        self.mark = if fresh.is_empty() { None } else { Some((fresh, now)) };
         self.highest = self.highest.max(to);
         self.next = to;
+        (self.sent_at, self.broke_silence) = (now, broke_silence);
         let joins = !self.outbox.is_empty() && self.outbox.end == from;
         self.outbox = if joins { self.outbox.start..to } else { from..to };
     }
