@@ -2,12 +2,18 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::StoreError;
 use crate::blobs::create_folder;
+
+/// How long to wait for others to finish.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Held until dropped.
 #[derive(Debug)]
@@ -21,9 +27,15 @@ impl Lock {
         Self::take(data, FlockOperation::LockShared)
     }
 
-    /// Alone. Somebody who adds a large image can take minutes, so this does not wait.
+    /// Alone. Somebody who adds a large image can take minutes, so this does not wait for long.
     pub(super) fn exclusive(data: &Path) -> Result<Self, StoreError> {
-        Self::take(data, FlockOperation::NonBlockingLockExclusive)
+        let start = Instant::now();
+        loop {
+            match Self::take(data, FlockOperation::NonBlockingLockExclusive) {
+                Err(StoreError::Busy { .. }) if start.elapsed() < PATIENCE => thread::sleep(PAUSE),
+                taken => return taken,
+            }
+        }
     }
 
     fn take(data: &Path, operation: FlockOperation) -> Result<Self, StoreError> {
