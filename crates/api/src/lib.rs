@@ -172,6 +172,9 @@ pub struct Reloaded {
     pub warnings: Vec<String>,
 }
 
+/// `POST /v1/images/refresh`: the image store is looked at now; the images that are served then, `name@version`.
+pub type Images = Vec<String>;
+
 /// The body of every answer that is not 200.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Failure {

@@ -23,8 +23,14 @@ use crate::journal::Journal;
 
 pub(crate) use shapes::time;
 
-/// A request to read the configuration again, answered with what became of it: what changed, or why nothing did.
-pub type ReloadRequest = oneshot::Sender<Result<Reloaded, String>>;
+/// What the running server can be asked to do.
+#[derive(Debug)]
+pub enum Wish {
+    /// Read the configuration again; answered with what changed, or why nothing did.
+    Reload(oneshot::Sender<Result<Reloaded, String>>),
+    /// Look at the image store now; answered with the images that are served then, `name@version`.
+    LookAtImages(oneshot::Sender<Vec<String>>),
+}
 
 /// What the control socket can see and ask for.
 #[derive(Clone, Debug)]
@@ -33,8 +39,8 @@ pub struct Desk {
     pub journal: Journal,
     /// The server, as it is now.
     pub status: Arc<ArcSwap<Status>>,
-    /// Where reloads are asked for.
-    pub reload: mpsc::Sender<ReloadRequest>,
+    /// Where wishes go.
+    pub wishes: mpsc::Sender<Wish>,
 }
 
 /// Why there is no control socket.
@@ -91,11 +97,7 @@ impl Control {
             }
             std::fs::remove_file(path).map_err(failed)?;
         }
-        // Nobody but us may connect between the binding and the setting of the mode.
-        let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
-        let bound = UnixListener::bind(path);
-        rustix::process::umask(before);
-        let listener = bound.map_err(failed)?;
+        let listener = listen(path).map_err(failed)?;
         let file = Removed(path.to_owned());
         std::fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(failed)?;
         Ok(Self { listener, file })
@@ -115,12 +117,24 @@ impl Control {
     }
 }
 
+/// A listening socket that only we may connect to: the mode of a socket that is not bound yet is the most that its file gets.
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    use socket2::{Domain, SockAddr, Socket, Type};
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    rustix::fs::fchmod(&socket, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    socket.listen(64)?;
+    socket.set_nonblocking(true)?;
+    UnixListener::from_std(socket.into())
+}
+
 fn router(desk: Desk) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/machines", get(machines))
         .route("/v1/machines/{mac}", get(machine))
         .route("/v1/reload", post(reload))
+        .route("/v1/images/refresh", post(refresh))
         .fallback(|| async { failure(StatusCode::NOT_FOUND, "no such resource".to_owned()) })
         .method_not_allowed_fallback(|| async {
             failure(StatusCode::METHOD_NOT_ALLOWED, "this resource is not asked for that way".to_owned())
@@ -163,11 +177,26 @@ async fn machine(State(desk): State<Desk>, UrlPath(mac): UrlPath<String>) -> Res
 }
 
 async fn reload(State(desk): State<Desk>) -> Response {
-    let (answer, wait) = oneshot::channel();
-    let asked = desk.reload.send(answer).await.is_ok();
-    match (asked, wait.await) {
-        (true, Ok(Ok(reloaded))) => Json(reloaded).into_response(),
-        (true, Ok(Err(error))) => failure(StatusCode::UNPROCESSABLE_ENTITY, error),
-        _ => failure(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping".to_owned()),
+    match ask(&desk, Wish::Reload).await {
+        Some(Ok(reloaded)) => Json(reloaded).into_response(),
+        Some(Err(error)) => failure(StatusCode::UNPROCESSABLE_ENTITY, error),
+        None => stopping(),
     }
+}
+
+async fn refresh(State(desk): State<Desk>) -> Response {
+    match ask(&desk, Wish::LookAtImages).await {
+        Some(images) => Json(images).into_response(),
+        None => stopping(),
+    }
+}
+
+async fn ask<T>(desk: &Desk, wish: impl FnOnce(oneshot::Sender<T>) -> Wish) -> Option<T> {
+    let (answer, wait) = oneshot::channel();
+    desk.wishes.send(wish(answer)).await.ok()?;
+    wait.await.ok()
+}
+
+fn stopping() -> Response {
+    failure(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping".to_owned())
 }

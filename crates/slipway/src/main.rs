@@ -1,2 +1,82 @@
-//! x
-fn main() {}
+//! The one command.
+
+mod check;
+mod cli;
+mod client;
+mod image;
+mod init;
+mod machines;
+mod status;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command, Global, Machine, Serve};
+use client::Client;
+use slipway_server::config::{Level, LogFormat};
+use slipway_server::places::{Surroundings, config_file, load};
+use slipway_server::serve::{Options, Start};
+use slipway_server::{logging, serve};
+
+fn main() -> ExitCode {
+    // A reader that has seen enough (`slipway machines | head`) ends this program quietly, as it ends others.
+    // SAFETY: called before there is a second thread, with a constant.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    let cli = Cli::parse();
+    match obey(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("slipway: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn obey(Cli { global, command }: Cli) -> Result<ExitCode> {
+    if !matches!(command, Command::Serve(_)) {
+        logging::init(Level::Warn, LogFormat::Text);
+    }
+    match command {
+        Command::Serve(serve) => serve_until_stopped(&global, serve),
+        Command::Init(init) => init::run(&init),
+        Command::Check(check) => check::run(&global, &check),
+        Command::Image(command) => change_images(&global, command),
+        Command::Machines(machines) => machines::list(&global, &machines),
+        Command::Machine(Machine::Show(show)) => machines::show(&global, &show),
+        Command::Status => status::status(&global),
+        Command::Reload => status::reload(&global),
+        Command::Lab(lab) => slipway_lab::cli::run(lab, &["lab"]),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "slipway", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn change_images(global: &Global, command: image::ImageCommand) -> Result<ExitCode> {
+    let config = load(config_file(global.config.as_deref()).as_deref()).ok();
+    let data = Surroundings::read().data(global.data.as_deref(), config.as_ref());
+    let changes = command.changes_what_is_served();
+    image::run(command, &data, global.json)?;
+    if changes {
+        // So that it can be booted by the time this returns. A server that does not run, or not for us, sees it by itself later.
+        let _ = Client::of(global).post::<slipway_api::Images>("/images/refresh");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn serve_until_stopped(global: &Global, words: Serve) -> Result<ExitCode> {
+    let options = Options { config: global.config.clone(), data: global.data.clone(), interfaces: words.interface };
+    let start = Start::read(options, &Surroundings::read())?;
+    let format = if global.json { LogFormat::Json } else { start.config.log_format };
+    logging::init(start.config.log_level, format);
+    // A broken standard output is no reason not to serve: SIGPIPE must not end a server.
+    // SAFETY: as in `main`.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    serve::serve(start, &|line| {
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout(), "{line}");
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

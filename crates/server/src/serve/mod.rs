@@ -173,12 +173,12 @@ async fn run(start: Start, survey: &Survey, say: &dyn Fn(&str)) -> Result<(), Er
     for line in banner::lines(&start.config, start.file.as_deref(), &shared.load(), &start.data) {
         say(&line);
     }
-    let (reload, reloads) = mpsc::channel(4);
+    let (wishes, wished) = mpsc::channel(4);
     let (stop, stopped) = watch::channel(false);
     let status = Arc::new(ArcSwap::from_pointee(running::status(&start, &shared.load(), warned)));
-    let desk = Desk { journal: journal.clone(), status: Arc::clone(&status), reload };
+    let desk = Desk { journal: journal.clone(), status: Arc::clone(&status), wishes };
     let answering = tokio::spawn(control.serve(desk, stopped));
-    let mut running = Running { start, site: shared, journal, planes, status, reloads };
+    let mut running = Running { start, site: shared, journal, planes, status, wished };
     running.until_stopped().await?;
     let _ = stop.send(true);
     running.shut_down(answering).await;

@@ -1,22 +1,65 @@
-//! The planes: DHCP, TFTP and HTTP, bound at the start.
+//! The planes: DHCP, TFTP and HTTP, their sockets bound at the start.
 
+use core::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use crate::http;
 use crate::journal::Journal;
 use crate::ports::Survey;
 use crate::site::{SharedSite, Site};
 
 use super::{Error, Start};
 
-/// The planes that run.
-pub(super) struct Planes {}
+/// How long running transfers may go on after a stop was asked for: less than the whole server has.
+const DRAIN: Duration = Duration::from_secs(3);
 
-/// Binds every socket and starts every plane.
+/// The planes that run.
+pub(super) struct Planes {
+    http: http::Handle,
+}
+
+/// Binds every socket and starts every plane. When one cannot start, those before it are ended by the process's end.
 pub(super) async fn spawn(
-    _start: &Start,
-    _site: &SharedSite,
-    _journal: &Journal,
-    _survey: &Survey,
+    start: &Start,
+    site: &SharedSite,
+    journal: &Journal,
+    survey: &Survey,
 ) -> Result<Planes, Error> {
-    Ok(Planes {})
+    let limits = http::Limits { drain: DRAIN, ..http::Limits::default() };
+    let everywhere = http::everywhere(start.config.http_port);
+    let http = http::spawn(&everywhere, limits, site.clone(), journal.clone())
+        .map_err(|error| failed("the HTTP boot server", error, survey))?;
+    Ok(Planes { http })
+}
+
+/// A plane's error, with who stands in the way or what is missing.
+fn failed<E: StdError + Send + Sync + 'static>(what: &'static str, error: E, survey: &Survey) -> Error {
+    let hint = match cause(&error) {
+        Some(io::ErrorKind::AddrInUse) => match survey.told() {
+            told if told.is_empty() => String::new(),
+            told => format!(": {told}"),
+        },
+        Some(io::ErrorKind::PermissionDenied) => {
+            ": start as root (`sudo slipway serve`), by systemd, or give the program its capabilities \
+             (`setcap cap_net_bind_service,cap_net_raw,cap_net_admin+ep` on its file)"
+                .to_owned()
+        }
+        _ => String::new(),
+    };
+    Error::Plane { what, hint, source: Box::new(error) }
+}
+
+/// The kind of the system's error that an error came from.
+fn cause(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(system) = error.downcast_ref::<io::Error>() {
+            return Some(system.kind());
+        }
+        next = error.source();
+    }
+    None
 }
 
 impl Planes {
@@ -25,6 +68,8 @@ impl Planes {
         Vec::new()
     }
 
-    /// Lets transfers end and closes the sockets.
-    pub(super) async fn shut_down(self) {}
+    /// Lets transfers end, in at most [`DRAIN`], and closes the sockets.
+    pub(super) async fn shut_down(self) {
+        self.http.shutdown().await;
+    }
 }

@@ -16,7 +16,7 @@ use super::catalog::{self, Signature};
 use super::planes::Planes;
 use super::{Error, Start, facts, no_site, notify, reload, system};
 use crate::config::{Config, Fault, Severity};
-use crate::control::{ReloadRequest, time};
+use crate::control::{Wish, time};
 use crate::journal::{Journal, now};
 use crate::places::load;
 use crate::site::{Built, Mode, SharedSite, Site, build};
@@ -32,7 +32,7 @@ pub(super) struct Running {
     pub(super) journal: Journal,
     pub(super) planes: Planes,
     pub(super) status: Arc<ArcSwap<Status>>,
-    pub(super) reloads: mpsc::Receiver<ReloadRequest>,
+    pub(super) wished: mpsc::Receiver<Wish>,
 }
 
 impl Running {
@@ -53,7 +53,13 @@ impl Running {
                     }
                     Sign::Reload => drop(self.reload().await),
                 },
-                Some(answer) = self.reloads.recv() => { let _ = answer.send(self.reload().await); }
+                Some(wish) = self.wished.recv() => match wish {
+                    Wish::Reload(answer) => drop(answer.send(self.reload().await)),
+                    Wish::LookAtImages(answer) => {
+                        self.look_at_images(&mut seen).await;
+                        let _ = answer.send(image_names(&self.site.load()));
+                    }
+                },
                 _ = watchdog.tick() => notify::watchdog(),
                 _ = look.tick() => self.look_at_images(&mut seen).await,
             }

@@ -1,0 +1,162 @@
+//! The control socket, asked over a real Unix socket.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
+
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use slipway_api::{Failure, MachineStory, Machines, Reloaded, Status};
+use slipway_engine::journal::{About, DhcpMessage, Entry, Outcome, Proto};
+use slipway_engine::request::Loader;
+use slipway_engine::{Timestamp, Why};
+use slipway_server::control::{Control, Desk, Error, Wish};
+use slipway_server::journal::Journal;
+use slipway_wire::{ClientArch, MacAddr};
+use tokio::sync::{mpsc, watch};
+
+const MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
+
+fn discover(outcome: Outcome) -> Entry {
+    Entry {
+        at: Timestamp(1_795_000_000_123),
+        proto: Proto::Dhcp4,
+        mac: Some(MAC),
+        ip: Some("10.77.0.100".parse().unwrap()),
+        uuid: None,
+        interface: "eth1".to_owned(),
+        asked: "DISCOVER x64 UEFI pxe".to_owned(),
+        about: About::Dhcp {
+            message: DhcpMessage::Discover,
+            loader: Loader::Pxe,
+            arch: ClientArch::X64_UEFI,
+            boot: Some("image/debian/uki.efi".to_owned()),
+        },
+        outcome,
+    }
+}
+
+/// A control socket in a folder of its own, with a server that only knows how to reload.
+struct Bench {
+    _folder: tempfile::TempDir,
+    socket: PathBuf,
+    journal: Journal,
+    stop: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Bench {
+    fn new(reloaded: Result<Reloaded, String>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("control.sock");
+        let control = Control::bind(&socket).unwrap();
+        let journal = Journal::default();
+        let (wishes, mut wished) = mpsc::channel(1);
+        let (stop, stopped) = watch::channel(false);
+        let status = Status { version: "9.9.9".to_owned(), ..Status::default() };
+        let desk = Desk { journal: journal.clone(), status: Arc::new(ArcSwap::from_pointee(status)), wishes };
+        let task = tokio::spawn(control.serve(desk, stopped));
+        tokio::spawn(async move {
+            while let Some(wish) = wished.recv().await {
+                match wish {
+                    Wish::Reload(answer) => drop(answer.send(reloaded.clone())),
+                    Wish::LookAtImages(answer) => drop(answer.send(vec!["debian@1".to_owned()])),
+                }
+            }
+        });
+        Self { _folder: folder, socket, journal, stop, task }
+    }
+
+    async fn ask(&self, method: &str, path: &str) -> (u16, String) {
+        let (socket, request) = (self.socket.clone(), format!("{method} {path} HTTP/1.0\r\nHost: slipway\r\n\r\n"));
+        tokio::task::spawn_blocking(move || exchange(&socket, &request)).await.unwrap()
+    }
+}
+
+fn exchange(socket: &Path, request: &str) -> (u16, String) {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn machines_and_their_stories_are_told() {
+    let bench = Bench::new(Ok(Reloaded::default()));
+    bench.journal.note(discover(Outcome::Answered("OFFER 10.77.0.100".to_owned())));
+    bench.journal.note(discover(Outcome::Declined(Why::PoolEmpty)));
+    let (code, body) = bench.ask("GET", "/v1/machines").await;
+    let machines: Machines = serde_json::from_str(&body).unwrap();
+    assert_eq!((code, machines.machines.len()), (200, 1));
+    let machine = &machines.machines[0];
+    assert_eq!(machine.mac, "52:54:00:12:34:56");
+    assert_eq!(machine.last_seen, "2026-11-18T11:06:40.123Z");
+    assert_eq!(machine.arch.as_deref(), Some("x64 UEFI"));
+    assert_eq!(machine.ip.as_deref(), Some("10.77.0.100"));
+
+    let (code, body) = bench.ask("GET", "/v1/machines/52-54-00-12-34-56").await;
+    let story: MachineStory = serde_json::from_str(&body).unwrap();
+    assert_eq!(code, 200);
+    let events: Vec<_> = story.boots.iter().flat_map(|boot| &boot.events).collect();
+    assert_eq!(events.len(), 2, "{body}");
+    assert_eq!(events[1].why.as_deref(), Some("pool-empty"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_answered_says_why() {
+    let bench = Bench::new(Err("slipway.toml:3:1: error: colour: unknown key".to_owned()));
+    for (method, path, code, words) in [
+        ("GET", "/v1/machines/52:54:00:00:00:99", 404, "nothing was heard of 52:54:00:00:00:99"),
+        ("GET", "/v1/machines/nonsense", 400, "not a MAC address"),
+        ("GET", "/v2/machines", 404, "no such resource"),
+        ("DELETE", "/v1/machines", 405, "not asked for that way"),
+        ("POST", "/v1/reload", 422, "slipway.toml:3:1: error: colour: unknown key"),
+    ] {
+        let (got, body) = bench.ask(method, path).await;
+        let failure: Failure = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"));
+        assert_eq!(got, code, "{path}");
+        assert!(failure.error.contains(words), "{path}: {}", failure.error);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_tells_what_changed_and_the_images_are_looked_at_on_demand() {
+    let changes = vec!["rule lab added".to_owned()];
+    let bench = Bench::new(Ok(Reloaded { changes: changes.clone(), ..Reloaded::default() }));
+    let (code, body) = bench.ask("POST", "/v1/reload").await;
+    assert_eq!((code, serde_json::from_str::<Reloaded>(&body).unwrap().changes), (200, changes));
+    assert_eq!(bench.ask("POST", "/v1/images/refresh").await, (200, "[\"debian@1\"]".to_owned()));
+    let (code, body) = bench.ask("GET", "/v1/status").await;
+    assert_eq!((code, serde_json::from_str::<Status>(&body).unwrap().version), (200, "9.9.9".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_socket_is_for_owner_and_group_and_goes_with_the_server() {
+    let bench = Bench::new(Ok(Reloaded::default()));
+    let mode = std::fs::metadata(&bench.socket).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    bench.stop.send(true).unwrap();
+    bench.task.await.unwrap().unwrap();
+    assert!(!bench.socket.exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_server_is_refused_and_a_dead_ones_socket_is_replaced() {
+    let bench = Bench::new(Ok(Reloaded::default()));
+    assert!(matches!(Control::bind(&bench.socket), Err(Error::Running(_))));
+
+    let folder = tempfile::tempdir().unwrap();
+    let dead = folder.path().join("control.sock");
+    drop(UnixListener::bind(&dead).unwrap());
+    assert!(dead.exists());
+    assert!(Control::bind(&dead).is_ok());
+
+    let file = folder.path().join("notes.txt");
+    std::fs::write(&file, "mine").unwrap();
+    assert!(matches!(Control::bind(&file), Err(Error::InTheWay(_))));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+}

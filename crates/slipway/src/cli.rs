@@ -1,0 +1,174 @@
+//! The command line: names, help, defaults.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Boots machines over the network: DHCP, ProxyDHCP, PXE, TFTP, UEFI HTTP Boot and iPXE in one program.
+#[derive(Debug, Parser)]
+#[command(name = "slipway", version, max_term_width = 110, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  slipway serve                                 ProxyDHCP on the LAN, a menu of your images
+  slipway image add debian --uki debian.efi     something to boot, served at once
+  slipway init && slipway check                 a commented configuration, and whether it is right
+  slipway machines                              who asked, and what became of it
+  slipway machine show 52:54:00:12:34:56        why it booted, or did not";
+
+/// What every command understands.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Options everywhere")]
+pub(crate) struct Global {
+    /// Folder of leases, images and journal [default: /var/lib/slipway for root, else ~/.local/state/slipway]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Configuration file [default: /etc/slipway/slipway.toml, if it exists]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON for programs instead of text for people
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve until SIGTERM; SIGHUP reads the configuration again
+    ///
+    /// With no configuration file: ProxyDHCP on the LAN's interface (the one with the default route, else the only one), beside the
+    /// DHCP server that is there, and a menu of every image for each machine. Nothing else on the network is touched.
+    ///
+    /// Needs root, or the capabilities CAP_NET_BIND_SERVICE, CAP_NET_RAW and CAP_NET_ADMIN; keeps no others.
+    Serve(Serve),
+    /// Write a commented configuration file, with the LAN's interface filled in
+    Init(Init),
+    /// Say everything that is wrong with the configuration, with line, reason and remedy
+    ///
+    /// Exits with 1 if there is an error, such as a rule that names an image which is not in the store; with 0 otherwise. Warnings do
+    /// not count.
+    Check(Check),
+    /// Add, list, check and remove what machines boot
+    #[command(subcommand)]
+    Image(crate::image::ImageCommand),
+    /// List the machines that asked, and how their last boot stands
+    Machines(Machines),
+    /// One machine: how it booted, stage by stage, or why not
+    #[command(subcommand)]
+    Machine(Machine),
+    /// Show what the running server serves
+    Status,
+    /// Have the running server read its configuration again, and say what changed
+    Reload,
+    /// Boot virtual machines of chosen firmware through this Slipway, in networks of their own
+    Lab(slipway_lab::cli::LabArgs),
+    /// Print a completion script for a shell
+    ///
+    /// For example: slipway completions bash > /etc/bash_completion.d/slipway
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Serve {
+    /// Serve this interface, in ProxyDHCP mode unless the configuration says otherwise; may be repeated
+    #[arg(long, short, value_name = "IF")]
+    pub(crate) interface: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Init {
+    /// Where to write it; - is the standard output
+    #[arg(long, short, value_name = "FILE", default_value = slipway_server::config::DEFAULT_PATH)]
+    pub(crate) output: PathBuf,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Check {
+    /// Look at the file alone: not at this machine's interfaces and images
+    #[arg(long)]
+    pub(crate) file_only: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Machines {
+    /// Show the list again every second, until Ctrl-C
+    #[arg(long, short, conflicts_with = "json")]
+    pub(crate) watch: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Machine {
+    /// Tell a machine's boots stage by stage, with times and reasons
+    Show(Show),
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Show {
+    /// The machine's MAC address, as `slipway machines` lists it
+    #[arg(value_name = "MAC")]
+    pub(crate) mac: slipway_wire::MacAddr,
+    /// Show all boots that are remembered, not only the last
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Show every packet and transfer too
+    #[arg(long)]
+    pub(crate) events: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// The help is a document: a change of it is seen in review. `SLIPWAY_BLESS=1` writes what is said now.
+    #[test]
+    fn the_help_is_what_was_reviewed() {
+        let mut said = String::new();
+        tell(&mut Cli::command().term_width(100), &mut said);
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/help.txt");
+        if std::env::var_os("SLIPWAY_BLESS").is_some() {
+            std::fs::write(golden, &said).unwrap();
+        }
+        let expected = std::fs::read_to_string(golden).unwrap_or_default();
+        assert!(said == expected, "the help differs from {golden}; it says:\n{said}");
+    }
+
+    /// Only what is ours here: `image` and `lab` have help and tests of their own.
+    fn tell(command: &mut clap::Command, said: &mut String) {
+        command.build();
+        let name = command.get_bin_name().unwrap_or("slipway").to_owned();
+        said.push_str(&format!("$ {name} --help\n{}\n", command.render_long_help()));
+        for sub in command.get_subcommands_mut().filter(|sub| !["image", "lab", "help"].contains(&sub.get_name())) {
+            tell(sub, said);
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_words_stand_before_or_after_the_command() {
+        for words in
+            [["slipway", "--data", "/d", "machines", "--json"], ["slipway", "machines", "--json", "--data", "/d"]]
+        {
+            let cli = Cli::try_parse_from(words).unwrap();
+            assert!(cli.global.json && cli.global.data.as_deref() == Some(std::path::Path::new("/d")), "{cli:?}");
+        }
+        let error = Cli::try_parse_from(["slipway", "machine", "show", "52:54"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("six octets such as 52:54:00:12:34:56"), "{error}");
+    }
+}

@@ -1,0 +1,105 @@
+//! The other end of the control socket.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use slipway_api::Failure;
+use slipway_server::places::{Surroundings, config_file, load};
+use tokio::net::UnixStream;
+
+use crate::cli::Global;
+
+/// How long the server may take: a reload verifies what it reads.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The running server.
+#[derive(Debug)]
+pub(crate) struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// The server that this command line, configuration and environment lead to.
+    pub(crate) fn of(global: &Global) -> Self {
+        // A configuration with faults still has a server running by the one before.
+        let config = load(config_file(global.config.as_deref()).as_deref()).ok();
+        Self { socket: Surroundings::read().control(global.data.as_deref(), config.as_ref()) }
+    }
+
+    /// Asks for a resource.
+    pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.ask(Method::GET, path)
+    }
+
+    /// Has something done.
+    pub(crate) fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.ask(Method::POST, path)
+    }
+
+    fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (status, body) = runtime.block_on(async {
+            tokio::time::timeout(PATIENCE, exchange(&self.socket, method, path))
+                .await
+                .map_err(|_| anyhow!("the server does not answer on {}", self.socket.display()))?
+        })?;
+        if !status.is_success() {
+            match serde_json::from_slice::<Failure>(&body) {
+                Ok(failure) => bail!("{}", failure.error),
+                Err(_) => bail!("the server answered {status} on {}", self.socket.display()),
+            }
+        }
+        serde_json::from_slice(&body).with_context(|| {
+            format!("what answers on {} is no slipway, or one of another version", self.socket.display())
+        })
+    }
+}
+
+async fn exchange(socket: &Path, method: Method, path: &str) -> Result<(hyper::StatusCode, Bytes)> {
+    let stream = UnixStream::connect(socket).await.map_err(|error| unreachable(socket, &error))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let uri = format!("{}{path}", slipway_api::PREFIX);
+    let request = Request::builder().method(method).uri(uri).header("Host", "slipway").body(Empty::<Bytes>::new())?;
+    let response = sender.send_request(request).await.with_context(|| format!("no answer on {}", socket.display()))?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    connection.abort();
+    Ok((status, body))
+}
+
+fn unreachable(socket: &Path, error: &std::io::Error) -> anyhow::Error {
+    let shown = socket.display();
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => anyhow!(
+            "no server answers on {shown}: start it (`slipway serve` or `systemctl start slipway`), or name the one that you mean \
+             with `--data DIR`, `--config FILE` or SLIPWAY_CONTROL"
+        ),
+        ErrorKind::PermissionDenied => {
+            anyhow!("you may not use {shown}: ask as its owner or a member of its group (sudo?)")
+        }
+        _ => anyhow!("cannot reach the server on {shown}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_does_not_run_is_told_with_socket_and_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("control.sock");
+        let client = Client { socket: socket.clone() };
+        let error = client.get::<slipway_api::Status>("/status").unwrap_err().to_string();
+        assert!(error.contains(&socket.display().to_string()) && error.contains("slipway serve"), "{error}");
+    }
+}

@@ -1,0 +1,155 @@
+//! `slipway machines` and `slipway machine show`.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use comfy_table::{Attribute, Cell, Color, Table, presets};
+use slipway_api::{Boot, Machine, MachineStory, Machines as List};
+
+use crate::cli::{Global, Machines, Show};
+use crate::client::Client;
+
+pub(crate) fn list(global: &Global, words: &Machines) -> Result<ExitCode> {
+    let client = Client::of(global);
+    loop {
+        let list: List = client.get("/machines")?;
+        if global.json {
+            return print_json(&list);
+        }
+        let mut out = std::io::stdout().lock();
+        if words.watch && out.is_terminal() {
+            // Home and clear: what every terminal since the VT100 does.
+            write!(out, "\x1b[H\x1b[2J")?;
+        }
+        writeln!(out, "{}", table(&list.machines, jiff::Timestamp::now(), colours()))?;
+        if !words.watch {
+            return Ok(ExitCode::SUCCESS);
+        }
+        out.flush()?;
+        drop(out);
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// Colours on a terminal, unless `NO_COLOR` says no.
+fn colours() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Anything as JSON on the standard output.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<ExitCode> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How long ago, as people say it.
+pub(crate) fn ago(time: &str, now: jiff::Timestamp) -> String {
+    let Ok(then) = time.parse::<jiff::Timestamp>() else { return time.to_owned() };
+    let seconds = now.duration_since(then).as_secs().max(0);
+    match seconds {
+        0..=119 => format!("{seconds} s ago"),
+        120..=3599 => format!("{} min ago", seconds / 60),
+        3600..=172_799 => format!("{} h {} min ago", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+fn table(machines: &[Machine], now: jiff::Timestamp, colours: bool) -> String {
+    if machines.is_empty() {
+        return "no machine has asked yet".to_owned();
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["MAC", "LAST SEEN", "ADDRESS", "ARCHITECTURE", "LOADER", "IMAGE", "STATE"]);
+    if !colours {
+        table.force_no_tty();
+    }
+    for machine in machines {
+        let or_dash = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+        table.add_row(vec![
+            Cell::new(&machine.mac),
+            Cell::new(ago(&machine.last_seen, now)),
+            Cell::new(or_dash(&machine.ip)),
+            Cell::new(or_dash(&machine.arch)),
+            Cell::new(or_dash(&machine.loader)),
+            Cell::new(or_dash(&machine.image)),
+            state(&machine.state, &machine.summary, colours),
+        ]);
+    }
+    let lines = table.lines().map(|line| line.trim_end().to_owned());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn state(state: &str, summary: &str, colours: bool) -> Cell {
+    let cell = Cell::new(summary);
+    if !colours {
+        return cell;
+    }
+    match state {
+        "booted" => cell.fg(Color::Green),
+        "failed" | "declined" | "stuck" => cell.fg(Color::Red).add_attribute(Attribute::Bold),
+        _ => cell,
+    }
+}
+
+pub(crate) fn show(global: &Global, words: &Show) -> Result<ExitCode> {
+    let story: MachineStory = Client::of(global).get(&format!("/machines/{}", words.mac))?;
+    if global.json {
+        return print_json(&story);
+    }
+    print!("{}", told(&story, words, jiff::Timestamp::now()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn told(story: &MachineStory, words: &Show, now: jiff::Timestamp) -> String {
+    let machine = &story.machine;
+    let mut text = machine.mac.clone();
+    let facts = [&machine.arch, &machine.ip, &machine.interface];
+    for fact in facts.into_iter().flatten() {
+        text.push_str(&format!(", {fact}"));
+    }
+    if let Some(uuid) = &machine.uuid {
+        text.push_str(&format!(", uuid {uuid}"));
+    }
+    text.push_str(&format!(", last seen {}\n", ago(&machine.last_seen, now)));
+    let skip = if words.all { 0 } else { story.boots.len().saturating_sub(1) };
+    if skip > 0 {
+        text.push_str(&format!("{skip} earlier boot{} not shown (`--all`)\n", if skip == 1 { "" } else { "s" }));
+    }
+    for boot in story.boots.iter().skip(skip) {
+        text.push_str(&told_boot(boot, words.events));
+    }
+    text
+}
+
+fn told_boot(boot: &Boot, events: bool) -> String {
+    let mut text = format!("\nboot of {}: {}\n", boot.started, boot.summary);
+    if let Some(image) = &boot.image {
+        let rule = boot.rule.as_ref().map_or(String::new(), |rule| format!(" by rule `{rule}`"));
+        text.push_str(&format!("  image {image}{rule}\n"));
+    }
+    for stage in &boot.stages {
+        text.push_str(&format!("  {:>9}  {:12} {}\n", after(stage.at_ms), stage.name, stage.what));
+    }
+    if events {
+        text.push_str("  packets and transfers:\n");
+        for event in &boot.events {
+            text.push_str(&format!(
+                "    {} {} {}: {} -> {}\n",
+                event.at, event.interface, event.proto, event.asked, event.outcome
+            ));
+        }
+    }
+    text
+}
+
+/// `+1.234 s`, with minutes where there are any.
+fn after(ms: u64) -> String {
+    let (seconds, rest) = (ms / 1000, ms % 1000);
+    match seconds {
+        0..=59 => format!("+{seconds}.{rest:03} s"),
+        _ => format!("+{} min {:02} s", seconds / 60, seconds % 60),
+    }
+}
