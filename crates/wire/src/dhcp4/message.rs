@@ -1,6 +1,7 @@
 //! The message: fixed header and options, to bytes and back.
 
-use super::{Op, OptionCode, Options, parse};
+use super::parse::Reader;
+use super::{Op, OptionCode, Options};
 use crate::{DecodeError, Fault, Field, MacAddr};
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -135,30 +136,19 @@ impl Message {
 
     /// Reads the option areas in the order of RFC 2131 §4.1: `options`, then `file`, then `sname`.
     fn with_options(mut self, area: &[u8]) -> Self {
-        parse::area(area, OPTIONS_AT, &mut self.options, &mut self.faults);
-        let overload = self.options.remove(OptionCode::OVERLOAD).unwrap_or_default();
-        let (in_file, in_sname) = match overload.as_slice() {
-            [] => (false, false),
-            [1] => (true, false),
-            [2] => (false, true),
-            [3] => (true, true),
-            _ => {
-                self.faults.push(DecodeError::new(Field::Option(OptionCode::OVERLOAD.0), OPTIONS_AT, Fault::Value));
-                (false, false)
-            }
-        };
+        let mut reader = Reader::default();
+        reader.area(area, OPTIONS_AT);
+        let (in_file, in_sname) = reader.overload();
         if in_file {
-            let file = core::mem::replace(&mut self.file, [0; 128]);
-            parse::area(&file, FILE_AT, &mut self.options, &mut self.faults);
+            reader.area(&core::mem::replace(&mut self.file, [0; 128]), FILE_AT);
         }
         if in_sname {
-            let sname = core::mem::replace(&mut self.sname, [0; 64]);
-            parse::area(&sname, SNAME_AT, &mut self.options, &mut self.faults);
+            reader.area(&core::mem::replace(&mut self.sname, [0; 64]), SNAME_AT);
         }
         // An overload option inside an overloaded field announces nothing.
-        self.options.remove(OptionCode::OVERLOAD);
-        parse::check_lengths(&self.options, OPTIONS_AT, &mut self.faults);
-        self
+        reader.options.remove(OptionCode::OVERLOAD);
+        reader.check_lengths();
+        Self { options: reader.options, faults: reader.faults, ..self }
     }
 
     /// The message as a UDP payload of at most `limit` bytes: see [`reply_limit`](super::reply_limit).

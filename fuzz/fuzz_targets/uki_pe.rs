@@ -1,0 +1,17 @@
+//! Any file that is given as an image: PE, UKI, kernel and module readers refuse it or read it within its bounds.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use slipway_image::{kernel, modinfo, pe::Pe, uki::Uki};
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(pe) = Pe::parse(bytes) {
+        for range in pe.sections.iter().filter_map(|section| section.data()) {
+            assert!(range.is_empty() || bytes.get(range).is_some(), "a section lies in its file");
+        }
+    }
+    let _ = Uki::parse(bytes);
+    let _ = kernel::bzimage_release(bytes);
+    let _ = modinfo::entries(bytes);
+    let _ = modinfo::depends(bytes);
+});
