@@ -59,7 +59,7 @@ fn refusal(scratch: &Path, number: usize, text: &str) -> Result<Option<String>> 
     let config = scratch.join(format!("{number}.toml"));
     fs::write(&config, text)?;
     let mut slipway = sh::command(sh::root().join("target/debug/slipway"));
-    slipway.arg("--data").arg(scratch.join("data")).arg("check").arg("--config").arg(&config);
+    slipway.arg("--data").arg(scratch.join("data")).args(["check", "--file-only", "--config"]).arg(&config);
     let output = slipway.stdin(Stdio::null()).output().context("cannot start slipway")?;
     let said = [output.stdout, output.stderr].concat();
     Ok((!output.status.success()).then(|| String::from_utf8_lossy(&said).into_owned()))

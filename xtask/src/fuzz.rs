@@ -56,10 +56,10 @@ pub(crate) fn all(tally: &mut Tally, seconds: u32, only: &[String]) -> Result<()
     Ok(())
 }
 
-/// Runs one target. New inputs go to a scratch folder; the committed corpus is only read.
+/// Runs one target. New inputs go to a scratch folder; the committed seeds are only read.
 fn fuzz(folder: &Path, target: &str, seconds: u32) -> Result<()> {
     let scratch = folder.join("target/corpus").join(target);
-    let corpus = folder.join("corpus").join(target);
+    let seeds = folder.join("seeds").join(target);
     let artifacts = folder.join("artifacts").join(target);
     for path in [&scratch, &artifacts] {
         fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
@@ -67,8 +67,8 @@ fn fuzz(folder: &Path, target: &str, seconds: u32) -> Result<()> {
     let log = folder.join(format!("target/{target}.log"));
     let mut fuzzer = Command::new(binary(folder, target));
     fuzzer.current_dir(folder).arg(&scratch);
-    if corpus.is_dir() {
-        fuzzer.arg(&corpus);
+    if seeds.is_dir() {
+        fuzzer.arg(&seeds);
     }
     fuzzer.arg(format!("-max_total_time={seconds}")).arg(format!("-timeout={SLOWEST}"));
     fuzzer.arg(format!("-artifact_prefix={}/", artifacts.display()));
