@@ -218,7 +218,10 @@ impl Images {
             let label = label(&stored.image);
             stored.image.files.iter().map(move |(file, content)| (label.clone(), file.clone(), *content))
         });
-        let loaders = loaders::list(&self.data)?;
+        let loaders = loaders::list(&self.data).unwrap_or_else(|fault| {
+            verified.faults.push(fault);
+            Vec::new()
+        });
         let of_loaders = loaders.into_iter().map(|loader| ("loader".to_owned(), loader.name, loader.file));
         for (image, file, content) in of_images.chain(of_loaders) {
             let whole = *seen.entry(content.digest).or_insert_with(|| {

@@ -1,0 +1,249 @@
+//! From files as people have them to an image: what each must be is checked before anything is stored.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use slipway_engine::answer::ServerAddr;
+use slipway_engine::catalog::{FileRef, Image, ImageKind};
+use slipway_engine::script::{Values, command_line, from_template};
+use slipway_image::kernel::bzimage_release;
+use slipway_image::uki::UkiError;
+use slipway_image::{Machine, Pe, Uki};
+use slipway_store::images::{Added, Images, NewImage, Writer, walk};
+use slipway_wire::{ClientArch, Cpu, MacAddr};
+
+use super::Add;
+use super::progress::Progress;
+
+/// What is to be added.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    Uki(PathBuf),
+    Linux { kernel: PathBuf, initrds: Vec<PathBuf>, cmdline: Option<String> },
+    Efi(PathBuf),
+    IpxeScript(PathBuf),
+    Tree { root: PathBuf, files: Vec<(String, PathBuf)> },
+}
+
+impl Content {
+    /// The one that was asked for; the argument parser has seen to it that there is one.
+    pub(super) fn from_arguments(add: &Add) -> Result<Self> {
+        let kernel = |kernel: &PathBuf| Self::Linux {
+            kernel: kernel.clone(),
+            initrds: add.initrd.clone(),
+            cmdline: add.cmdline.clone(),
+        };
+        let tree = |root: &PathBuf| -> Result<Self> {
+            let files = walk(root)?;
+            if files.is_empty() {
+                bail!("{} has no files in it", root.display());
+            }
+            Ok(Self::Tree { root: root.clone(), files })
+        };
+        let file = add.uki.clone().map(Self::Uki).or_else(|| add.efi.clone().map(Self::Efi));
+        let file = file.or_else(|| add.ipxe.clone().map(Self::IpxeScript)).or_else(|| add.kernel.as_ref().map(kernel));
+        match (file, &add.tree) {
+            (Some(content), _) => Ok(content),
+            (None, Some(root)) => tree(root),
+            (None, None) => bail!("nothing to add: give --uki, --kernel, --efi, --ipxe or --tree"),
+        }
+    }
+
+    /// Every file of it, for the progress bar.
+    pub(super) fn size(&self) -> Result<u64> {
+        let files: Vec<&Path> = match self {
+            Self::Uki(path) | Self::Efi(path) | Self::IpxeScript(path) => vec![path],
+            Self::Linux { kernel, initrds, .. } => {
+                std::iter::once(kernel).chain(initrds).map(PathBuf::as_path).collect()
+            }
+            Self::Tree { files, .. } => files.iter().map(|(_, path)| path.as_path()).collect(),
+        };
+        files.iter().map(|path| Ok(fs::metadata(path).with_context(|| reading(path))?.len())).sum()
+    }
+
+    fn source(&self) -> String {
+        let path = match self {
+            Self::Uki(path) | Self::Efi(path) | Self::IpxeScript(path) => path,
+            Self::Linux { kernel, .. } => kernel,
+            Self::Tree { root, .. } => root,
+        };
+        std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
+    }
+}
+
+/// Checks it, stores its files, and records it.
+pub(super) fn add(
+    images: &Images,
+    name: &str,
+    version: Option<&str>,
+    content: &Content,
+    progress: &Progress,
+) -> Result<Added> {
+    let writer = images.writer()?;
+    let store = Store { writer: &writer, progress };
+    let Parsed { kind, cpu, cmdline, files } = match content {
+        Content::Uki(path) => store.uki(path)?,
+        Content::Linux { kernel, initrds, cmdline } => store.linux(kernel, initrds, cmdline.clone())?,
+        Content::Efi(path) => store.efi(path)?,
+        Content::IpxeScript(path) => store.script(path)?,
+        Content::Tree { files, .. } => store.tree(files)?,
+    };
+    let new = NewImage {
+        name: name.to_owned(),
+        version: version.map(str::to_owned),
+        kind,
+        cpu,
+        cmdline,
+        source: Some(content.source()),
+        files,
+    };
+    Ok(writer.add(new)?)
+}
+
+/// An image without its name.
+struct Parsed {
+    kind: ImageKind,
+    cpu: Option<Cpu>,
+    cmdline: Option<String>,
+    files: BTreeMap<String, FileRef>,
+}
+
+struct Store<'a> {
+    writer: &'a Writer<'a>,
+    progress: &'a Progress,
+}
+
+impl Store<'_> {
+    fn uki(&self, path: &Path) -> Result<Parsed> {
+        let bytes = read(path)?;
+        let uki = Uki::parse(&bytes).map_err(|error| not_a_uki(path, &bytes, error))?;
+        let cpu = cpu(uki.machine).with_context(|| format!("cannot add {}", path.display()))?;
+        let part = |range| bytes.get(range).unwrap_or_default();
+        let mut files = BTreeMap::new();
+        files.insert(Image::UKI.to_owned(), self.bytes(&bytes)?);
+        // Machines that start no EFI program get the parts. They were counted with the whole.
+        files.insert(Image::LINUX.to_owned(), self.writer.put(part(uki.linux), &mut |_| {})?);
+        if let Some(initrd) = uki.initrd {
+            files.insert(Image::INITRD.to_owned(), self.writer.put(part(initrd), &mut |_| {})?);
+        }
+        Ok(Parsed { kind: ImageKind::Uki, cpu: Some(cpu), cmdline: uki.cmdline, files })
+    }
+
+    fn linux(&self, kernel: &Path, initrds: &[PathBuf], cmdline: Option<String>) -> Result<Parsed> {
+        let bytes = read(kernel)?;
+        if Uki::parse(&bytes).is_ok() {
+            bail!("{} is a UKI, which has its initrd and command line in it: add it with --uki", kernel.display());
+        }
+        if let Err(problem) = command_line(cmdline.as_deref().unwrap_or_default()) {
+            bail!("the kernel cannot be given this command line: {problem}");
+        }
+        // A kernel with an EFI stub is a PE image, and says what it runs on.
+        let cpu = Pe::parse(&bytes).ok().and_then(|pe| cpu(pe.machine).ok());
+        let mut files = BTreeMap::new();
+        files.insert(Image::LINUX.to_owned(), self.bytes(&bytes)?);
+        for (nth, initrd) in (1_u32..).zip(initrds) {
+            // Two digits: the order of names is the order of loading.
+            let name = if nth == 1 { Image::INITRD.to_owned() } else { format!("{}.{nth:02}", Image::INITRD) };
+            files.insert(name, self.file(initrd)?);
+        }
+        if files.len() > 99 {
+            bail!("more than 98 initrds: put them together with cat");
+        }
+        Ok(Parsed { kind: ImageKind::Linux, cpu, cmdline, files })
+    }
+
+    fn efi(&self, path: &Path) -> Result<Parsed> {
+        let bytes = read(path)?;
+        let pe = Pe::parse(&bytes).with_context(|| format!("{} is not an EFI program", path.display()))?;
+        if !pe.is_efi_program() {
+            bail!("{} is a program for something else than EFI (PE subsystem {})", path.display(), pe.subsystem);
+        }
+        let cpu = cpu(pe.machine).with_context(|| format!("cannot add {}", path.display()))?;
+        let files = BTreeMap::from([(Image::EFI.to_owned(), self.bytes(&bytes)?)]);
+        Ok(Parsed { kind: ImageKind::Efi, cpu: Some(cpu), cmdline: None, files })
+    }
+
+    fn script(&self, path: &Path) -> Result<Parsed> {
+        let bytes = read(path)?;
+        let text = std::str::from_utf8(&bytes).with_context(|| format!("{} is not a text", path.display()))?;
+        // A template that fails must fail here, not at a machine.
+        from_template(text, &sample()).with_context(|| format!("{} cannot be an image", path.display()))?;
+        let files = BTreeMap::from([(Image::SCRIPT.to_owned(), self.bytes(&bytes)?)]);
+        Ok(Parsed { kind: ImageKind::IpxeScript, cpu: None, cmdline: None, files })
+    }
+
+    fn tree(&self, files: &[(String, PathBuf)]) -> Result<Parsed> {
+        let files = files.iter().map(|(name, path)| Ok((name.clone(), self.file(path)?)));
+        Ok(Parsed { kind: ImageKind::Tree, cpu: None, cmdline: None, files: files.collect::<Result<_>>()? })
+    }
+
+    fn file(&self, path: &Path) -> Result<FileRef> {
+        let file = File::open(path).with_context(|| reading(path))?;
+        self.writer.put(file, &mut |bytes| self.progress.advance(bytes)).with_context(|| storing(path))
+    }
+
+    fn bytes(&self, bytes: &[u8]) -> Result<FileRef> {
+        Ok(self.writer.put(bytes, &mut |bytes| self.progress.advance(bytes))?)
+    }
+}
+
+/// A machine to try a script's template on.
+fn sample() -> Values {
+    Values {
+        mac: MacAddr::default(),
+        uuid: None,
+        arch: ClientArch::X64_UEFI,
+        ip: None,
+        interface: "eth0".to_owned(),
+        server: ServerAddr { ip: Ipv4Addr::LOCALHOST.into(), http_port: 80 },
+        image: "sample".to_owned(),
+        version: "1".to_owned(),
+        cmdline: None,
+        append: None,
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let bytes = fs::read(path).with_context(|| reading(path))?;
+    if bytes.is_empty() {
+        bail!("{} is empty", path.display());
+    }
+    Ok(bytes)
+}
+
+fn reading(path: &Path) -> String {
+    format!("cannot read {}", path.display())
+}
+
+fn storing(path: &Path) -> String {
+    format!("cannot store {}", path.display())
+}
+
+/// What a file is that was given as a UKI and is none, and how to add it then.
+fn not_a_uki(path: &Path, bytes: &[u8], error: UkiError) -> anyhow::Error {
+    let path = path.display();
+    if bzimage_release(bytes).is_some() {
+        anyhow!("{path} is a Linux kernel without an initrd, not a UKI: add it with --kernel FILE --initrd FILE")
+    } else if error == UkiError::NoKernel {
+        anyhow!("{path} is an EFI program, but not a UKI (it has no .linux section): add it with --efi")
+    } else if bytes.starts_with(b"#!ipxe") {
+        anyhow!("{path} is an iPXE script, not a UKI: add it with --ipxe")
+    } else {
+        anyhow::Error::new(error).context(format!("{path} is not a UKI"))
+    }
+}
+
+fn cpu(machine: Machine) -> Result<Cpu> {
+    Ok(match machine {
+        Machine::IA32 => Cpu::Ia32,
+        Machine::X64 => Cpu::X64,
+        Machine::ARM32 => Cpu::Arm32,
+        Machine::ARM64 => Cpu::Arm64,
+        Machine::RISCV64 => Cpu::RiscV64,
+        Machine::LOONGARCH64 => Cpu::LoongArch64,
+        other => bail!("{other} is not a processor that Slipway knows"),
+    })
+}

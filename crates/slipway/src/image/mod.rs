@@ -1,0 +1,170 @@
+//! `slipway image`: what there is to boot.
+
+mod import;
+mod output;
+mod progress;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{ArgGroup, Args, Subcommand};
+use slipway_store::images::{Added, Images, Swept, Verified};
+use slipway_store::loaders;
+
+use import::Content;
+use output::{Shown, say};
+use progress::Progress;
+
+/// `slipway image …`
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum ImageCommand {
+    /// Add an image, or a new version of one
+    Add(Add),
+    /// List images and boot loaders
+    List,
+    /// Show an image: what it is, where it came from, its files
+    Show {
+        /// The image: NAME (its newest version) or NAME@VERSION
+        #[arg(value_name = "NAME[@VERSION]")]
+        image: String,
+    },
+    /// Read every stored file again and compare it with its digest
+    Verify,
+    /// Remove a version of an image; its files stay on disk until `slipway image gc`
+    Remove {
+        /// The image: NAME@VERSION, or NAME if it has only one version
+        #[arg(value_name = "NAME[@VERSION]")]
+        image: String,
+        /// Remove all versions
+        #[arg(long)]
+        all_versions: bool,
+    },
+    /// Delete the files that no image refers to any more
+    Gc,
+}
+
+/// `slipway image add`
+#[derive(Args, Clone, Debug)]
+#[command(group = ArgGroup::new("content").required(true).args(["uki", "kernel", "efi", "ipxe", "tree"]))]
+pub(crate) struct Add {
+    /// Its name: a-z, 0-9, '.', '_', '-'; with @VERSION, the version as well
+    #[arg(value_name = "NAME[@VERSION]")]
+    name: String,
+    /// A unified kernel image: kernel, initrd and command line in one EFI program
+    #[arg(long, value_name = "FILE")]
+    uki: Option<PathBuf>,
+    /// A Linux kernel
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
+    /// An initrd for the kernel; several are loaded in the order given
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    initrd: Vec<PathBuf>,
+    /// The kernel's command line
+    #[arg(long, value_name = "TEXT", requires = "kernel")]
+    cmdline: Option<String>,
+    /// Any other EFI program
+    #[arg(long, value_name = "FILE")]
+    efi: Option<PathBuf>,
+    /// An iPXE script
+    #[arg(long, value_name = "FILE")]
+    ipxe: Option<PathBuf>,
+    /// A folder, served as it is
+    #[arg(long, value_name = "FOLDER")]
+    tree: Option<PathBuf>,
+    /// Its version [default: the next number]
+    #[arg(long)]
+    version: Option<String>,
+}
+
+impl ImageCommand {
+    /// Whether a server that runs on the same data serves something else after this.
+    pub(crate) const fn changes_what_is_served(&self) -> bool {
+        matches!(self, Self::Add(_) | Self::Remove { .. })
+    }
+}
+
+/// Does it, on the store in this data folder. With `json`, what is printed is one JSON value.
+pub(crate) fn run(command: ImageCommand, data: &Path, json: bool) -> Result<()> {
+    let images = Images::under(data);
+    match command {
+        ImageCommand::Add(add) => run_add(&images, add, json),
+        ImageCommand::List => list(&images, data, json),
+        ImageCommand::Show { image } => {
+            let (name, version) = split(&image);
+            let stored = images.find(name, version)?;
+            let versions = images.versions(name)?;
+            let newest = versions.last().is_some_and(|last| last.image.version == stored.image.version);
+            say(json, &Shown::new(&stored, newest), || output::details(&stored, images.blobs()))
+        }
+        ImageCommand::Verify => verify(&images, json),
+        ImageCommand::Remove { image, all_versions } => {
+            let (name, version) = split(&image);
+            let removed = images.remove(name, version, all_versions)?;
+            let removed: Vec<String> = removed.iter().map(output::label).collect();
+            say(json, &serde_json::json!({ "removed": removed }), || {
+                format!("removed {}; `slipway image gc` frees what it alone used on disk", removed.join(", "))
+            })
+        }
+        ImageCommand::Gc => {
+            let Swept { files, bytes, leftovers } = images.collect_garbage()?;
+            let value = serde_json::json!({ "files": files, "bytes": bytes, "leftovers": leftovers });
+            say(json, &value, || output::swept(files, bytes, leftovers))
+        }
+    }
+}
+
+/// `NAME@VERSION` or `NAME`.
+fn split(image: &str) -> (&str, Option<&str>) {
+    image.split_once('@').map_or((image, None), |(name, version)| (name, Some(version)))
+}
+
+fn run_add(images: &Images, add: Add, json: bool) -> Result<()> {
+    let (name, at_version) = split(&add.name);
+    let version = match (at_version, add.version.as_deref()) {
+        (Some(at), Some(option)) if at != option => bail!("two versions given: {at:?} with the name and {option:?}"),
+        (at, option) => at.or(option),
+    };
+    let content = Content::from_arguments(&add)?;
+    let progress = Progress::new(content.size()?, json);
+    let added = import::add(images, name, version, &content, &progress);
+    progress.finish();
+    let (outcome, stored) = match added? {
+        Added::New(stored) => ("added", stored),
+        Added::Unchanged(stored) => ("unchanged", stored),
+    };
+    let value = serde_json::json!({ "outcome": outcome, "image": Shown::new(&stored, true) });
+    say(json, &value, || match outcome {
+        "added" => format!("added {}", output::summary(&stored)),
+        _ => format!("{} is there already with this content: nothing changed", output::label(&stored)),
+    })
+}
+
+fn list(images: &Images, data: &Path, json: bool) -> Result<()> {
+    let mut listing = images.list()?;
+    let loaders = loaders::list(data).unwrap_or_else(|fault| {
+        listing.faults.push(fault);
+        Vec::new()
+    });
+    for fault in &listing.faults {
+        eprintln!("slipway: {}", output::chain(fault));
+    }
+    let value = output::Listed::new(&listing, &loaders);
+    say(json, &value, || output::tables(&listing, &loaders))
+}
+
+fn verify(images: &Images, json: bool) -> Result<()> {
+    let known = images.list()?;
+    let total = known.images.iter().flat_map(|stored| stored.image.files.values()).map(|file| file.size).sum();
+    let progress = Progress::new(total, json);
+    let verified = images.verify(&mut |bytes| progress.advance(bytes));
+    progress.finish();
+    let Verified { files, bytes, faults } = verified.context("nothing was verified")?;
+    let texts: Vec<String> = faults.iter().map(|fault| output::chain(fault)).collect();
+    let value = serde_json::json!({ "files": files, "bytes": bytes, "faults": texts });
+    say(json, &value, || output::verified(files, bytes, &texts))?;
+    match faults.len() {
+        0 => Ok(()),
+        1 => bail!("1 fault found"),
+        faults => bail!("{faults} faults found"),
+    }
+}
