@@ -1,0 +1,203 @@
+//! `slipway image …` as a person and a program use it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "test code"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use slipway_image::uki::{self, Parts};
+use tempfile::TempDir;
+
+/// systemd's stub: the gate installs it, and nothing of this is tested without.
+const STUB: &str = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub";
+
+struct Desk {
+    folder: TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    fn uki(&self, cmdline: &str) -> PathBuf {
+        let stub = fs::read(STUB).expect("the package systemd-boot-efi must be installed for these tests");
+        let parts = Parts { linux: b"kernel", initrd: b"initrd", cmdline, osrel: "ID=x\n", uname: "6.1" };
+        self.file("uki.efi", uki::build(&stub, &parts).unwrap())
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_slipway"));
+        command.arg("--data").arg(self.data()).arg("image").args(arguments);
+        command.env_remove("RUST_BACKTRACE").output().unwrap()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Its standard output, when it succeeds.
+    fn says(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && error.is_empty(), "{arguments:?}: {error}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.says(&[arguments, &["--json"]].concat())).unwrap()
+    }
+
+    /// Its complaint, when it fails.
+    fn refuses(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(!output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
+        String::from_utf8(output.stderr).unwrap()
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn a_uki_is_added_with_its_parts_and_its_own_command_line() {
+    let desk = Desk::new();
+    let uki = desk.uki("console=ttyS0 quiet");
+    let added = desk.json(&["add", "debian", "--uki", text(&uki)]);
+    assert_eq!(added["outcome"], "added");
+    let shown = desk.json(&["show", "debian"]);
+    assert_eq!(shown["version"], "1");
+    assert_eq!((&shown["kind"], &shown["cpu"]), (&Value::from("uki"), &Value::from("x64")));
+    assert_eq!(shown["cmdline"], "console=ttyS0 quiet");
+    let files: Vec<(&str, u64)> = shown["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| (file["name"].as_str().unwrap(), file["size"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(files, [("initrd", 6), ("linux", 6), ("uki.efi", fs::metadata(&uki).unwrap().len())]);
+    let again = desk.says(&["add", "debian", "--uki", text(&uki)]);
+    assert_eq!(again, "debian@1 is there already with this content: nothing changed\n");
+}
+
+#[test]
+fn a_kernel_keeps_its_initrds_in_order_and_its_command_line() {
+    let desk = Desk::new();
+    let kernel = desk.file("vmlinuz", "not even a kernel");
+    let initrds: Vec<PathBuf> =
+        (0..11).map(|nth| desk.file(&format!("initrd{nth}"), format!("initrd {nth}"))).collect();
+    let mut arguments = vec!["add", "linux@6.1", "--kernel", text(&kernel), "--cmdline", "a=b \"c d\""];
+    arguments.extend(initrds.iter().flat_map(|initrd| ["--initrd", text(initrd)]));
+    let added = desk.json(&arguments);
+    assert_eq!(added["image"]["cmdline"], "a=b \"c d\"");
+    let names: Vec<&str> =
+        added["image"]["files"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect();
+    assert_eq!(names[..3], ["initrd", "initrd.02", "initrd.03"]);
+    assert_eq!(names[9..], ["initrd.10", "initrd.11", "linux"]);
+}
+
+#[test]
+fn what_is_something_else_than_it_was_called_is_refused_with_the_right_way_to_add_it() {
+    let desk = Desk::new();
+    let mut bzimage = vec![0; 0x400];
+    bzimage[0x202..0x206].copy_from_slice(b"HdrS");
+    bzimage[0x20f] = 1;
+    bzimage[0x300..0x304].copy_from_slice(b"6.1\0");
+    let bzimage = desk.file("vmlinuz", bzimage);
+    let script = desk.file("boot.ipxe", "#!ipxe\nshell\n");
+    let bent = desk.file("bent.ipxe", "#!ipxe\necho {{ machine.mac }}\necho {{ mistake }}\n");
+    let page = desk.file("page.html", "<html>404</html>");
+    let uki = desk.uki("x");
+    let empty = desk.file("empty", "");
+    for (arguments, remedy) in [
+        (["--uki", STUB], "not a UKI (it has no .linux section): add it with --efi"),
+        (
+            ["--uki", text(&bzimage)],
+            "a Linux kernel without an initrd, not a UKI: add it with --kernel FILE --initrd FILE",
+        ),
+        (["--uki", text(&script)], "an iPXE script, not a UKI: add it with --ipxe"),
+        (["--uki", text(&page)], "page.html is not a UKI: not a PE image: DOS magic at offset 0x0"),
+        (["--uki", text(&empty)], "empty is empty"),
+        (["--efi", text(&page)], "is not an EFI program: DOS magic"),
+        (["--kernel", text(&uki)], "is a UKI, which has its initrd and command line in it: add it with --uki"),
+        (["--ipxe", text(&page)], "the script does not start with the line `#!ipxe`"),
+        (["--ipxe", text(&bent)], "line 3 of the script's template: undefined value"),
+        (["--uki", "/nonexistent"], "cannot read /nonexistent: No such file"),
+    ] {
+        let error = desk.refuses(&[&["add", "x"], &arguments[..]].concat());
+        assert!(error.contains(remedy), "{arguments:?}: {error}");
+    }
+    assert_eq!(desk.json(&["list"])["images"], Value::Array(vec![]));
+    assert!(desk.refuses(&["add", "x"]).contains("--uki <FILE>|--kernel <FILE>"));
+    assert!(desk.refuses(&["add", "x@1", "--version", "2", "--efi", STUB]).contains("two versions given"));
+    let broken_line = ["add", "x", "--kernel", text(&bzimage), "--cmdline", "a || b"];
+    assert!(desk.refuses(&broken_line).contains("iPXE would interpret"));
+}
+
+#[test]
+fn a_tree_is_served_by_its_names_and_a_link_out_of_it_is_refused() {
+    let desk = Desk::new();
+    desk.file("tree/install/linux", "kernel");
+    desk.file("tree/.treeinfo", "info");
+    let tree = desk.folder.path().join("tree");
+    let added = desk.json(&["add", "fedora", "--tree", text(&tree)]);
+    let names: Vec<&str> =
+        added["image"]["files"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect();
+    assert_eq!(names, [".treeinfo", "install/linux"]);
+    std::os::unix::fs::symlink("/etc/shadow", tree.join("leak")).unwrap();
+    let error = desk.refuses(&["add", "fedora", "--tree", text(&tree)]);
+    assert!(error.contains("leak is a link that leads out of the tree"), "{error}");
+}
+
+#[test]
+fn the_newest_version_is_marked_and_a_removed_one_frees_its_space() {
+    let desk = Desk::new();
+    for content in ["#!ipxe\nexit 1\n", "#!ipxe\nexit 2\n"] {
+        let script = desk.file("boot.ipxe", content);
+        desk.says(&["add", "script", "--ipxe", text(&script)]);
+    }
+    let list = desk.says(&["list"]);
+    assert!(list.contains("2 (newest)") && !list.contains("1 (newest)"), "{list}");
+    assert!(desk.refuses(&["remove", "script"]).contains("has 2 versions (1, 2)"));
+    let removed = desk.says(&["remove", "script@2"]);
+    assert_eq!(removed, "removed script@2; `slipway image gc` frees what it alone used on disk\n");
+    assert_eq!(desk.says(&["gc"]), "deleted 1 file, 14 B\n");
+    assert_eq!(desk.says(&["gc"]), "nothing to delete\n");
+    assert_eq!(desk.says(&["verify"]), "1 file, 14 B: all whole\n");
+    assert_eq!(desk.json(&["list"])["images"][0]["version"], "1");
+}
+
+#[test]
+fn damage_is_named_with_its_place_and_remedy_and_fails_the_command() {
+    let desk = Desk::new();
+    let script = desk.file("boot.ipxe", "#!ipxe\nexit 1\n");
+    let added = desk.json(&["add", "script", "--ipxe", text(&script)]);
+    let digest = added["image"]["files"][0]["sha256"].as_str().unwrap().to_owned();
+    let blob = desk.data().join("blobs/sha256").join(&digest[..2]).join(&digest);
+    fs::remove_file(&blob).unwrap();
+    fs::write(&blob, "#!ipxe\nexit 7\n").unwrap();
+    let output = desk.run(&["verify"]);
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stdout).unwrap();
+    for part in ["script@1: file script.ipxe has other content", text(&blob), "add the image again, which repairs it"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    desk.says(&["add", "script", "--ipxe", text(&script)]);
+    desk.says(&["verify"]);
+}
