@@ -36,11 +36,15 @@ impl<'a> Url<'a> {
 
 /// Posts a text, in at most three tries. The error says why the last one failed.
 pub(crate) fn post(url: &str, body: &str) -> Result<(), String> {
+    post_patiently(url, body, PAUSE)
+}
+
+fn post_patiently(url: &str, body: &str, pause: Duration) -> Result<(), String> {
     let url = Url::parse(url).ok_or("not a URL of the form http://IP:PORT/PATH")?;
     let mut last = String::new();
     for attempt in 0..TRIES {
         if attempt > 0 {
-            thread::sleep(PAUSE);
+            thread::sleep(pause);
         }
         match post_once(&url, body) {
             Ok(status) if (200..300).contains(&status) => return Ok(()),
@@ -65,16 +69,20 @@ fn post_once(url: &Url<'_>, body: &str) -> io::Result<u16> {
         body.len(),
     );
     stream.write_all(request.as_bytes())?;
-    // The status line is all that matters; a server that sends without end is cut off.
+    // The status line is all that matters; a server that sends without end is cut off, one that does not hang up is left.
     let mut head = Vec::new();
-    stream.take(1024).read_to_end(&mut head)?;
+    for byte in stream.take(1024).bytes() {
+        match byte? {
+            b'\r' | b'\n' => break,
+            byte => head.push(byte),
+        }
+    }
     status(&head).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the server's answer is not HTTP"))
 }
 
-/// The status code of an HTTP/1 answer.
+/// The status code in the first line of an HTTP/1 answer.
 fn status(head: &[u8]) -> Option<u16> {
-    let line = head.split(|byte| *byte == b'\r').next()?;
-    let mut words = core::str::from_utf8(line).ok()?.split(' ');
+    let mut words = core::str::from_utf8(head).ok()?.split(' ');
     words.next().filter(|version| version.starts_with("HTTP/1."))?;
     words.next()?.parse().ok()
 }
@@ -101,9 +109,9 @@ mod tests {
 
     #[test]
     fn a_status_line_is_read() {
-        assert_eq!(status(b"HTTP/1.1 204 No Content\r\nDate: x\r\n"), Some(204));
-        assert_eq!(status(b"HTTP/1.1 500\r\n"), Some(500));
-        for bad in [&b""[..], b"SSH-2.0-x\r\n", b"HTTP/1.1\r\n", b"HTTP/1.1 abc\r\n", b"\xff\xff"] {
+        assert_eq!(status(b"HTTP/1.1 204 No Content"), Some(204));
+        assert_eq!(status(b"HTTP/1.1 500"), Some(500));
+        for bad in [&b""[..], b"SSH-2.0-x", b"HTTP/1.1", b"HTTP/1.1 abc", b"\xff\xff"] {
             assert_eq!(status(bad), None, "{bad:?}");
         }
     }
@@ -114,6 +122,7 @@ mod tests {
         let url = format!("http://{}/agent/report", listener.local_addr().unwrap());
         let server = thread::spawn(move || {
             let mut bodies = Vec::new();
+            let mut open = Vec::new();
             for answer in ["HTTP/1.1 503 Busy\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n"] {
                 let (mut stream, _) = listener.accept().unwrap();
                 let mut reader = io::BufReader::new(stream.try_clone().unwrap());
@@ -131,17 +140,19 @@ mod tests {
                 reader.read_exact(&mut body).unwrap();
                 bodies.push(String::from_utf8(body).unwrap());
                 stream.write_all(answer.as_bytes()).unwrap();
+                // A server that does not hang up must not make the agent wait.
+                open.push(stream);
             }
-            bodies
+            (bodies, open)
         });
-        assert_eq!(post(&url, "mac=1\nuuid=2\n"), Ok(()));
-        assert_eq!(server.join().unwrap(), ["mac=1\nuuid=2\n", "mac=1\nuuid=2\n"]);
+        assert_eq!(post_patiently(&url, "mac=1\nuuid=2\n", Duration::ZERO), Ok(()));
+        assert_eq!(server.join().unwrap().0, ["mac=1\nuuid=2\n", "mac=1\nuuid=2\n"]);
     }
 
     #[test]
     fn a_server_that_is_not_there_is_named_in_the_reason() {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let reason = post(&format!("http://{free}/x"), "").unwrap_err();
+        let reason = post_patiently(&format!("http://{free}/x"), "", Duration::ZERO).unwrap_err();
         assert!(reason.contains("refused") && reason.contains("3 times"), "{reason}");
     }
 }

@@ -67,7 +67,7 @@ pub struct Module {
 }
 
 impl Kernel {
-    /// The kernel under this root with the highest release by name.
+    /// The kernel under this root with the highest release.
     ///
     /// # Errors
     /// None there, or no modules for it.
@@ -75,7 +75,7 @@ impl Kernel {
         let boot = root.join("boot");
         let named = |entry: &fs::DirEntry| Some(entry.file_name().to_str()?.strip_prefix("vmlinuz-")?.to_owned());
         let releases = fs::read_dir(&boot).map_err(at(&boot))?.flatten().filter_map(|entry| named(&entry));
-        let release = releases.max().ok_or(KernelError::NoKernel(boot.clone()))?;
+        let release = releases.max_by_key(|release| by_number(release)).ok_or(KernelError::NoKernel(boot.clone()))?;
         // Debian 13 and others keep modules in /usr/lib only.
         let folders = ["lib", "usr/lib"].map(|lib| root.join(lib).join("modules").join(&release));
         let folder = folders.iter().find(|folder| folder.is_dir());
@@ -148,6 +148,13 @@ pub fn bzimage_release(kernel: &[u8]) -> Option<&str> {
 fn at(path: &Path) -> impl FnOnce(io::Error) -> KernelError {
     let path = path.to_owned();
     move |source| KernelError::Io { path, source }
+}
+
+/// A release in the order people mean: runs of digits as numbers, so that `6.1.0-9` comes before `6.1.0-10`.
+fn by_number(release: &str) -> Vec<(u64, String)> {
+    let parts = release.split_inclusive(|c: char| !c.is_ascii_digit());
+    let number = |part: &str| part.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0);
+    parts.map(|part| (number(part), part.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned())).collect()
 }
 
 fn normalised(name: &str) -> String {

@@ -31,10 +31,10 @@ fn module(modinfo: &[u8]) -> Vec<u8> {
 /// A root with a kernel whose modules are plain, compressed with zstd, and built in.
 fn root() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
-    let drivers = root.path().join("usr/lib/modules/6.1.0-test/kernel/drivers/net");
+    let drivers = root.path().join("usr/lib/modules/6.1.0-10-test/kernel/drivers/net");
     fs::create_dir_all(&drivers).unwrap();
     fs::create_dir_all(root.path().join("boot")).unwrap();
-    for release in ["5.10.0-old", "6.1.0-test"] {
+    for release in ["5.10.0-old", "6.1.0-9", "6.1.0-10-test"] {
         fs::write(root.path().join(format!("boot/vmlinuz-{release}")), "kernel").unwrap();
     }
     fs::write(drivers.join("virtio_net.ko"), module(b"license=GPL\0depends=net-failover,virtio\0")).unwrap();
@@ -45,7 +45,7 @@ fn root() -> tempfile::TempDir {
     fs::write(drivers.join("top.ko.xz"), xz).unwrap();
     fs::write(drivers.join("odd.ko.gz"), "x").unwrap();
     fs::write(drivers.join("broken.ko"), "no ELF file").unwrap();
-    let builtin = root.path().join("usr/lib/modules/6.1.0-test/modules.builtin");
+    let builtin = root.path().join("usr/lib/modules/6.1.0-10-test/modules.builtin");
     fs::write(builtin, "kernel/drivers/virtio/virtio.ko\n").unwrap();
     root
 }
@@ -54,7 +54,7 @@ fn root() -> tempfile::TempDir {
 fn modules_come_with_what_they_need_before_them() {
     let root = root();
     let kernel = Kernel::find(root.path()).unwrap();
-    assert_eq!(kernel.release, "6.1.0-test");
+    assert_eq!(kernel.release, "6.1.0-10-test");
     assert_eq!(kernel.read().unwrap(), b"kernel");
     let modules = kernel.modules(&["top", "virtio-net"]).unwrap();
     let names: Vec<&str> = modules.iter().map(|module| module.name.as_str()).collect();

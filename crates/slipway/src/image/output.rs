@@ -173,7 +173,7 @@ pub(super) fn tables(listing: &Listing, loaders: &[Loader]) -> String {
     };
     if loaders.is_empty() {
         return format!(
-            "{images}\n\nno boot loaders: `slipway serve` imports those of the package `ipxe` when it starts"
+            "{images}\n\nno boot loaders: `slipway serve` imports those of the package `ipxe`, and your own from\nthe folder `loaders` in the data folder, when it starts"
         );
     }
     let mut table = table(&["LOADER", "SIZE", "FROM", "PACKAGE", "SHA-256"]);
