@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use slipway_wire::{ClientArch, MacAddr};
 
+use crate::answer::Answer;
 use crate::request::Loader;
 use crate::{Timestamp, Why};
 
@@ -75,8 +76,8 @@ pub enum About {
         loader: Loader,
         /// Its architecture.
         arch: ClientArch,
-        /// The NBP's path or the URL that it was told to load, if it was.
-        boot: Option<String>,
+        /// What it was told to load, if it was.
+        boot: Option<Given>,
     },
     /// A file's transfer, over TFTP or HTTP, ended one way or the other.
     File {
@@ -89,13 +90,30 @@ pub enum About {
         /// Whether the peer has the whole of what it asked for. Not so for HEAD, for a size probe, for a broken transfer.
         whole: bool,
     },
-    /// A script for this machine was asked for.
-    Script,
+    /// A script for this machine was asked for; what it was given, if it was.
+    Script(Option<Given>),
     /// The agent reported in from the booted system.
     Report,
     /// Nothing of a boot.
     #[default]
     Other,
+}
+
+/// What a machine was given, as its journey tells it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Given {
+    /// The NBP's path, the URL, or `script`.
+    pub what: String,
+    /// The rule that said so.
+    pub rule: String,
+    /// The image in the end, `name@version`, where there is one.
+    pub image: Option<String>,
+}
+
+impl From<&Answer> for Given {
+    fn from(answer: &Answer) -> Self {
+        Self { what: answer.step.to_string(), rule: answer.rule.clone(), image: answer.image.clone() }
+    }
 }
 
 /// The DHCP messages that a journey tells apart.

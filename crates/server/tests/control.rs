@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use slipway_api::{Failure, MachineStory, Machines, Reloaded, Status};
-use slipway_engine::journal::{About, DhcpMessage, Entry, Outcome, Proto};
+use slipway_engine::journal::{About, DhcpMessage, Entry, Given, Outcome, Proto};
 use slipway_engine::request::Loader;
 use slipway_engine::{Timestamp, Why};
 use slipway_server::control::{Control, Desk, Error, Wish};
@@ -32,7 +32,11 @@ fn discover(outcome: Outcome) -> Entry {
             message: DhcpMessage::Discover,
             loader: Loader::Pxe,
             arch: ClientArch::X64_UEFI,
-            boot: Some("image/debian/uki.efi".to_owned()),
+            boot: Some(Given {
+                what: "image/debian/uki.efi".to_owned(),
+                rule: "lab".to_owned(),
+                image: Some("debian@12".to_owned()),
+            }),
         },
         outcome,
     }

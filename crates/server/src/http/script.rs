@@ -7,7 +7,7 @@ use slipway_engine::Why;
 use slipway_engine::answer::{ServerAddr, Step};
 use slipway_engine::catalog::FileRef;
 use slipway_engine::decide::decide_picked;
-use slipway_engine::journal::{About, Outcome};
+use slipway_engine::journal::{About, Given, Outcome};
 use slipway_engine::request::{BootRequest, Exchange, Loader, ipxe_arch};
 use slipway_engine::script::{Values, ask_again, from_template, refusal};
 use slipway_wire::ClientArch;
@@ -22,20 +22,22 @@ const LONGEST_TEMPLATE: u64 = 64 * 1024;
 /// Answers with the machine's script. Refusals are scripts too: they say why on the machine's own console, where somebody looks.
 pub(super) fn answer(site: &Site, request: &Request, ends: Ends) -> Reply {
     let server = ServerAddr { ip: ends.local.ip().to_canonical(), http_port: ends.local.port() };
-    let (script, outcome) = match facts(site, request, ends) {
+    let (script, outcome, given) = match facts(site, request, ends) {
         Facts::Known(asked) => decided(site, &asked, server, request.query("image")),
-        Facts::Unknown => (ask_again(&server.root()), Outcome::Answered("200 asked to introduce itself".to_owned())),
-        Facts::Nonsense(fault) => (refusal(fault), Outcome::Peer(fault.to_owned())),
+        Facts::Unknown => {
+            (ask_again(&server.root()), Outcome::Answered("200 asked to introduce itself".to_owned()), None)
+        }
+        Facts::Nonsense(fault) => (refusal(fault), Outcome::Peer(fault.to_owned()), None),
     };
     if let Outcome::Declined(why @ Why::Ignored { .. }) = outcome {
         // Saying nothing at all is not possible here; saying as little as possible is.
         let mut reply = answer::refusal(request, Status::NotFound, Why::NotFound);
         reply.note.outcome = Outcome::Declined(why);
-        reply.note.about = About::Script;
+        reply.note.about = About::Script(None);
         return reply;
     }
     let mut reply = text(request, Status::Ok, script, outcome);
-    reply.note.about = About::Script;
+    reply.note.about = About::Script(given);
     reply
 }
 
@@ -68,21 +70,28 @@ fn facts(site: &Site, request: &Request, ends: Ends) -> Facts {
     }))
 }
 
-fn decided(site: &Site, asked: &BootRequest, server: ServerAddr, picked: Option<&str>) -> (String, Outcome) {
+/// A script with its outcome, and what the journey says of it.
+type Decided = (String, Outcome, Option<Given>);
+
+fn decided(site: &Site, asked: &BootRequest, server: ServerAddr, picked: Option<&str>) -> Decided {
     let answer = match decide_picked(asked, &site.rules, &site.catalog, server, picked) {
         Ok(answer) => answer,
-        Err(why) => return (refusal(&why.to_string()), Outcome::Declined(why)),
+        Err(why) => return (refusal(&why.to_string()), Outcome::Declined(why), None),
     };
-    let what = answer.image.as_deref().unwrap_or("script").to_owned();
-    match answer.step {
-        Step::Script { text } => (text, Outcome::Answered(format!("200 {what} by rule {}", answer.rule))),
+    let given = Given::from(&answer);
+    let text = match answer.step {
+        Step::Script { text } => text,
         Step::Template { file, values } => match rendered(site, file, &values) {
-            Ok(text) => (text, Outcome::Answered(format!("200 {what} by rule {}", answer.rule))),
-            Err(fault) => (refusal(&fault), Outcome::Ourselves(fault)),
+            Ok(text) => text,
+            Err(fault) => return (refusal(&fault), Outcome::Ourselves(fault), None),
         },
         // The decision gives neither to iPXE that asks for its script.
-        Step::Tftp { .. } | Step::Url { .. } => (refusal("there is no script"), Outcome::Declined(Why::NotForUs)),
-    }
+        Step::Tftp { .. } | Step::Url { .. } => {
+            return (refusal("there is no script"), Outcome::Declined(Why::NotForUs), None);
+        }
+    };
+    let what = given.image.as_deref().unwrap_or("script");
+    (text, Outcome::Answered(format!("200 {what} by rule {}", given.rule)), Some(given))
 }
 
 fn rendered(site: &Site, file: FileRef, values: &Values) -> Result<String, String> {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use slipway_engine::journal::{About, DhcpMessage, Entry, Outcome, Proto};
+use slipway_engine::journal::{About, DhcpMessage, Entry, Given, Outcome, Proto};
 use slipway_engine::request::Loader;
 use slipway_engine::{Timestamp, Why};
 use slipway_wire::ClientArch;
@@ -31,10 +31,31 @@ struct Line {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Topic {
-    Dhcp { message: String, loader: String, arch: u16, boot: Option<String> },
+    Dhcp { message: String, loader: String, arch: u16, boot: Option<Gift> },
     File { path: String, sent: u64, took_ms: u64, whole: bool },
-    Script,
+    Script(Option<Gift>),
     Report,
+}
+
+/// A [`Given`].
+#[derive(Debug, Deserialize, Serialize)]
+struct Gift {
+    what: String,
+    rule: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+}
+
+impl From<&Given> for Gift {
+    fn from(given: &Given) -> Self {
+        Self { what: given.what.clone(), rule: given.rule.clone(), image: given.image.clone() }
+    }
+}
+
+impl From<Gift> for Given {
+    fn from(gift: Gift) -> Self {
+        Self { what: gift.what, rule: gift.rule, image: gift.image }
+    }
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -115,7 +136,7 @@ fn topic(about: &About) -> Option<Topic> {
             message: MESSAGES.iter().find(|(known, _)| known == message).map_or("other", |(_, name)| name).to_owned(),
             loader: loader.name().to_owned(),
             arch: arch.0,
-            boot: boot.clone(),
+            boot: boot.as_ref().map(Gift::from),
         },
         About::File { path, sent, took, whole } => Topic::File {
             path: path.clone(),
@@ -123,7 +144,7 @@ fn topic(about: &About) -> Option<Topic> {
             took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             whole: *whole,
         },
-        About::Script => Topic::Script,
+        About::Script(given) => Topic::Script(given.as_ref().map(Gift::from)),
         About::Report => Topic::Report,
         About::Other => return None,
     })
@@ -135,12 +156,12 @@ fn about(topic: Topic) -> Option<About> {
             message: MESSAGES.iter().find(|(_, name)| *name == message)?.0,
             loader: LOADERS.into_iter().find(|known| known.name() == loader)?,
             arch: ClientArch(arch),
-            boot,
+            boot: boot.map(Given::from),
         },
         Topic::File { path, sent, took_ms, whole } => {
             About::File { path, sent, took: Duration::from_millis(took_ms), whole }
         }
-        Topic::Script => About::Script,
+        Topic::Script(gift) => About::Script(gift.map(Given::from)),
         Topic::Report => About::Report,
     })
 }
@@ -156,6 +177,7 @@ fn reason(why: &Why) -> Reason {
         }
         Why::NoLoader { file } => reason.detail = Some((*file).to_owned()),
         Why::Limited { limit } => reason.detail = Some((*limit).to_owned()),
+        Why::UnservedLoader { loader } => reason.detail = Some((*loader).to_owned()),
         Why::UnknownArch { arch } => reason.arch = Some(*arch),
         _ => {}
     }
@@ -189,6 +211,7 @@ fn why(reason: Reason) -> Option<Why> {
         "cannot-run" => Why::CannotRun { image: reason.image?, reason: intern(reason.detail?)? },
         "no-loader" => Why::NoLoader { file: intern(reason.detail?)? },
         "limited" => Why::Limited { limit: intern(reason.detail?)? },
+        "unserved-loader" => Why::UnservedLoader { loader: intern(reason.detail?)? },
         "unknown-arch" => Why::UnknownArch { arch: reason.arch? },
         _ => return None,
     })
@@ -225,6 +248,7 @@ mod tests {
             Why::NoLoader { file: "snponly.efi" },
             Why::Limited { limit: "transfers" },
             Why::UnknownArch { arch: 4711 },
+            Why::UnservedLoader { loader: "u-boot" },
         ];
         let whys = BARE.into_iter().chain(carrying).map(Outcome::Declined);
         let others = [
@@ -234,13 +258,18 @@ mod tests {
         ];
         let abouts = [
             About::Other,
-            About::Script,
+            About::Script(None),
+            About::Script(Some(Given { what: "script".to_owned(), rule: "lab".to_owned(), image: None })),
             About::Report,
             About::Dhcp {
                 message: DhcpMessage::Request,
                 loader: Loader::UefiHttp,
                 arch: ClientArch(16),
-                boot: Some("http://10.0.0.1/x".to_owned()),
+                boot: Some(Given {
+                    what: "http://10.0.0.1/x".to_owned(),
+                    rule: "lab".to_owned(),
+                    image: Some("d@1".to_owned()),
+                }),
             },
             About::File { path: "image/d/linux".to_owned(), sent: 7, took: Duration::from_millis(1200), whole: true },
         ];
