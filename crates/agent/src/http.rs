@@ -1,6 +1,6 @@
 //! One HTTP/1.1 POST, over `std` alone: the report is the only thing the agent has to say.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
@@ -71,13 +71,9 @@ fn post_once(url: &Url<'_>, body: &str) -> io::Result<u16> {
     stream.write_all(request.as_bytes())?;
     // The status line is all that matters; a server that sends without end is cut off, one that does not hang up is left.
     let mut head = Vec::new();
-    for byte in stream.take(1024).bytes() {
-        match byte? {
-            b'\r' | b'\n' => break,
-            byte => head.push(byte),
-        }
-    }
-    status(&head).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the server's answer is not HTTP"))
+    BufReader::new(stream.take(1024)).read_until(b'\n', &mut head)?;
+    status(head.trim_ascii_end())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the server's answer is not HTTP"))
 }
 
 /// The status code in the first line of an HTTP/1 answer.
@@ -90,7 +86,6 @@ fn status(head: &[u8]) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::BufRead;
     use std::net::TcpListener;
 
     #[test]
@@ -125,7 +120,7 @@ mod tests {
             let mut open = Vec::new();
             for answer in ["HTTP/1.1 503 Busy\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n"] {
                 let (mut stream, _) = listener.accept().unwrap();
-                let mut reader = io::BufReader::new(stream.try_clone().unwrap());
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
                 let mut length = 0;
                 for line in reader.by_ref().lines() {
                     let line = line.unwrap();
