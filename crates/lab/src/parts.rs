@@ -42,6 +42,8 @@ pub(crate) const TOOLS: &[Tool] = &[
 pub(crate) const QEMU: Tool = Tool { program: "qemu-system-x86_64", package: "qemu-system-x86" };
 /// The foreign DHCP server.
 pub(crate) const DNSMASQ: Tool = Tool { program: "dnsmasq", package: "dnsmasq-base" };
+/// The foreign HTTP and TFTP client.
+pub(crate) const CURL: Tool = Tool { program: "curl", package: "curl" };
 /// The foreign relay agent.
 pub(crate) const DHCRELAY: Tool = Tool { program: "dhcrelay", package: "isc-dhcp-relay" };
 

@@ -3,11 +3,12 @@
 use anyhow::Result;
 
 use crate::lab::Lab;
-use crate::parts::{DHCRELAY, DNSMASQ, Tool};
+use crate::parts::{CURL, DHCRELAY, DNSMASQ, Tool};
 
 mod bios_ipxe_linux;
 mod bios_proxy_linux;
 mod boot;
+mod serve_reload;
 mod uefi_http_uki;
 mod uefi_ipxe_uki;
 mod uefi_proxy_uki;
@@ -79,5 +80,12 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: true,
         tools: &[DHCRELAY],
         run: uefi_pxe_relay::run,
+    },
+    Scenario {
+        name: "serve-reload",
+        about: "one server with DHCP on one network and ProxyDHCP on another: changes while it runs, and its end",
+        boots: false,
+        tools: &[DNSMASQ, CURL],
+        run: serve_reload::run,
     },
 ];
