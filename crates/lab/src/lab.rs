@@ -119,7 +119,17 @@ impl Lab {
     /// # Errors
     /// Its folder or configuration can't be written.
     pub fn slipway(&mut self, host: &Host, config: &str) -> Result<Server> {
-        let server = Server::prepare(host, config, &self.parts.slipway, &self.folder)?;
+        let server = Server::prepare(host, Some(config), &self.parts.slipway, &self.folder)?;
+        self.servers.push(server.clone());
+        Ok(server)
+    }
+
+    /// Prepares our server on a host without any configuration: on its embedded default.
+    ///
+    /// # Errors
+    /// Its folder can't be made.
+    pub fn slipway_by_default(&mut self, host: &Host) -> Result<Server> {
+        let server = Server::prepare(host, None, &self.parts.slipway, &self.folder)?;
         self.servers.push(server.clone());
         Ok(server)
     }
@@ -202,8 +212,8 @@ impl Lab {
     }
 }
 
-/// Gives this mount namespace a `/run` of its own, where `ip netns` keeps its names and programs their sockets, and protects the
-/// machine's `resolv.conf` from DHCP clients that would write it.
+/// Gives this mount namespace a `/run` of its own, where `ip netns` keeps its names and programs their sockets, and hides
+/// the computer's `resolv.conf`, which DHCP clients would write, and its Slipway configuration.
 fn own_run_folder(folder: &Path) -> Result<()> {
     run(Command::new("mount").args(["-t", "tmpfs", "-o", "mode=755", "slipway-lab", "/run"]))?;
     std::fs::create_dir_all("/run/netns").context("cannot make /run/netns")?;
@@ -211,6 +221,10 @@ fn own_run_folder(folder: &Path) -> Result<()> {
     std::fs::write(&resolv, "").context("cannot write resolv.conf")?;
     if Path::new("/etc/resolv.conf").exists() {
         run(Command::new("mount").arg("--bind").arg(&resolv).arg("/etc/resolv.conf"))?;
+    }
+    if Path::new("/etc/slipway").exists() {
+        // A configuration of this computer's own Slipway is none of the lab's.
+        run(Command::new("mount").args(["-t", "tmpfs", "slipway-lab", "/etc/slipway"]))?;
     }
     Ok(())
 }

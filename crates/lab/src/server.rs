@@ -30,7 +30,8 @@ pub struct Server {
 }
 
 impl Server {
-    pub(crate) fn prepare(host: &Host, config: &str, program: &Path, logs: &Path) -> Result<Self> {
+    /// A server with this configuration, or with none: then on its embedded default.
+    pub(crate) fn prepare(host: &Host, config: Option<&str>, program: &Path, logs: &Path) -> Result<Self> {
         let folder = logs.join(format!("{}-slipway", host.name()));
         std::fs::create_dir_all(folder.join("data")).with_context(|| format!("cannot make {}", folder.display()))?;
         let run = Path::new("/run").join(format!("slipway-{}", host.name()));
@@ -46,7 +47,9 @@ impl Server {
             folder,
         };
         server.listen_for_signs()?;
-        server.configure(config)?;
+        if let Some(config) = config {
+            server.configure(config)?;
+        }
         Ok(server)
     }
 
@@ -97,8 +100,11 @@ impl Server {
             bail!("slipway on {} runs already", self.host.name());
         }
         let mut command = self.host.command(&self.program);
-        command.arg("serve").arg("--config").arg(self.config());
-        command.env("NOTIFY_SOCKET", &self.notify);
+        command.arg("--data").arg(self.data()).arg("serve");
+        if self.config().exists() {
+            command.arg("--config").arg(self.config());
+        }
+        command.env("NOTIFY_SOCKET", &self.notify).env("SLIPWAY_CONTROL", &self.socket);
         *running = Some(Running::start(&format!("{}-slipway", self.host.name()), command, &self.logs)?);
         Ok(())
     }
