@@ -122,7 +122,8 @@ mod tests {
         let env = Surroundings { control: Some(path("/env.sock")), ..user.clone() };
         let config = parse("data = \"/conf\"\n[control]\nsocket = \"/conf.sock\"\n", "t").unwrap();
         let named = path("/named");
-        let rows: [(&str, &Surroundings, Option<&Path>, Option<&Config>, &str, &str); 7] = [
+        type Row<'a> = (&'a str, &'a Surroundings, Option<&'a Path>, Option<&'a Config>, &'a str, &'a str);
+        let rows: [Row<'_>; 7] = [
             ("root", &root, None, None, "/var/lib/slipway", "/run/slipway/control.sock"),
             ("user", &user, None, None, "/home/u/.local/state/slipway", "/run/user/1/slipway/control.sock"),
             ("xdg", &xdg, None, None, "/state/slipway", "/run/user/1/slipway/control.sock"),

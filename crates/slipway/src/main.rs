@@ -27,7 +27,11 @@ fn main() -> ExitCode {
     match obey(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("slipway: {error:#}");
+            let text = format!("{error:#}");
+            // Many lines are a configuration's faults: each starts with its place, where editors look for it.
+            let sentence =
+                if text.contains('\n') { "slipway: the configuration cannot be used:\n" } else { "slipway: " };
+            eprintln!("{sentence}{text}");
             ExitCode::FAILURE
         }
     }

@@ -86,7 +86,12 @@ impl<'a> Section<'a> {
     }
 
     fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
-        let found = value.get_ref().type_str();
+        let found = match value.get_ref() {
+            DeValue::String(_) => "text",
+            DeValue::Integer(_) => "whole number",
+            DeValue::Array(_) => "list",
+            other => other.type_str(),
+        };
         self.error(
             value.span(),
             key,

@@ -9,7 +9,7 @@ mod running;
 
 use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -66,6 +66,19 @@ pub enum Error {
         remedy: &'static str,
         /// Why.
         source: io::Error,
+    },
+    /// The data folder belongs to somebody else, and root's right to write everywhere is given up.
+    #[error(
+        "the folder {folder} belongs to user {owner}, not to user {us} that the server runs as: `chown -R {us} {folder}`, set `user` in the configuration, or name another folder with `--data`",
+        folder = .folder.display()
+    )]
+    NotOurs {
+        /// The folder.
+        folder: PathBuf,
+        /// Its owner's number.
+        owner: u32,
+        /// Ours.
+        us: u32,
     },
     /// A plane does not start.
     #[error("cannot start {what}{hint}")]
@@ -139,7 +152,7 @@ pub fn serve(start: Start, say: &dyn Fn(&str)) -> Result<(), Error> {
     result
 }
 
-/// Makes the data folder and the socket's, while we still may.
+/// Makes the data folder and the socket's, while we still may, for whoever the server will run as.
 fn prepare_folders(start: &Start, user: Option<&User>) -> Result<(), Error> {
     let socket_folder = start.socket.parent().unwrap_or(Path::new("/"));
     for (folder, mode) in [(start.data.as_path(), 0o750), (socket_folder, 0o755)] {
@@ -151,7 +164,14 @@ fn prepare_folders(start: &Start, user: Option<&User>) -> Result<(), Error> {
             privileges::give(folder, user).map_err(failed)?;
         }
     }
-    Ok(())
+    let owner = std::fs::metadata(&start.data).map(|metadata| metadata.uid());
+    let us = user.map_or_else(|| rustix::process::geteuid().as_raw(), |user| user.uid);
+    match owner {
+        Ok(owner) if owner != us && privileges::is_root() => {
+            Err(Error::NotOurs { folder: start.data.clone(), owner, us })
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn run(start: Start, survey: &Survey, say: &dyn Fn(&str)) -> Result<(), Error> {

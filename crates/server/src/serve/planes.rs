@@ -8,6 +8,7 @@ use crate::http;
 use crate::journal::Journal;
 use crate::ports::Survey;
 use crate::site::{SharedSite, Site};
+use crate::tftp;
 
 use super::{Error, Start};
 
@@ -16,6 +17,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 /// The planes that run.
 pub(super) struct Planes {
+    tftp: tftp::Handle,
     http: http::Handle,
 }
 
@@ -26,11 +28,15 @@ pub(super) async fn spawn(
     journal: &Journal,
     survey: &Survey,
 ) -> Result<Planes, Error> {
+    let limits = tftp::Limits { drain: DRAIN, ..tftp::Limits::default() };
+    let everywhere = http::everywhere(start.config.tftp_port);
+    let tftp = tftp::spawn(&everywhere, limits, site.clone(), journal.clone())
+        .map_err(|error| failed("TFTP", error, survey))?;
     let limits = http::Limits { drain: DRAIN, ..http::Limits::default() };
     let everywhere = http::everywhere(start.config.http_port);
     let http = http::spawn(&everywhere, limits, site.clone(), journal.clone())
         .map_err(|error| failed("the HTTP boot server", error, survey))?;
-    Ok(Planes { http })
+    Ok(Planes { tftp, http })
 }
 
 /// A plane's error, with who stands in the way or what is missing.
@@ -70,6 +76,8 @@ impl Planes {
 
     /// Lets transfers end, in at most [`DRAIN`], and closes the sockets.
     pub(super) async fn shut_down(self) {
+        let tftp = tokio::task::spawn_blocking(move || self.tftp.shutdown());
         self.http.shutdown().await;
+        let _ = tftp.await;
     }
 }
