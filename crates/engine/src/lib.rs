@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod decide;
 pub mod http;
 pub mod journal;
+pub mod journey;
 pub mod namespace;
 pub mod request;
 pub mod rules;

@@ -1,0 +1,100 @@
+//! How a boot stands.
+
+use core::fmt;
+use core::time::Duration;
+
+use crate::Why;
+use crate::journal::Outcome;
+
+/// How a boot stands, by its last entry that says anything about that.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum State {
+    /// The machine has not asked to be booted.
+    Idle,
+    /// The firmware was offered something to load, and has not taken the offer yet.
+    Offered {
+        /// A path, a URL.
+        what: String,
+    },
+    /// It is loading something, as far as we know: transfers are noted when they end.
+    Loading {
+        /// A path, a URL, or words.
+        what: String,
+    },
+    /// It has our boot loader, which has not asked for anything yet.
+    Chained {
+        /// The loader's path.
+        loader: String,
+    },
+    /// It has all of what it was to start, and has not reported in yet. Only our agent does.
+    Started {
+        /// The last file of it.
+        what: String,
+    },
+    /// The booted system has reported in.
+    Booted {
+        /// How long after the first request; not known where the journal does not go back that far.
+        after: Option<Duration>,
+    },
+    /// A rule left it to its own disk.
+    Local {
+        /// That rule.
+        rule: String,
+    },
+    /// It did not go on.
+    Stopped {
+        /// Where.
+        at: String,
+        /// Why.
+        why: String,
+    },
+}
+
+impl State {
+    /// The state after an outcome that is no answer.
+    pub(super) fn of_fault(at: &str, outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Declined(Why::LocalBoot { rule }) => Self::Local { rule: rule.clone() },
+            outcome => Self::Stopped { at: at.to_owned(), why: outcome.to_string() },
+        }
+    }
+
+    /// A word for programs.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Offered { .. } => "offered",
+            Self::Loading { .. } => "loading",
+            Self::Chained { .. } => "chained",
+            Self::Started { .. } => "started",
+            Self::Booted { .. } => "booted",
+            Self::Local { .. } => "local",
+            Self::Stopped { .. } => "stopped",
+        }
+    }
+
+    /// Whether something more is expected of the machine.
+    #[must_use]
+    pub const fn is_on_its_way(&self) -> bool {
+        matches!(self, Self::Offered { .. } | Self::Loading { .. } | Self::Chained { .. })
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Idle => f.write_str("has not asked to be booted"),
+            Self::Offered { what } => write!(f, "was offered {what}"),
+            Self::Loading { what } => write!(f, "loading {what}"),
+            Self::Chained { loader } => write!(f, "has loaded {loader}, which has not asked for its script yet"),
+            Self::Started { what } => write!(f, "has loaded {what}"),
+            Self::Booted { after: Some(after) } => {
+                write!(f, "booted: reported in {:.1} s after its first request", after.as_secs_f64())
+            }
+            Self::Booted { after: None } => f.write_str("booted: reported in"),
+            Self::Local { rule } => write!(f, "left to its own disk by rule `{rule}`"),
+            Self::Stopped { at, why } => write!(f, "stopped at {at}: {why}"),
+        }
+    }
+}
