@@ -153,15 +153,15 @@ fn attempts(heading: Heading<'_>, commands: &[String]) -> String {
 /// A kernel's command line as it can stand in a script: blanks and line ends collapsed to one space, as iPXE does anyway.
 ///
 /// # Errors
-/// Control bytes, and what iPXE would interpret instead of passing it on: `${`, and the words `||`, `&&` and `#...`.
+/// Control bytes, and what iPXE would interpret instead of passing it on: `${`, and the words `||`, `&&`, `;` and `#...`.
 pub fn command_line(text: &str) -> Result<String, &'static str> {
     let text = text.trim_matches(|c: char| c == '\0' || c.is_ascii_whitespace());
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     if words.iter().any(|word| word.contains(char::is_control)) {
         return Err("its command line holds control characters");
     }
-    if words.iter().any(|word| word.contains("${") || matches!(*word, "||" | "&&") || word.starts_with('#')) {
-        return Err("iPXE would interpret `${`, `||`, `&&` or `#` in its command line instead of passing it on");
+    if words.iter().any(|word| word.contains("${") || matches!(*word, "||" | "&&" | ";") || word.starts_with('#')) {
+        return Err("iPXE would interpret `${`, `||`, `&&`, `;` or `#` in its command line instead of passing it on");
     }
     if words.last().is_some_and(|word| word.ends_with('\\')) {
         return Err("its command line ends in a backslash, which iPXE takes for a continued line");
@@ -179,7 +179,6 @@ fn plain(text: &str) -> String {
         | '.'
         | ','
         | ':'
-        | ';'
         | '@'
         | '-'
         | '_'
@@ -331,6 +330,8 @@ mod tests {
             ("x=${net0/mac}", None),
             ("a || reboot", None),
             ("a && reboot", None),
+            ("a ; reboot", None),
+            ("a;b", Some("a;b")),
             ("a # b", None),
             ("a #b", None),
             ("a\x1bb", None),

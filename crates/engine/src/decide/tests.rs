@@ -192,7 +192,7 @@ fn append_goes_through_ipxe_and_carries_the_whole_command_line() {
         (
             pxe(ClientArch::X64_UEFI),
             with("linux", Path::Auto, "${x}"),
-            "- cannot-run: image `linux` cannot be booted here: iPXE would interpret `${`, `||`, `&&` or `#` in its command line instead of passing it on",
+            "- cannot-run: image `linux` cannot be booted here: iPXE would interpret `${`, `||`, `&&`, `;` or `#` in its command line instead of passing it on",
         ),
     ] {
         assert_eq!(line(decide(&request, &rules, &catalog, SERVER)), wanted);
