@@ -72,6 +72,8 @@ impl Results {
         };
         match verdict {
             "ok" => false,
+            // A part of another test, which runs it as a process of its own.
+            verdict if verdict.starts_with("ignored, run by `") => false,
             verdict if verdict.starts_with("ignored") => {
                 self.failures.push(format!("{name} (ignored, and no test is skipped here)"));
                 true
@@ -102,6 +104,7 @@ mod tests {
             ("test a::good ... ok", false),
             ("test a::bad ... FAILED", true),
             ("test a::later ... ignored, needs root", true),
+            ("test kill::victim ... ignored, run by `a_killed_process_loses_nothing`", false),
             ("test src/lib.rs - x (line 3) ... ok", false),
             ("test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out", true),
             ("test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out", true),
