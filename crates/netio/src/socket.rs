@@ -25,13 +25,16 @@ pub struct Bind {
     pub device: Option<String>,
     /// Let several sockets share address and port (`SO_REUSEADDR`: for DHCP on one interface each, beside others).
     pub reuse_addr: bool,
+    /// Share address and port with other sockets of ours that say the same; the kernel gives each peer to one of them
+    /// (`SO_REUSEPORT`: for a worker each).
+    pub reuse_port: bool,
 }
 
 impl Bind {
     /// This address, on every interface, for nobody else.
     #[must_use]
     pub const fn to(addr: SocketAddr) -> Self {
-        Self { addr, device: None, reuse_addr: false }
+        Self { addr, device: None, reuse_addr: false, reuse_port: false }
     }
 }
 
@@ -91,6 +94,9 @@ fn configure(socket: &Socket, bind: &Bind) -> Result<(), Error> {
     }
     if bind.reuse_addr {
         socket.set_reuse_address(true).map_err(failed("SO_REUSEADDR"))?;
+    }
+    if bind.reuse_port {
+        socket.set_reuse_port(true).map_err(failed("SO_REUSEPORT"))?;
     }
     if let Some(device) = &bind.device {
         socket.bind_device(Some(device.as_bytes())).map_err(failed("SO_BINDTODEVICE"))?;

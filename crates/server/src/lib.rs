@@ -12,3 +12,4 @@ pub mod ports;
 pub mod privileges;
 pub mod serve;
 pub mod site;
+pub mod tftp;

@@ -261,6 +261,12 @@ impl Transfer {
         self.heard
     }
 
+    /// Bytes of the file.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
     fn on_ack(&mut self, now: Duration, number: u16) {
         // The number's 16 bits name one item in reach of the window: `ahead` items from `base` on are acknowledged.
         let ahead = u64::from(number.wrapping_sub(low(self.base)).wrapping_add(1));

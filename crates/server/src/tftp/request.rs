@@ -1,0 +1,142 @@
+//! From a request to a transfer, or to the reason why not.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use slipway_engine::Why;
+use slipway_engine::journal::Outcome;
+use slipway_engine::namespace::{normalise, resolve};
+use slipway_engine::rules::IpNet;
+use slipway_engine::tftp::limits::admit;
+use slipway_engine::tftp::{Settings, Transfer, negotiate};
+use slipway_netio::{Received, Source};
+use slipway_wire::tftp::{ErrorCode, Mode, Request};
+
+use super::Shared;
+use super::content::Content;
+use super::session::{Asked, Session};
+use crate::export::open_beneath;
+use crate::site::Site;
+
+/// MTU towards an interface that the site does not know (a request over the loopback): Ethernet's.
+const USUAL_MTU: u32 = 1500;
+
+/// A request that is not served.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// What the client is told, if anything.
+    pub(super) answer: Option<(ErrorCode, &'static str)>,
+    /// What the journal is told.
+    pub(super) outcome: Outcome,
+}
+
+impl From<Why> for Refusal {
+    fn from(why: Why) -> Self {
+        let answer = match why {
+            Why::NotFound => Some((ErrorCode::NOT_FOUND, "file not found")),
+            Why::BadPath => Some((ErrorCode::ACCESS, "not a path that can be asked for")),
+            Why::Forbidden => Some((ErrorCode::ILLEGAL, "files are only read here")),
+            // Whoever may not ask, or asks too much, is not even told so: the source may be forged.
+            _ => None,
+        };
+        Self { answer, outcome: Outcome::Declined(why) }
+    }
+}
+
+/// Whether the sender of a datagram may have an answer at all.
+pub(super) fn may_ask(site: &Site, datagram: &Received<'_>) -> Result<(), Why> {
+    let broadcast = datagram.to.is_multicast() || (datagram.to.is_ipv4() && datagram.to != datagram.local);
+    if broadcast {
+        return Err(Why::NotServed);
+    }
+    admit(datagram.from, &served(site))
+}
+
+/// The networks that are served: those of our interfaces, those we give addresses in, and what the operator adds.
+fn served(site: &Site) -> Vec<IpNet> {
+    let interfaces = site.interfaces.iter().flat_map(|interface| {
+        let v4 = interface.v4.iter().map(|(ip, prefix)| (IpAddr::V4(*ip), *prefix));
+        v4.chain(interface.v6.iter().map(|(ip, prefix)| (IpAddr::V6(*ip), *prefix)))
+    });
+    let subnets = site.subnets.iter().map(|subnet| (IpAddr::V4(subnet.network), subnet.prefix));
+    let nets = interfaces.chain(subnets).map(|(addr, prefix)| IpNet { addr, prefix });
+    nets.chain(site.tftp.allow.iter().copied()).collect()
+}
+
+/// Makes a transfer of a read request from a source that may ask, and does not ask too often.
+pub(super) fn accept(
+    shared: &Shared,
+    site: &Site,
+    now: Duration,
+    datagram: &Received<'_>,
+    request: &Request<'_>,
+    lane: usize,
+) -> Result<Session, Refusal> {
+    let from = datagram.from.ip();
+    if let Mode::Mail | Mode::Other(_) = request.mode {
+        let answer = Some((ErrorCode::ILLEGAL, "only octet and netascii"));
+        return Err(Refusal { answer, outcome: Outcome::Peer("asked for a mode that nobody uses any more".into()) });
+    }
+    let path = normalise(request.file)?;
+    let (content, size) = find(shared, site, now, &path)?;
+    let mtu = site.interfaces.iter().find(|interface| interface.index == datagram.ifindex);
+    let mtu = mtu.map_or(USUAL_MTU, |interface| interface.mtu);
+    let terms = negotiate(request, size, from, Settings { blksize_max: site.tftp.blksize_max, mtu });
+    shared.limits().open(now, from)?;
+    let asked = Asked { interface: interface_name(site, datagram.ifindex), line: line(request), path };
+    let transfer = Transfer::new(now, &terms, size);
+    let source = answer_source(datagram);
+    Ok(Session::new(lane, datagram.from, source, asked, datagram.data.to_vec(), content, terms, transfer))
+}
+
+/// Where answers to a datagram leave from: the address that was asked. The interface is named only where the address says too little
+/// without it; otherwise the routes decide, which may lead back another way.
+pub(super) fn answer_source(datagram: &Received<'_>) -> Source {
+    let link_local = matches!(datagram.local, IpAddr::V6(ip) if ip.is_unicast_link_local());
+    Source { ip: Some(datagram.local), ifindex: if link_local { datagram.ifindex } else { 0 } }
+}
+
+/// What the journal calls an interface.
+pub(super) fn interface_name(site: &Site, index: u32) -> String {
+    let interface = site.interfaces.iter().find(|interface| interface.index == index);
+    interface.map_or_else(|| format!("#{index}"), |interface| interface.name.clone())
+}
+
+/// What was asked, in one line.
+pub(super) fn line(request: &Request<'_>) -> String {
+    let options = request.known().into_iter().map(|option| format!(" {} {option}", option.name()));
+    format!("RRQ {}{}", request.file.escape_ascii(), options.collect::<String>())
+}
+
+/// The file: of the namespace, else of the exported folder.
+fn find(shared: &Shared, site: &Site, now: Duration, path: &str) -> Result<(Content, u64), Refusal> {
+    if let Ok(file) = resolve(path, &site.catalog) {
+        let mut cache = shared.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let content = cache.open(now, &site.blobs, &file);
+        return content.map(|content| (content, file.size)).map_err(|error| unreadable(&error));
+    }
+    let folder = site.export.as_deref().filter(|_| !path.is_empty()).ok_or(Why::NotFound)?;
+    let opened = open_beneath(folder, path).and_then(|file| Ok((file.metadata()?.len(), file)));
+    match opened {
+        Ok((size, file)) => Ok((Content::Read(Arc::new(file)), size)),
+        Err(error) => Err(match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
+                Why::NotFound.into()
+            }
+            // A symbolic link that leads out of the folder, or in circles.
+            io::ErrorKind::CrossesDevices => Why::BadPath.into(),
+            _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => Why::BadPath.into(),
+            _ => unreadable(&error),
+        }),
+    }
+}
+
+fn unreadable(error: &io::Error) -> Refusal {
+    Refusal {
+        answer: Some((ErrorCode::UNDEFINED, "the file cannot be read")),
+        outcome: Outcome::Ourselves(format!("the file cannot be read: {error}")),
+    }
+}
