@@ -1,25 +1,26 @@
 //! What passes on a LAN: written to a pcap file, and readable while it happens.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::Write;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SocketFlags, SocketType, netdevice, recv, socket_with, sockopt};
 
-use crate::log::Log;
 use crate::net::Lan;
-use crate::pcap::{Packet, Payload, Reader};
+use crate::pcap::{Frame, Packet, Payload, file_header};
 
-/// Enough for every DHCP message and HTTP head; file contents are not kept.
-const SNAP_BYTES: &str = "1024";
+/// Bytes kept of each frame: every DHCP message and HTTP head is shorter, and what files contain is not wanted.
+const SNAP: u32 = 2048;
+/// Room for what comes faster than it is read, in bytes.
+const BACKLOG: usize = 64 << 20;
 
-/// A running capture of one LAN. Dropping it ends it.
+/// A capture of one LAN, which runs until the scenario's process ends.
 #[derive(Debug)]
 pub struct Capture {
-    tcpdump: Child,
     path: PathBuf,
     packets: Packets,
 }
@@ -29,41 +30,19 @@ pub struct Capture {
 pub struct Packets(Arc<(Mutex<Vec<Packet>>, Condvar)>);
 
 impl Capture {
-    /// Starts capturing, and returns when packets are being seen.
+    /// Starts capturing: what passes after this returns is seen.
     ///
     /// # Errors
-    /// `tcpdump` can't be started or says nothing within ten seconds.
+    /// The kernel refuses, or the file can't be written.
     pub(crate) fn start(lan: &Lan, folder: &Path) -> Result<Self> {
         let path = folder.join(format!("{}.pcap", lan.name()));
-        let mut command = Command::new("tcpdump");
-        command.args([
-            "-i",
-            lan.name(),
-            "-n",
-            "-U",
-            "--immediate-mode",
-            "-B",
-            "32768",
-            "-s",
-            SNAP_BYTES,
-            "-Z",
-            "root",
-            "-w",
-            "-",
-        ]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut tcpdump = command.spawn().context("cannot start tcpdump (package tcpdump)")?;
-        let (Some(stdout), Some(stderr)) = (tcpdump.stdout.take(), tcpdump.stderr.take()) else {
-            bail!("tcpdump without its output");
-        };
-        let log = Log::new("tcpdump");
-        log.follow(stderr, &folder.join(format!("{}.tcpdump.log", lan.name())))?;
-        let file = File::create(&path).with_context(|| format!("{}: cannot write the capture", path.display()))?;
+        let mut file = File::create(&path).with_context(|| format!("{}: cannot write the capture", path.display()))?;
+        file.write_all(&file_header(SNAP))?;
+        let socket = listen(lan.name()).with_context(|| format!("cannot capture on {}", lan.name()))?;
         let packets = Packets::default();
         let sink = packets.clone();
-        std::thread::spawn(move || sink.read_all(BufReader::with_capacity(65536, Tee { source: stdout, file })));
-        log.wait_for("listening on", Duration::from_secs(10))?;
-        Ok(Self { tcpdump, path, packets })
+        std::thread::spawn(move || sink.collect(&socket, &mut file));
+        Ok(Self { path, packets })
     }
 
     /// The pcap file.
@@ -79,11 +58,31 @@ impl Capture {
     }
 }
 
-impl Drop for Capture {
-    fn drop(&mut self) {
-        let _gone = self.tcpdump.kill();
-        let _reaped = self.tcpdump.wait();
+/// A socket that sees every frame on a bridge that is in promiscuous mode. Our own instead of a capture program's: those change to a
+/// user of theirs, which a user namespace does not have.
+fn listen(bridge: &str) -> Result<OwnedFd> {
+    // Of no protocol until it is bound: so it sees nothing of other interfaces.
+    let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None::<Protocol>)?;
+    sockopt::set_socket_recv_buffer_size_force(&socket, BACKLOG)
+        .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, BACKLOG))?;
+    let index = netdevice::name_to_index(&socket, bridge)?;
+    let length = std::mem::size_of::<libc::sockaddr_ll>();
+    let address = libc::sockaddr_ll {
+        sll_family: u16::try_from(libc::AF_PACKET)?,
+        sll_protocol: u16::try_from(libc::ETH_P_ALL)?.to_be(),
+        sll_ifindex: i32::try_from(index)?,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    // SAFETY: `address` is a whole sockaddr_ll that outlives the call, and `length` is its length.
+    let bound =
+        unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), libc::socklen_t::try_from(length)?) };
+    if bound != 0 {
+        bail!("cannot bind: {}", std::io::Error::last_os_error());
     }
+    Ok(socket)
 }
 
 impl Packets {
@@ -114,9 +113,15 @@ impl Packets {
         }
     }
 
-    fn read_all(&self, stream: impl Read) {
-        let Ok(mut reader) = Reader::new(stream) else { return };
-        while let Ok(Some(frame)) = reader.next_frame() {
+    /// Takes up frames until the scenario's process ends.
+    fn collect(&self, socket: &OwnedFd, file: &mut File) {
+        let mut buffer = vec![0_u8; usize::try_from(SNAP).unwrap_or(0)];
+        // An error says at most that the bridge went down: the capture then has what there was.
+        while let Ok((kept, len)) = recv(socket, buffer.as_mut_slice(), RecvFlags::TRUNC) {
+            let bytes = buffer.get(..kept).unwrap_or_default().to_vec();
+            let frame = Frame { at: SystemTime::now(), bytes, len };
+            // A full disk must not hide the packets from the scenario.
+            let _unwritten = file.write_all(&frame.record());
             if let Some(packet) = frame.packet() {
                 self.locked().push(packet.trimmed());
                 self.0.1.notify_all();
@@ -145,17 +150,4 @@ impl Packet {
 /// Whether a TCP segment begins an HTTP request or response.
 pub(crate) fn looks_like_http(data: &[u8]) -> bool {
     [&b"GET "[..], b"HEAD ", b"POST ", b"HTTP/1."].iter().any(|head| data.starts_with(head))
-}
-
-struct Tee<R> {
-    source: R,
-    file: File,
-}
-
-impl<R: Read> Read for Tee<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.source.read(buffer)?;
-        self.file.write_all(buffer.get(..read).unwrap_or_default())?;
-        Ok(read)
-    }
 }

@@ -50,7 +50,8 @@ impl Lan {
             bail!("a LAN's name has 1 to 9 letters: {name:?}");
         }
         ip(["link", "add", name, "type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0"])?;
-        ip(["link", "set", name, "up"])?;
+        // In promiscuous mode the bridge sees, and the capture on it, also what it passes from host to host.
+        ip(["link", "set", name, "up", "promisc", "on"])?;
         Ok(Self { bridge: name.to_owned() })
     }
 

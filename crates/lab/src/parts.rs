@@ -34,7 +34,6 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool { program: "ip", package: "iproute2" },
     Tool { program: "nsenter", package: "util-linux" },
     Tool { program: "setpriv", package: "util-linux" },
-    Tool { program: "tcpdump", package: "tcpdump" },
     Tool { program: "unshare", package: "util-linux" },
 ];
 

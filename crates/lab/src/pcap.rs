@@ -1,8 +1,7 @@
-//! Captured frames: the classic pcap stream, and what of Ethernet, IP, UDP and TCP a boot's story needs.
+//! Captured frames: the classic pcap file, and what of Ethernet, IP, UDP and TCP a boot's story needs.
 
-use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use slipway_wire::MacAddr;
 
@@ -44,12 +43,12 @@ pub enum Payload {
     },
 }
 
-/// Reads a pcap stream frame by frame, as it is written by `tcpdump -w` on this machine.
-#[derive(Debug)]
-pub(crate) struct Reader<R> {
-    source: R,
-    swapped: bool,
-    nanoseconds: bool,
+/// What a pcap file begins with: times in nanoseconds, frames of Ethernet, cut off at `snap` bytes.
+pub(crate) fn file_header(snap: u32) -> Vec<u8> {
+    let mut header = 0xa1b2_3c4d_u32.to_ne_bytes().to_vec();
+    header.extend([2_u16, 4].map(u16::to_ne_bytes).concat());
+    header.extend([0, 0, snap, 1].map(u32::to_ne_bytes).concat());
+    header
 }
 
 /// A frame as it was captured.
@@ -59,62 +58,21 @@ pub(crate) struct Frame {
     pub at: SystemTime,
     /// Its first bytes, from the Ethernet header on.
     pub bytes: Vec<u8>,
-}
-
-impl<R: Read> Reader<R> {
-    /// Reads the file header.
-    ///
-    /// # Errors
-    /// It is not a pcap stream of Ethernet frames.
-    pub(crate) fn new(mut source: R) -> io::Result<Self> {
-        let mut header = [0_u8; 24];
-        source.read_exact(&mut header)?;
-        let [a, b, c, d, ..] = header;
-        let (swapped, nanoseconds) = match u32::from_le_bytes([a, b, c, d]) {
-            0xa1b2_c3d4 => (false, false),
-            0xa1b2_3c4d => (false, true),
-            0xd4c3_b2a1 => (true, false),
-            0x4d3c_b2a1 => (true, true),
-            other => return Err(io::Error::other(format!("not a pcap stream: it begins with {other:08x}"))),
-        };
-        Ok(Self { source, swapped, nanoseconds })
-    }
-
-    /// The next frame, or `None` at the stream's end. A frame that was cut off by the end is not a frame.
-    ///
-    /// # Errors
-    /// The stream can't be read, or claims a frame of more than 1 MiB.
-    pub(crate) fn next_frame(&mut self) -> io::Result<Option<Frame>> {
-        let mut words = [0_u32; 4];
-        for word in &mut words {
-            let mut bytes = [0_u8; 4];
-            match self.source.read_exact(&mut bytes) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-                Err(error) => return Err(error),
-            }
-            *word = if self.swapped { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) };
-        }
-        let [seconds, fraction, captured, _] = words;
-        if captured > 1 << 20 {
-            return Err(io::Error::other(format!("a captured frame of {captured} bytes")));
-        }
-        let mut bytes = vec![0_u8; usize::try_from(captured).map_err(io::Error::other)?];
-        match self.source.read_exact(&mut bytes) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            Err(error) => return Err(error),
-        }
-        let fraction = if self.nanoseconds {
-            Duration::from_nanos(fraction.into())
-        } else {
-            Duration::from_micros(fraction.into())
-        };
-        Ok(Some(Frame { at: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.into()) + fraction, bytes }))
-    }
+    /// Its length on the wire, in bytes.
+    pub len: usize,
 }
 
 impl Frame {
+    /// The frame as it stands in a pcap file.
+    pub(crate) fn record(&self) -> Vec<u8> {
+        let at = self.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let seconds = u32::try_from(at.as_secs()).unwrap_or(u32::MAX);
+        let [captured, len] = [self.bytes.len(), self.len].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
+        let mut record = [seconds, at.subsec_nanos(), captured, len].map(u32::to_ne_bytes).concat();
+        record.extend(&self.bytes);
+        record
+    }
+
     /// What the frame carries, if that is the first or only fragment of a UDP datagram or a TCP segment.
     #[must_use]
     pub(crate) fn packet(&self) -> Option<Packet> {
@@ -193,6 +151,7 @@ impl Cursor<'_> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use std::time::Duration;
 
     /// An Ethernet frame with an IPv4 UDP datagram.
     pub(crate) fn udp(from: &str, to: &str, data: &[u8]) -> Frame {
@@ -210,48 +169,35 @@ pub(crate) mod tests {
         bytes.extend(u16::try_from(8 + data.len()).unwrap().to_be_bytes());
         bytes.extend([0, 0]);
         bytes.extend(data);
-        Frame { at: SystemTime::UNIX_EPOCH + Duration::from_secs(1), bytes }
-    }
-
-    /// The stream that `tcpdump -w` would write of these frames.
-    fn stream(frames: &[Frame]) -> Vec<u8> {
-        let mut out = 0xa1b2_c3d4_u32.to_le_bytes().to_vec();
-        out.extend([0; 20]);
-        for frame in frames {
-            let len = u32::try_from(frame.bytes.len()).unwrap().to_le_bytes();
-            out.extend(1_u32.to_le_bytes());
-            out.extend(0_u32.to_le_bytes());
-            out.extend(len);
-            out.extend(len);
-            out.extend(&frame.bytes);
-        }
-        out
+        Frame { at: SystemTime::UNIX_EPOCH + Duration::from_secs(1), len: bytes.len(), bytes }
     }
 
     #[test]
-    fn a_captured_datagram_is_read_back_without_its_padding() {
+    fn a_captured_datagram_is_read_without_its_padding() {
         let mut frame = udp("10.0.0.2:68", "10.0.0.1:67", b"hello");
         frame.bytes.extend([0; 13]);
-        let written = stream(&[frame]);
-        let mut reader = Reader::new(&written[..]).unwrap();
-        let packet = reader.next_frame().unwrap().unwrap().packet().unwrap();
+        let packet = frame.packet().unwrap();
         assert_eq!((packet.from.port(), packet.to.port()), (68, 67));
         assert_eq!(packet.source.to_string(), "52:54:00:01:02:03");
         let Payload::Udp { data, len } = packet.payload else { panic!("a datagram") };
         assert_eq!((data.as_slice(), len), (&b"hello"[..], 5));
-        assert!(reader.next_frame().unwrap().is_none());
     }
 
     #[test]
-    fn every_truncation_of_a_frame_and_of_a_stream_is_survived() {
+    fn every_truncation_of_a_frame_is_survived() {
         let frame = udp("10.0.0.2:68", "10.0.0.1:67", b"hello");
         for len in 0..frame.bytes.len() {
-            let cut = Frame { at: frame.at, bytes: frame.bytes[..len].to_vec() };
+            let cut = Frame { bytes: frame.bytes[..len].to_vec(), ..frame.clone() };
             assert_eq!(cut.packet().is_some(), len >= 14 + 20 + 8, "{len}");
         }
-        let whole = stream(&[frame]);
-        for len in 24..whole.len() {
-            assert!(Reader::new(&whole[..len]).unwrap().next_frame().unwrap().is_none(), "{len}");
-        }
+    }
+
+    #[test]
+    fn a_record_tells_the_time_and_both_lengths() {
+        let at = SystemTime::UNIX_EPOCH + Duration::new(7, 9);
+        let record = Frame { at, bytes: vec![1, 2, 3], len: 1500 }.record();
+        let words: Vec<u32> = record[..16].chunks(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap())).collect();
+        assert_eq!((words.as_slice(), &record[16..]), (&[7, 9, 3, 1500][..], &[1, 2, 3][..]));
+        assert_eq!(file_header(2048).len(), 24);
     }
 }

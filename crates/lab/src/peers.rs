@@ -24,17 +24,8 @@ pub fn dnsmasq_dhcp(host: &Host, first: &str, last: &str) -> Result<Running> {
 /// It does not start, or does not get as far as serving.
 pub fn dnsmasq(host: &Host, arguments: &[&str]) -> Result<Running> {
     let leases = format!("--dhcp-leasefile=/run/{}.leases", host.name());
-    // One user is all that a user namespace has, so it must not change to another; no DNS, and nothing of the machine's.
-    let fixed = [
-        "--keep-in-foreground",
-        "--conf-file=/dev/null",
-        "--port=0",
-        "--user=root",
-        "--no-ping",
-        "--log-dhcp",
-        "--log-facility=-",
-        &leases,
-    ];
+    // Not a daemon, it does not change to a user of its own, which a user namespace does not have. No DNS, nothing of the computer's.
+    let fixed = ["--no-daemon", "--conf-file=/dev/null", "--port=0", "--no-ping", "--log-dhcp", &leases];
     let running = host.start("dnsmasq", "dnsmasq", fixed.iter().chain(arguments))?;
     running.log().wait_for("started", READY)?;
     Ok(running)
