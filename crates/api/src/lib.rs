@@ -135,6 +135,8 @@ pub struct Stage {
     pub name: String,
     /// When it was reached, in milliseconds since the boot's start.
     pub at_ms: u64,
+    /// How long it took, as far as the server saw.
+    pub took_ms: u64,
     /// What happened.
     pub what: String,
 }

@@ -19,7 +19,7 @@ use slipway_wire::MacAddr;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::journal::Journal;
+use crate::journal::{Journal, now};
 
 pub(crate) use shapes::time;
 
@@ -154,8 +154,8 @@ async fn status(State(desk): State<Desk>) -> Json<Status> {
 }
 
 async fn machines(State(desk): State<Desk>) -> Json<Machines> {
-    let all = desk.journal.machines();
-    Json(Machines { machines: all.iter().map(|(mac, entries)| shapes::machine(*mac, entries)).collect() })
+    let (all, now) = (desk.journal.machines(), now());
+    Json(Machines { machines: all.iter().map(|(mac, entries)| shapes::machine(*mac, entries, now)).collect() })
 }
 
 async fn machine(State(desk): State<Desk>, UrlPath(mac): UrlPath<String>) -> Response {
@@ -166,7 +166,7 @@ async fn machine(State(desk): State<Desk>, UrlPath(mac): UrlPath<String>) -> Res
         );
     };
     match desk.journal.machine(mac) {
-        Some(entries) => Json(shapes::story(mac, &entries)).into_response(),
+        Some(entries) => Json(shapes::story(mac, &entries, now())).into_response(),
         None => failure(
             StatusCode::NOT_FOUND,
             format!(

@@ -89,7 +89,7 @@ fn state(state: &str, summary: &str, colours: bool) -> Cell {
     }
     match state {
         "booted" => cell.fg(Color::Green),
-        "failed" | "declined" | "stuck" => cell.fg(Color::Red).add_attribute(Attribute::Bold),
+        "stopped" | "silent" => cell.fg(Color::Red).add_attribute(Attribute::Bold),
         _ => cell,
     }
 }
@@ -131,7 +131,7 @@ fn told_boot(boot: &Boot, events: bool) -> String {
         text.push_str(&format!("  image {image}{rule}\n"));
     }
     for stage in &boot.stages {
-        text.push_str(&format!("  {:>9}  {:12} {}\n", after(stage.at_ms), stage.name, stage.what));
+        text.push_str(&format!("  {:>11}  {:9} {}\n", after(stage.at_ms), stage.name, stage.what));
     }
     if events {
         text.push_str("  packets and transfers:\n");
@@ -151,5 +151,90 @@ fn after(ms: u64) -> String {
     match seconds {
         0..=59 => format!("+{seconds}.{rest:03} s"),
         _ => format!("+{} min {:02} s", seconds / 60, seconds % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slipway_api::{Event, Stage};
+
+    fn machine() -> Machine {
+        Machine {
+            mac: "52:54:00:12:34:56".to_owned(),
+            last_seen: "2026-11-23T03:59:55.000Z".to_owned(),
+            ip: Some("10.77.0.100".to_owned()),
+            arch: Some("x64 UEFI".to_owned()),
+            loader: Some("pxe".to_owned()),
+            interface: Some("eth1".to_owned()),
+            image: Some("debian@1".to_owned()),
+            state: "booted".to_owned(),
+            summary: "booted in 21 s".to_owned(),
+            ..Machine::default()
+        }
+    }
+
+    fn now() -> jiff::Timestamp {
+        "2026-11-23T04:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn the_list_reads_like_this() {
+        let bare = Machine {
+            mac: "52:54:00:00:00:01".to_owned(),
+            last_seen: "2026-11-20T00:00:00.000Z".to_owned(),
+            summary: "no rule matches this machine".to_owned(),
+            ..Machine::default()
+        };
+        assert_eq!(
+            table(&[machine(), bare], now(), false),
+            " MAC                LAST SEEN   ADDRESS      ARCHITECTURE  LOADER  IMAGE     STATE
+ 52:54:00:12:34:56  5 s ago     10.77.0.100  x64 UEFI      pxe     debian@1  booted in 21 s
+ 52:54:00:00:00:01  3 days ago  -            -             -       -         no rule matches this machine"
+        );
+        assert_eq!(table(&[], now(), false), "no machine has asked yet");
+    }
+
+    #[test]
+    fn a_story_reads_like_this() {
+        let stage =
+            |name: &str, at_ms, what: &str| Stage { name: name.to_owned(), at_ms, took_ms: 0, what: what.to_owned() };
+        let boot = Boot {
+            started: "2026-11-23T03:59:34.000Z".to_owned(),
+            summary: "booted in 21 s".to_owned(),
+            image: Some("debian@1".to_owned()),
+            rule: Some("lab".to_owned()),
+            stages: vec![
+                stage("dhcp", 0, "x64 UEFI pxe: image/debian/uki.efi"),
+                stage("nbp", 4210, "image/debian/uki.efi over TFTP, 17.3 MB in 1.20 s"),
+                stage("report", 75_000, "kernel 6.1.0"),
+            ],
+            events: vec![Event {
+                at: "2026-11-23T03:59:34.000Z".to_owned(),
+                proto: "dhcp4".to_owned(),
+                interface: "eth1".to_owned(),
+                asked: "DISCOVER x64 UEFI pxe".to_owned(),
+                outcome: "OFFER 10.77.0.100".to_owned(),
+                ..Event::default()
+            }],
+            ..Boot::default()
+        };
+        let story = MachineStory { machine: machine(), boots: vec![Boot::default(), boot] };
+        let words = Show { mac: "52:54:00:12:34:56".parse().unwrap(), all: false, events: true };
+        assert_eq!(
+            told(&story, &words, now()),
+            "\
+52:54:00:12:34:56, x64 UEFI, 10.77.0.100, eth1, last seen 5 s ago
+1 earlier boot not shown (`--all`)
+
+boot of 2026-11-23T03:59:34.000Z: booted in 21 s
+  image debian@1 by rule `lab`
+     +0.000 s  dhcp      x64 UEFI pxe: image/debian/uki.efi
+     +4.210 s  nbp       image/debian/uki.efi over TFTP, 17.3 MB in 1.20 s
+  +1 min 15 s  report    kernel 6.1.0
+  packets and transfers:
+    2026-11-23T03:59:34.000Z eth1 dhcp4: DISCOVER x64 UEFI pxe -> OFFER 10.77.0.100
+"
+        );
     }
 }

@@ -1,10 +1,11 @@
-//! Journal to API.
+//! Journal and journeys in the shapes of the API.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use slipway_api::{Boot, Event, Machine, MachineStory};
-use slipway_engine::Timestamp;
+use slipway_api::{Boot, Event, Machine, MachineStory, Stage};
 use slipway_engine::journal::{About, Entry, Outcome};
+use slipway_engine::{Timestamp, journey};
 use slipway_wire::MacAddr;
 
 /// RFC 3339 in UTC with milliseconds.
@@ -14,32 +15,70 @@ pub(crate) fn time(at: Timestamp) -> String {
     format!("{time:.3}")
 }
 
-/// What is known of a machine by its entries.
-pub(super) fn machine(mac: MacAddr, entries: &[Arc<Entry>]) -> Machine {
-    let last = entries.last();
-    let newest = |pick: fn(&Entry) -> Option<String>| entries.iter().rev().find_map(|entry| pick(entry));
-    Machine {
-        mac: mac.to_string(),
-        last_seen: last.map(|entry| time(entry.at)).unwrap_or_default(),
-        ip: newest(|entry| entry.ip.map(|ip| ip.to_string())),
-        uuid: newest(|entry| entry.uuid.map(|uuid| uuid.to_string())),
-        arch: newest(|entry| match &entry.about {
-            About::Dhcp { arch, .. } => Some(arch.to_string()),
-            _ => None,
-        }),
-        loader: newest(|entry| match &entry.about {
-            About::Dhcp { loader, .. } => Some(loader.to_string()),
-            _ => None,
-        }),
-        interface: newest(|entry| Some(entry.interface.clone()).filter(|name| !name.is_empty())),
-        ..Machine::default()
-    }
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What is known of a machine by its entries, oldest first.
+pub(super) fn machine(mac: MacAddr, entries: &[Arc<Entry>], now: Timestamp) -> Machine {
+    summed_up(mac, entries, journey::boots(entries).last(), now)
 }
 
 /// A machine's boots, stage by stage.
-pub(super) fn story(mac: MacAddr, entries: &[Arc<Entry>]) -> MachineStory {
-    let events = entries.iter().map(|entry| event(entry)).collect();
-    MachineStory { machine: machine(mac, entries), boots: vec![Boot { events, ..Boot::default() }] }
+pub(super) fn story(mac: MacAddr, entries: &[Arc<Entry>], now: Timestamp) -> MachineStory {
+    let boots = journey::boots(entries);
+    let machine = summed_up(mac, entries, boots.last(), now);
+    let boots = boots.into_iter().map(|told| {
+        let events = entries.get(told.entries.clone()).unwrap_or_default();
+        boot(&told, events, now)
+    });
+    MachineStory { machine, boots: boots.collect() }
+}
+
+fn summed_up(mac: MacAddr, entries: &[Arc<Entry>], last_boot: Option<&journey::Boot>, now: Timestamp) -> Machine {
+    fn newest(entries: &[Arc<Entry>], pick: impl Fn(&Entry) -> Option<String>) -> Option<String> {
+        entries.iter().rev().find_map(|entry| pick(entry))
+    }
+    let last = entries.last();
+    Machine {
+        mac: mac.to_string(),
+        last_seen: last.map(|entry| time(entry.at)).unwrap_or_default(),
+        ip: newest(entries, |entry| entry.ip.filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string())),
+        uuid: newest(entries, |entry| entry.uuid.map(|uuid| uuid.to_string())),
+        arch: newest(entries, |entry| match &entry.about {
+            About::Dhcp { arch, loader, .. } if *loader != slipway_engine::request::Loader::Os => {
+                Some(arch.to_string())
+            }
+            _ => None,
+        }),
+        loader: newest(entries, |entry| match &entry.about {
+            About::Dhcp { loader, .. } => Some(loader.to_string()),
+            _ => None,
+        }),
+        interface: newest(entries, |entry| Some(entry.interface.clone()).filter(|name| !name.is_empty())),
+        image: last_boot.and_then(|boot| boot.image.clone()),
+        state: last_boot.map_or("idle", |boot| boot.word(now)).to_owned(),
+        summary: last_boot.map(|boot| boot.summary(now)).unwrap_or_default(),
+    }
+}
+
+fn boot(told: &journey::Boot, events: &[Arc<Entry>], now: Timestamp) -> Boot {
+    let stage = |stage: &journey::Stage| Stage {
+        name: stage.name.to_owned(),
+        at_ms: millis(stage.at.since(told.started)),
+        took_ms: millis(stage.took),
+        what: stage.what.clone(),
+    };
+    Boot {
+        started: time(told.started),
+        took_ms: millis(told.last.since(told.started)),
+        state: told.word(now).to_owned(),
+        summary: told.summary(now),
+        image: told.image.clone(),
+        rule: told.rule.clone(),
+        stages: told.stages.iter().map(stage).collect(),
+        events: events.iter().map(|entry| event(entry)).collect(),
+    }
 }
 
 fn event(entry: &Entry) -> Event {
