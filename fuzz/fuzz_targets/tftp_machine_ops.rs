@@ -27,7 +27,7 @@ fn terms(dice: &mut Dice<'_>) -> Terms {
     let windowsize = u16::from(dice.byte()).clamp(1, 64);
     let seconds = dice.byte();
     let timeout = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
-    let oack = if dice.byte() % 2 == 0 { vec![OptionKind::BlockSize(blksize)] } else { Vec::new() };
+    let oack = if dice.byte().is_multiple_of(2) { vec![OptionKind::BlockSize(blksize)] } else { Vec::new() };
     Terms { blksize, windowsize, timeout, oack }
 }
 
