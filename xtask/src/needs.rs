@@ -73,7 +73,6 @@ pub(crate) const NEEDS: &[Need] = &[
     program("ip", "iproute2", Work::Boot, "network namespaces, bridges, taps"),
     program("unshare", "util-linux", Work::Boot, "namespaces of the lab's own"),
     program("setpriv", "util-linux", Work::Boot, "ends a scenario with the lab"),
-    program("tcpdump", "tcpdump", Work::Boot, "packet captures of each scenario"),
     program("dnsmasq", "dnsmasq-base", Work::Peers, "the foreign DHCP server beside which ProxyDHCP works"),
     program("dhclient", "isc-dhcp-client", Work::Peers, "a foreign DHCP client"),
     program("dhcpcd", "dhcpcd-base", Work::Peers, "a foreign DHCP client"),
