@@ -17,6 +17,8 @@ use crate::dhcp::{Client, Lease, Output};
 
 /// Between two looks at what the kernel has found.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long a network card may take to appear after its driver was loaded: those on USB need seconds.
+const APPEARANCE: Duration = Duration::from_secs(30);
 /// How long one interface may try to get an address while others wait.
 const TURN: Duration = Duration::from_secs(20);
 /// How long other interfaces wait for the one that the machine booted from.
@@ -59,7 +61,8 @@ fn find_links(preferred: Option<MacAddr>, patience: Duration) -> Result<Vec<Link
             links.sort_by_key(|link| !here(link));
             return Ok(links);
         }
-        if waited >= patience {
+        let limit = if links.is_empty() { patience.min(APPEARANCE) } else { patience };
+        if waited >= limit {
             let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
             return Err(match names.as_slice() {
                 [] => "no network interface found: is its driver in the initramfs?".to_owned(),

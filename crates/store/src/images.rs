@@ -147,24 +147,9 @@ impl Images {
         let mut listing = Listing::default();
         for folder in list(&self.records())? {
             let name = folder.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
-            if name.is_empty() || name.starts_with('.') || !folder.is_dir() {
-                continue;
+            if !name.is_empty() && !name.starts_with('.') && folder.is_dir() {
+                self.list_one(name, &mut listing)?;
             }
-            let mut versions = Vec::new();
-            for path in list(&folder)? {
-                let file = path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
-                let Some(version) = file.strip_suffix(".json").filter(|version| !version.starts_with('.')) else {
-                    continue;
-                };
-                match manifest::read(&path, name, version) {
-                    Ok(stored) => versions.push(stored),
-                    // Removed between the listing and the reading.
-                    Err(StoreError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => listing.faults.push(error),
-                }
-            }
-            versions.sort_by(|a, b| (a.sequence, &a.image.version).cmp(&(b.sequence, &b.image.version)));
-            listing.images.append(&mut versions);
         }
         Ok(listing)
     }
@@ -174,15 +159,34 @@ impl Images {
     /// # Errors
     /// [`StoreError::NoImage`]; or a record of it cannot be read.
     pub fn versions(&self, name: &str) -> Result<Vec<Stored>, StoreError> {
-        let Listing { images, faults } = self.list()?;
-        let versions: Vec<Stored> = images.into_iter().filter(|stored| stored.image.name == name).collect();
-        let folder = self.records().join(name);
-        let fault = faults.into_iter().find(|fault| matches!(fault, StoreError::Corrupt { path, .. } | StoreError::Read { path, .. } if path.starts_with(&folder)));
-        match (versions.is_empty(), fault) {
-            (false, _) => Ok(versions),
-            (true, Some(fault)) => Err(fault),
-            (true, None) => Err(StoreError::NoImage { name: name.to_owned() }),
+        // Before it becomes part of a path.
+        check_name(name)?;
+        let mut listing = Listing::default();
+        self.list_one(name, &mut listing)?;
+        match listing.faults.pop() {
+            Some(fault) if listing.images.is_empty() => Err(fault),
+            None if listing.images.is_empty() => Err(StoreError::NoImage { name: name.to_owned() }),
+            _ => Ok(listing.images),
         }
+    }
+
+    fn list_one(&self, name: &str, listing: &mut Listing) -> Result<(), StoreError> {
+        let mut versions = Vec::new();
+        for path in list(&self.records().join(name))? {
+            let file = path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+            let Some(version) = file.strip_suffix(".json").filter(|version| !version.starts_with('.')) else {
+                continue;
+            };
+            match manifest::read(&path, name, version) {
+                Ok(stored) => versions.push(stored),
+                // Removed between the listing and the reading.
+                Err(StoreError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => listing.faults.push(error),
+            }
+        }
+        versions.sort_by(|a, b| (a.sequence, &a.image.version).cmp(&(b.sequence, &b.image.version)));
+        listing.images.append(&mut versions);
+        Ok(())
     }
 
     /// One version of an image, the newest if none is named.
