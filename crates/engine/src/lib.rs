@@ -6,10 +6,12 @@
 pub mod answer;
 pub mod catalog;
 pub mod decide;
+pub mod dhcp4;
 pub mod http;
 pub mod journal;
 pub mod journey;
 pub mod namespace;
+pub mod quirks;
 pub mod request;
 pub mod rules;
 pub mod script;

@@ -2,6 +2,7 @@
 
 mod blobs;
 pub mod images;
+pub mod leases;
 pub mod loaders;
 
 pub use blobs::{Blobs, Damage};

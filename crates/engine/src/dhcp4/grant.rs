@@ -1,0 +1,187 @@
+//! Who gets which address: one function for each message (RFC 2131 §4.3), reading the book and changing nothing.
+
+use core::net::Ipv4Addr;
+use core::time::Duration;
+
+use slipway_wire::dhcp4::OptionCode;
+
+use super::ask::{Ask, Wants};
+use super::book::{Book, Change, HOLD, QUARANTINE};
+use super::lease::{Holder, Record};
+use super::plan::{SubnetIndex, holds};
+use crate::quirks::{Departure, departs};
+use crate::{Timestamp, Why};
+
+/// The shortest lease that a client may ask for.
+const SHORTEST: u32 = 60;
+
+/// An address for the client.
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub(super) ip: Ipv4Addr,
+    pub(super) subnet: SubnetIndex,
+    pub(super) seconds: u32,
+    pub(super) changes: Vec<Change>,
+}
+
+/// No address for the client.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) why: Why,
+    /// Whether it is told so.
+    pub(super) nak: bool,
+    pub(super) changes: Vec<Change>,
+}
+
+impl From<Why> for Refusal {
+    fn from(why: Why) -> Self {
+        Self { why, nak: false, changes: Vec::new() }
+    }
+}
+
+/// rfc2131#4.3.1: the address is held for this client until it has had time to choose.
+pub(super) fn on_discover(ask: &Ask<'_>, book: &Book, now: Timestamp) -> Result<Grant, Refusal> {
+    let wish = ask.message.options.requested_ip();
+    let mut why = Why::NoSubnet;
+    for subnet in subnets(ask, book) {
+        match book.choose(&ask.client, subnet, wish, now) {
+            Ok(ip) => {
+                let hold = Change::Hold { ip, client: ask.client.clone(), until: now.plus(HOLD) };
+                return Ok(Grant { ip, subnet, seconds: seconds(ask, book, subnet), changes: vec![hold] });
+            }
+            Err(reason) => why = reason,
+        }
+    }
+    Err(why.into())
+}
+
+/// rfc2131#4.3.2.
+pub(super) fn on_request(ask: &Ask<'_>, wants: Wants, book: &Book, now: Timestamp) -> Result<Grant, Refusal> {
+    match wants {
+        Wants::Select { server, .. } if server != ask.link.server => Err(on_other_server(ask, server)),
+        Wants::Select { ip, .. } => match at(ask, book, ip) {
+            // Ours by offer, or offered so long ago that the hold is over and still free.
+            Some(subnet) if book.may_have(ip, &ask.client, now) => Ok(lease(ask, book, ip, subnet, now)),
+            // Somebody was faster. An operating system starts again at once when told.
+            _ => Err(wrong(ask, book)),
+        },
+        Wants::Reboot { ip } => match at(ask, book, ip) {
+            None => Err(wrong(ask, book)),
+            Some(subnet) if book.is_of(ip, &ask.client) && book.may_have(ip, &ask.client, now) => {
+                Ok(lease(ask, book, ip, subnet, now))
+            }
+            // rfc2131#4.3.2: "If the DHCP server has no record of this client, then it MUST remain silent".
+            Some(_) if !book.knows(&ask.client) => Err(Why::WrongAddress.into()),
+            Some(_) => Err(wrong(ask, book)),
+        },
+        Wants::Renew { ip } | Wants::Rebind { ip } => match at(ask, book, ip) {
+            Some(subnet) if book.may_have(ip, &ask.client, now) => {
+                // A client that we forgot (a new database) goes on with the address it has: nobody else has it, and it works.
+                let known = book.is_of(ip, &ask.client);
+                let ours = known || book.plan().subnet(subnet).is_some_and(|subnet| subnet.authoritative);
+                if ours { Ok(lease(ask, book, ip, subnet, now)) } else { Err(Why::WrongAddress.into()) }
+            }
+            _ => Err(wrong(ask, book)),
+        },
+    }
+}
+
+/// The client took another server's offer: ours is free again. Where "another server" is ourselves on another interface, that
+/// interface hears it too.
+fn on_other_server(ask: &Ask<'_>, server: Ipv4Addr) -> Refusal {
+    let changes = match ask.link.ours.contains(&server) {
+        true => Vec::new(),
+        false => vec![Change::Unhold { client: ask.client.clone() }],
+    };
+    Refusal { why: Why::OtherServer, nak: false, changes }
+}
+
+/// rfc2131#4.3.3: an address that somebody else answers for is given to nobody for a while.
+pub(super) fn on_decline(ask: &Ask<'_>, book: &Book, now: Timestamp) -> Result<(Ipv4Addr, Vec<Change>), Why> {
+    for_us(ask)?;
+    let ip = ask.message.options.requested_ip().ok_or(Why::WrongAddress)?;
+    // Only an address that was just given: otherwise one client could decline the whole pool.
+    if !book.is_taken_by(ip, &ask.client, now) {
+        return Err(Why::WrongAddress);
+    }
+    Ok((ip, vec![Change::Durable(Record { ip, holder: Holder::Stranger, until: now.plus(QUARANTINE) })]))
+}
+
+/// rfc2131#4.3.4: the address is free, and remembered for its client.
+pub(super) fn on_release(ask: &Ask<'_>, book: &Book, now: Timestamp) -> Result<(Ipv4Addr, Vec<Change>), Why> {
+    for_us(ask)?;
+    let ip = ask.client_ip().ok_or(Why::WrongAddress)?;
+    let record = book.lease(ip, &ask.client, now).ok_or(Why::WrongAddress)?;
+    Ok((ip, vec![Change::Durable(Record { until: now, ..record.clone() })]))
+}
+
+/// rfc2131#4.3.5: the parameters of the subnet that the client is in, whoever gave it its address.
+pub(super) fn on_inform(ask: &Ask<'_>, book: &Book) -> Result<SubnetIndex, Why> {
+    let by_address = ask.client_ip().and_then(|ip| book.plan().subnet_of(ip));
+    by_address.or_else(|| subnets(ask, book).first().copied()).ok_or(Why::NoSubnet)
+}
+
+fn for_us(ask: &Ask<'_>) -> Result<(), Why> {
+    match ask.message.options.server_id() {
+        Some(server) if server != ask.link.server => Err(Why::OtherServer),
+        _ => Ok(()),
+    }
+}
+
+/// A lease of this address from now on; whatever else the client leased in this subnet is free.
+fn lease(ask: &Ask<'_>, book: &Book, ip: Ipv4Addr, subnet: SubnetIndex, now: Timestamp) -> Grant {
+    let seconds = seconds(ask, book, subnet);
+    let until = now.plus(Duration::from_secs(seconds.into()));
+    let record = |ip, until| Record { ip, holder: Holder::Client(ask.client.clone()), until };
+    let others = book.leases_of(&ask.client, subnet, now).into_iter().filter(|&other| other != ip);
+    let mut changes: Vec<Change> = others.map(|other| Change::Durable(record(other, now))).collect();
+    changes.push(Change::Durable(record(ip, until)));
+    Grant { ip, subnet, seconds, changes }
+}
+
+/// The client's wish where it is shorter than what the subnet gives.
+fn seconds(ask: &Ask<'_>, book: &Book, subnet: SubnetIndex) -> u32 {
+    let most = book.plan().subnet(subnet).map_or(Duration::ZERO, |subnet| subnet.lease).as_secs();
+    let most = u32::try_from(most).unwrap_or(u32::MAX);
+    ask.message.options.lease_time().map_or(most, |wish| wish.max(SHORTEST).min(most))
+}
+
+/// The subnets of the network that the client sits in, best first.
+fn subnets(ask: &Ask<'_>, book: &Book) -> Vec<SubnetIndex> {
+    let plan = book.plan();
+    if let Some(selector) = ask.selector() {
+        return plan.subnet_of(selector).into_iter().collect();
+    }
+    let mut found: Vec<SubnetIndex> = Vec::new();
+    for subnet in ask.link.networks.iter().filter_map(|&(ip, _)| plan.subnet_of(ip)) {
+        if !found.contains(&subnet) {
+            found.push(subnet);
+        }
+    }
+    found
+}
+
+/// The subnet of this address, if the client can use it where it sits. A renewal to us alone came through a router, so where its
+/// client sits is where its address belongs.
+fn at(ask: &Ask<'_>, book: &Book, ip: Ipv4Addr) -> Option<SubnetIndex> {
+    if matches!(ask.wants(), Some(Wants::Renew { .. })) {
+        return book.plan().subnet_of(ip);
+    }
+    let in_it = |index: &SubnetIndex| book.plan().subnet(*index).is_some_and(|subnet| holds(subnet, ip));
+    subnets(ask, book).into_iter().find(in_it)
+}
+
+/// The address is not this client's. Said aloud only where we are the authority, and never to a boot loader.
+fn wrong(ask: &Ask<'_>, book: &Book) -> Refusal {
+    let mut here: Vec<SubnetIndex> = subnets(ask, book);
+    if ask.relay().is_none() {
+        here.extend(ask.client_ip().and_then(|ip| book.plan().subnet_of(ip)));
+    }
+    let authoritative = here.iter().any(|&index| book.plan().subnet(index).is_some_and(|subnet| subnet.authoritative));
+    Refusal { why: Why::WrongAddress, nak: authoritative && !departs(&ask.boot, Departure::NoNak), changes: Vec::new() }
+}
+
+/// The codes that the client listed, for what is sent only when asked for.
+pub(super) fn asks_for(ask: &Ask<'_>, code: OptionCode) -> bool {
+    ask.message.options.parameter_list().contains(&code.0)
+}

@@ -1,0 +1,157 @@
+//! The lease database on disk.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use redb::{
+    Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
+};
+use slipway_engine::dhcp4::Record;
+
+use super::codec::{decode, encode};
+use super::{LeaseError, LeaseStore};
+
+/// Address (as a number) to record.
+const LEASES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("leases4");
+
+/// The lease database: one file, opened by one process at a time. A commit that returned is on disk.
+#[derive(Debug)]
+pub struct Embedded {
+    db: Database,
+    path: PathBuf,
+}
+
+impl Embedded {
+    /// File name in the data folder.
+    pub const FILE: &str = "leases.redb";
+
+    /// Opens the database in this data folder, made where it is missing.
+    ///
+    /// # Errors
+    /// Any of [`LeaseError`].
+    pub fn open(data: &Path) -> Result<Self, LeaseError> {
+        let path = data.join(Self::FILE);
+        let unavailable = |source: Box<dyn std::error::Error + Send + Sync>| LeaseError::Unavailable {
+            path: path.clone(),
+            action: "opened",
+            source,
+        };
+        std::fs::create_dir_all(data).map_err(|error| unavailable(error.into()))?;
+        let corrupt = |detail: String| LeaseError::Corrupt { path: path.clone(), detail };
+        let db = Database::create(&path).map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => LeaseError::InUse { path: path.clone() },
+            DatabaseError::RepairAborted | DatabaseError::UpgradeRequired(_) => corrupt(error.to_string()),
+            DatabaseError::Storage(StorageError::Corrupted(detail)) => corrupt(detail),
+            // redb's word for a file that is none of its own.
+            DatabaseError::Storage(StorageError::Io(io)) if io.kind() == std::io::ErrorKind::InvalidData => {
+                corrupt("not a lease database".to_owned())
+            }
+            error => unavailable(error.into()),
+        })?;
+        Ok(Self { db, path })
+    }
+
+    fn fail(&self, action: &'static str, error: impl Into<redb::Error>) -> LeaseError {
+        match error.into() {
+            redb::Error::Corrupted(detail) => LeaseError::Corrupt { path: self.path.clone(), detail },
+            error => LeaseError::Unavailable { path: self.path.clone(), action, source: error.into() },
+        }
+    }
+}
+
+impl LeaseStore for Embedded {
+    fn restore(&self) -> Result<Vec<Record>, LeaseError> {
+        let read = self.db.begin_read().map_err(|error| self.fail("read", error))?;
+        let table = match read.open_table(LEASES) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(self.fail("read", error)),
+        };
+        let rows = table.iter().map_err(|error| self.fail("read", error))?;
+        rows.map(|row| {
+            let (ip, bytes) = row.map_err(|error| self.fail("read", error))?;
+            let ip = Ipv4Addr::from_bits(ip.value());
+            decode(ip, bytes.value())
+                .map_err(|what| LeaseError::Corrupt { path: self.path.clone(), detail: format!("{what}, for {ip}") })
+        })
+        .collect()
+    }
+
+    fn commit(&mut self, records: &[Record]) -> Result<(), LeaseError> {
+        let write = |error: redb::Error| self.fail("written", error);
+        let mut transaction = self.db.begin_write().map_err(|error| write(error.into()))?;
+        // The flush to disk is the promise that an ACK makes.
+        transaction.set_durability(Durability::Immediate).map_err(|error| write(error.into()))?;
+        {
+            let mut table = transaction.open_table(LEASES).map_err(|error| write(error.into()))?;
+            for record in records {
+                table.insert(record.ip.to_bits(), encode(record).as_slice()).map_err(|error| write(error.into()))?;
+            }
+        }
+        transaction.commit().map_err(|error| write(error.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slipway_engine::Timestamp;
+    use slipway_engine::dhcp4::{ClientKey, Holder};
+    use slipway_wire::MacAddr;
+    use tempfile::tempdir;
+
+    fn lease(last: u8, mac: u8, until: u64) -> Record {
+        let holder = Holder::Client(ClientKey::Ethernet(MacAddr([2, 0, 0, 0, 0, mac])));
+        Record { ip: Ipv4Addr::new(10, 0, 0, last), holder, until: Timestamp(until) }
+    }
+
+    #[test]
+    fn what_was_committed_is_there_after_a_restart_and_the_later_record_stands() {
+        let data = tempdir().unwrap();
+        let mut store = Embedded::open(data.path()).unwrap();
+        assert_eq!(store.restore().unwrap(), []);
+        store.commit(&[lease(1, 1, 10), lease(2, 2, 10), lease(1, 3, 20)]).unwrap();
+        store.commit(&[lease(2, 2, 30)]).unwrap();
+        drop(store);
+        let store = Embedded::open(data.path()).unwrap();
+        assert_eq!(store.restore().unwrap(), [lease(1, 3, 20), lease(2, 2, 30)]);
+    }
+
+    #[test]
+    fn a_second_opening_is_refused_and_says_so() {
+        let data = tempdir().unwrap();
+        let _first = Embedded::open(data.path()).unwrap();
+        let error = Embedded::open(data.path()).unwrap_err();
+        assert!(matches!(error, LeaseError::InUse { .. }), "{error}");
+        assert!(error.to_string().contains("leases.redb is in use by another process"));
+    }
+
+    #[test]
+    fn a_file_that_is_no_lease_database_is_refused_with_a_remedy_and_left_alone() {
+        for content in [&b"not a database at all"[..], &[0; 8192][..]] {
+            let data = tempdir().unwrap();
+            let path = data.path().join(Embedded::FILE);
+            std::fs::write(&path, content).unwrap();
+            let error = Embedded::open(data.path()).unwrap_err();
+            assert!(matches!(error, LeaseError::Corrupt { .. }), "{error:?}");
+            assert!(error.to_string().contains("leases.redb is damaged") && error.to_string().contains("move it away"));
+            assert_eq!(std::fs::read(&path).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn a_database_cut_short_is_an_error_and_never_an_empty_book() {
+        let data = tempdir().unwrap();
+        let mut store = Embedded::open(data.path()).unwrap();
+        store.commit(&(1..200).map(|n| lease(n, n, 10)).collect::<Vec<_>>()).unwrap();
+        drop(store);
+        let path = data.path().join(Embedded::FILE);
+        let whole = std::fs::read(&path).unwrap();
+        for len in [100, 4096, whole.len() / 2] {
+            std::fs::write(&path, &whole[..len]).unwrap();
+            let outcome = std::panic::catch_unwind(|| Embedded::open(data.path()).and_then(|store| store.restore()));
+            let outcome = outcome.unwrap_or_else(|_| panic!("panicked at {len} of {} bytes", whole.len()));
+            assert!(outcome.is_err(), "{len} of {} bytes: {outcome:?}", whole.len());
+        }
+    }
+}
