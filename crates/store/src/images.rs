@@ -8,26 +8,26 @@ mod error;
 mod lock;
 mod manifest;
 mod tree;
+mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 use std::{fs, io};
 
-use slipway_engine::Timestamp;
-use slipway_engine::catalog::{Catalog, FileRef, Image, ImageKind};
-use slipway_wire::Cpu;
+use slipway_engine::catalog::{Catalog, FileRef, Image};
 
-use crate::blobs::{Blobs, create_folder, list, sync_folder};
+use crate::blobs::{Blobs, list, sync_folder};
 use crate::loaders;
 use lock::Lock;
-use manifest::{check_file, check_name, check_version};
+use manifest::{check_name, check_version};
+use writer::UNFINISHED;
 
 pub use error::StoreError;
 pub(crate) use manifest::FileRecord;
 pub use manifest::Stored;
 pub use tree::walk;
+pub(crate) use writer::seal;
+pub use writer::{Added, NewImage, Writer};
 
 /// What there is to serve. An image that cannot be served is left out, with the reason: one damaged image must not keep all other
 /// machines from booting.
@@ -66,34 +66,6 @@ pub struct Listing {
     pub images: Vec<Stored>,
     /// Records that cannot be read.
     pub faults: Vec<StoreError>,
-}
-
-/// What is to be added. Its files are stored already, by the [`Writer`] that it is given to.
-#[derive(Clone, Debug)]
-pub struct NewImage {
-    /// Its name.
-    pub name: String,
-    /// Its version; without one it gets the number after the highest.
-    pub version: Option<String>,
-    /// What it is.
-    pub kind: ImageKind,
-    /// The processor it runs on, where that is known.
-    pub cpu: Option<Cpu>,
-    /// The kernel's command line.
-    pub cmdline: Option<String>,
-    /// Where it came from, in words.
-    pub source: Option<String>,
-    /// Its files by name.
-    pub files: BTreeMap<String, FileRef>,
-}
-
-/// What adding did.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Added {
-    /// A new version is there.
-    New(Stored),
-    /// The same content was there already, under the version asked for, or as the newest where none was.
-    Unchanged(Stored),
 }
 
 /// What verifying found.
@@ -323,112 +295,6 @@ impl Images {
     fn record(&self, name: &str, version: &str) -> PathBuf {
         self.records().join(name).join(format!("{version}.json"))
     }
-}
-
-/// The store, open for adding.
-#[derive(Debug)]
-pub struct Writer<'a> {
-    images: &'a Images,
-    _lock: Lock,
-}
-
-impl Writer<'_> {
-    /// Stores a file. `progress` is told the bytes of each step.
-    ///
-    /// # Errors
-    /// The source or the store fails. Nothing half-written can be found under a digest.
-    pub fn put(&self, source: impl Read, progress: &mut dyn FnMut(u64)) -> Result<FileRef, StoreError> {
-        self.images.blobs.put(source, progress)
-    }
-
-    /// Adds an image whose files this writer has stored. When this returns, it is there for good.
-    ///
-    /// # Errors
-    /// A name that is not allowed; [`StoreError::Conflict`] where the version is there with other content.
-    pub fn add(&self, new: NewImage) -> Result<Added, StoreError> {
-        check_name(&new.name)?;
-        let versions = match self.images.versions(&new.name) {
-            Err(StoreError::NoImage { .. }) => Vec::new(),
-            found => found?,
-        };
-        let newest = versions.iter().map(|stored| stored.sequence).max().unwrap_or(0);
-        let wanted = new.version.clone();
-        if wanted.is_none()
-            && let Some(last) = versions.last().filter(|last| same_content(&last.image, &new))
-        {
-            return Ok(Added::Unchanged(last.clone()));
-        }
-        let version = wanted.unwrap_or_else(|| next_number(&versions).to_string());
-        check_version(&version)?;
-        for file in new.files.keys() {
-            check_file(&new.name, &version, file)?;
-        }
-        let NewImage { name, kind, cpu, cmdline, source, files, .. } = new;
-        let image = Image { name, version, kind, cpu, cmdline, files };
-        let stored = Stored { image, sequence: newest.saturating_add(1), added: now(), source };
-        if self.publish(&stored)? {
-            return Ok(Added::New(stored));
-        }
-        let Image { name, version, .. } = &stored.image;
-        let there = self.images.find(name, Some(version))?;
-        if same_image(&there.image, &stored.image) {
-            Ok(Added::Unchanged(there))
-        } else {
-            Err(StoreError::Conflict { name: name.clone(), version: version.clone() })
-        }
-    }
-
-    /// Writes the record, unless there is one: whether it did.
-    fn publish(&self, stored: &Stored) -> Result<bool, StoreError> {
-        let path = self.images.record(&stored.image.name, &stored.image.version);
-        let folder = self.images.records().join(&stored.image.name);
-        create_folder(&folder)?;
-        let written = write_once(&path, &folder, manifest::encode(stored).as_bytes());
-        let written = written.map_err(StoreError::writing(&path))?;
-        sync_folder(&folder)?;
-        Ok(written)
-    }
-}
-
-/// How the names of records begin that are not finished.
-const UNFINISHED: &str = ".new-";
-
-/// Writes a file whole, or leaves the one that is there: whether it wrote.
-fn write_once(path: &Path, folder: &Path, content: &[u8]) -> io::Result<bool> {
-    let mut temporary = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
-    temporary.write_all(content)?;
-    seal(temporary.as_file())?;
-    match temporary.persist_noclobber(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error.error),
-    }
-}
-
-/// Makes a file readable by the server, whoever it runs as, and durable.
-pub(crate) fn seal(file: &fs::File) -> io::Result<()> {
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-    file.sync_all()
-}
-
-/// The current time, as records keep it.
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::default().plus(since)
-}
-
-/// One more than the highest version that is a number.
-fn next_number(versions: &[Stored]) -> u64 {
-    let numbers = versions.iter().filter_map(|stored| stored.image.version.parse::<u64>().ok());
-    numbers.max().unwrap_or(0).saturating_add(1)
-}
-
-fn same_content(image: &Image, new: &NewImage) -> bool {
-    image.kind == new.kind && image.cpu == new.cpu && image.cmdline == new.cmdline && image.files == new.files
-}
-
-fn same_image(a: &Image, b: &Image) -> bool {
-    a.kind == b.kind && a.cpu == b.cpu && a.cmdline == b.cmdline && a.files == b.files
 }
 
 fn names_of(versions: &[Stored]) -> Vec<String> {
