@@ -26,7 +26,7 @@ use crate::privileges::{self, User};
 use crate::site::{Built, Facts, NoSite, build};
 
 pub use reload::{Reload, plan};
-use running::Running;
+use running::{Running, Signals};
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]
@@ -141,6 +141,7 @@ pub fn serve(start: Start, say: &dyn Fn(&str)) -> Result<(), Error> {
     let survey = Survey::of(&ports);
     let kept = privileges::give_up(user.as_ref())?;
     tracing::debug!(?kept, user = user.map(|user| user.name), "privileges given up");
+    allow_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -150,6 +151,16 @@ pub fn serve(start: Start, say: &dyn Fn(&str)) -> Result<(), Error> {
     // A transfer or a blocking read that does not end must not keep the process.
     runtime.shutdown_timeout(core::time::Duration::from_millis(500));
     result
+}
+
+/// As many open files as we may have: each transfer needs one or two, and a shell's 1,024 are few.
+fn allow_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// Makes the data folder and the socket's, while we still may, for whoever the server will run as.
@@ -175,6 +186,7 @@ fn prepare_folders(start: &Start, user: Option<&User>) -> Result<(), Error> {
 }
 
 async fn run(start: Start, survey: &Survey, say: &dyn Fn(&str)) -> Result<(), Error> {
+    let signals = Signals::new().map_err(system("listen for signals"))?;
     let unwritable = |source| Error::Folder {
         folder: start.data.clone(),
         remedy: "the server's user must own it: it gives up root's right to write everywhere",
@@ -198,8 +210,8 @@ async fn run(start: Start, survey: &Survey, say: &dyn Fn(&str)) -> Result<(), Er
     let status = Arc::new(ArcSwap::from_pointee(running::status(&start, &shared.load(), warned)));
     let desk = Desk { journal: journal.clone(), status: Arc::clone(&status), wishes };
     let answering = tokio::spawn(control.serve(desk, stopped));
-    let mut running = Running { start, site: shared, journal, planes, status, wished };
-    running.until_stopped().await?;
+    let mut running = Running { start, site: shared, journal, planes, status, wished, signals };
+    running.until_stopped().await;
     let _ = stop.send(true);
     running.shut_down(answering).await;
     Ok(())

@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::catalog::{self, Signature};
 use super::planes::Planes;
-use super::{Error, Start, facts, no_site, notify, reload, system};
+use super::{Start, facts, no_site, notify, reload};
 use crate::config::{Config, Fault, Severity};
 use crate::control::{Wish, time};
 use crate::journal::{Journal, now};
@@ -33,12 +33,12 @@ pub(super) struct Running {
     pub(super) planes: Planes,
     pub(super) status: Arc<ArcSwap<Status>>,
     pub(super) wished: mpsc::Receiver<Wish>,
+    pub(super) signals: Signals,
 }
 
 impl Running {
     /// Does what signals and the control socket ask for, until one asks to stop.
-    pub(super) async fn until_stopped(&mut self) -> Result<(), Error> {
-        let mut signals = Signals::new().map_err(system("listen for signals"))?;
+    pub(super) async fn until_stopped(&mut self) {
         let mut watchdog = ticks(notify::watchdog_interval());
         let mut look = ticks(LOOK);
         let mut seen = catalog::signature(&self.start.data);
@@ -46,10 +46,10 @@ impl Running {
         tracing::info!("serving");
         loop {
             tokio::select! {
-                sign = signals.next() => match sign {
+                sign = self.signals.next() => match sign {
                     Sign::Stop(name) => {
                         tracing::info!(signal = name, "stopping");
-                        return Ok(());
+                        return;
                     }
                     Sign::Reload => drop(self.reload().await),
                 },
@@ -179,14 +179,15 @@ fn ticks(period: Duration) -> tokio::time::Interval {
     ticks
 }
 
-struct Signals {
+/// The signals that we answer to. Made first of all: until then, a SIGHUP ends the process.
+pub(super) struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     reload: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
