@@ -1,6 +1,7 @@
 //! The running server: signals, reloads, changes of the image store, and the end.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +18,14 @@ use super::planes::Planes;
 use super::{Start, facts, no_site, notify, reload};
 use crate::config::{Config, Fault, Severity};
 use crate::control::{Wish, time};
+use crate::interfaces::{self, Found};
 use crate::journal::{Journal, now};
 use crate::places::load;
 use crate::site::{Built, Mode, SharedSite, Site, build};
 
 /// How long a clean end may take.
 const SHUTDOWN: Duration = Duration::from_secs(5);
-/// How often the image store is looked at.
+/// How often the image store and the interfaces are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) struct Running {
@@ -41,7 +43,8 @@ impl Running {
     pub(super) async fn until_stopped(&mut self) {
         let mut watchdog = ticks(notify::watchdog_interval());
         let mut look = ticks(LOOK);
-        let mut seen = catalog::signature(&self.start.data);
+        // Nothing seen yet: whatever changed since the site was built shows at the first look.
+        let mut seen = Seen::default();
         notify::ready("serving");
         tracing::info!("serving");
         loop {
@@ -56,12 +59,12 @@ impl Running {
                 Some(wish) = self.wished.recv() => match wish {
                     Wish::Reload(answer) => drop(answer.send(self.reload().await)),
                     Wish::LookAtImages(answer) => {
-                        self.look_at_images(&mut seen).await;
+                        self.look_around(&mut seen).await;
                         let _ = answer.send(image_names(&self.site.load()));
                     }
                 },
                 _ = watchdog.tick() => notify::watchdog(),
-                _ = look.tick() => self.look_at_images(&mut seen).await,
+                _ = look.tick() => self.look_around(&mut seen).await,
             }
         }
     }
@@ -124,33 +127,35 @@ impl Running {
         self.status.store(Arc::new(status));
     }
 
-    /// An image that was added or removed is served, or not, from the next look on.
-    async fn look_at_images(&mut self, seen: &mut Signature) {
-        let signature = catalog::signature(&self.start.data);
-        if signature == *seen {
+    /// An image that was added or removed, an interface that came, went or has another address: the site follows from the next look on.
+    async fn look_around(&mut self, seen: &mut Seen) {
+        let now = Seen::read(&self.start.data);
+        if now == *seen {
             return;
         }
-        *seen = signature;
-        let catalog = match catalog::read(&self.start.data).await {
-            Ok(catalog) => catalog,
-            Err(error) => {
-                tracing::error!(
-                    "the image store cannot be read, what was served before is still served: {}",
-                    chain(&error)
-                );
+        let images_changed = now.images != seen.images;
+        *seen = now;
+        let before = self.site.load_full();
+        let catalog = if images_changed { catalog::read(&self.start.data).await } else { Ok(before.catalog.clone()) };
+        let built = catalog.map_err(|error| chain(&error)).and_then(|catalog| self.build(&self.start.config, catalog));
+        let built = match built {
+            Ok(built) => built,
+            Err(faults) => {
+                tracing::error!("images or interfaces changed, and what was served before is still served:\n{faults}");
                 return;
             }
         };
-        if catalog == self.site.load().catalog {
+        if built.site.catalog != before.catalog {
+            tracing::info!(images = ?image_names(&built.site), "the image store changed");
+        } else if built.site.interfaces != before.interfaces {
+            tracing::info!("the interfaces changed: {}", interface_changes(&before, &built.site).join(", "));
+        } else {
             return;
         }
-        match self.build(&self.start.config, catalog) {
-            Ok(built) => {
-                tracing::info!(images = ?image_names(&built.site), "the image store changed");
-                self.take_over(built);
-            }
-            Err(faults) => tracing::error!("the image store changed, but the site is not what it was:\n{faults}"),
+        for needed in self.planes.adopt(&before, &built.site) {
+            tracing::warn!("a restart is needed for: {needed}");
         }
+        self.take_over(built);
     }
 
     /// Ends the planes, the control socket and the journal, in at most five seconds.
@@ -170,6 +175,20 @@ impl Running {
             tracing::warn!("the journal could not be written to its end in time");
         }
         tracing::info!("stopped");
+    }
+}
+
+/// What was there at the last look.
+#[derive(Default, Eq, PartialEq)]
+struct Seen {
+    images: Signature,
+    interfaces: Vec<Found>,
+}
+
+impl Seen {
+    fn read(data: &Path) -> Self {
+        let interfaces = interfaces::read().map(|(found, _)| found).unwrap_or_default();
+        Self { images: catalog::signature(data), interfaces }
     }
 }
 
@@ -283,9 +302,16 @@ pub(super) fn status(start: &Start, site: &Site, warnings: Vec<String>) -> Statu
 
 /// What happened to the interfaces themselves since the last look.
 fn interface_changes(before: &Site, after: &Site) -> Vec<String> {
-    let changed = after.interfaces.iter().filter_map(|new| {
-        let old = before.interfaces.iter().find(|old| old.name == new.name)?;
-        (old.v4 != new.v4 || old.v6 != new.v6).then(|| format!("interface {} has other addresses", new.name))
+    let named = |site: &Site, name: &str| site.interfaces.iter().find(|one| one.name == name).cloned();
+    let told = after.interfaces.iter().filter_map(|new| match named(before, &new.name) {
+        None => Some(format!("interface {} is served", new.name)),
+        Some(old) if old.index != new.index => Some(format!("interface {} is another one", new.name)),
+        Some(old) if (&old.v4, &old.v6) != (&new.v4, &new.v6) => {
+            Some(format!("interface {} has other addresses", new.name))
+        }
+        Some(old) if old.mtu != new.mtu => Some(format!("interface {} has another MTU", new.name)),
+        Some(_) => None,
     });
-    changed.collect()
+    let gone = before.interfaces.iter().filter(|old| named(after, &old.name).is_none());
+    told.chain(gone.map(|old| format!("interface {} is no longer served", old.name))).collect()
 }
