@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::FlockOperation;
 
 use crate::lab::Lab;
 use crate::parts::{self, Parts};
@@ -95,6 +96,7 @@ fn run_one(scenario: &Scenario, plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Re
 /// Starts the scenario's process, passes on what it says, and reads the record that it leaves.
 fn launch(scenario: &Scenario, plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Result<Record> {
     let folder = plan.parts.work.join(scenario.name);
+    let _lock = lock(&plan.parts.work.join("cache"), scenario.name)?;
     if folder.exists() {
         std::fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
     }
@@ -117,6 +119,18 @@ fn launch(scenario: &Scenario, plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Res
         let last = std::fs::read_to_string(folder.join("lab.log")).unwrap_or_default();
         format!("the scenario's process ended with {status} and without a result: {}", last.trim())
     })
+}
+
+/// Keeps the scenario's folder for this lab alone, for as long as the file is open.
+fn lock(cache: &Path, name: &str) -> Result<File> {
+    let path = cache.join(format!("{name}.lock"));
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(_) => {
+            bail!("another lab is running {name} in the same folder: wait for it, or name another folder with --work")
+        }
+    }
 }
 
 /// The command that runs one scenario in namespaces of its own. It dies with the thread that starts it, and everything in the
@@ -173,6 +187,16 @@ mod tests {
         let parts = Parts { slipway: "/s".into(), work: "/w".into(), linux: None };
         let plan = Plan { parts, prefix: vec!["lab".to_owned()], keep, jobs: 1 };
         crate::process::shown(&command(Path::new("/bin/slipway"), "uefi-pxe-uki", &plan, root).unwrap())
+    }
+
+    #[test]
+    fn a_scenarios_folder_is_one_labs_at_a_time() {
+        let cache = tempfile::tempdir().unwrap();
+        let held = lock(cache.path(), "uefi-pxe-uki").unwrap();
+        assert!(lock(cache.path(), "uefi-pxe-uki").unwrap_err().to_string().contains("--work"));
+        assert!(lock(cache.path(), "uefi-http-uki").is_ok());
+        drop(held);
+        assert!(lock(cache.path(), "uefi-pxe-uki").is_ok());
     }
 
     #[test]
