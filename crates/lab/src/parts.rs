@@ -46,6 +46,13 @@ pub(crate) const CURL: Tool = Tool { program: "curl", package: "curl" };
 /// The foreign relay agent.
 pub(crate) const DHCRELAY: Tool = Tool { program: "dhcrelay", package: "isc-dhcp-relay" };
 
+/// A foreign TFTP client, of the oldest kind.
+pub(crate) const TFTP_HPA: Tool = Tool { program: "tftp", package: "tftp-hpa" };
+/// A foreign TFTP client that knows windows.
+pub(crate) const ATFTP: Tool = Tool { program: "atftp", package: "atftp" };
+/// A foreign TFTP client, as in many an initramfs.
+pub(crate) const BUSYBOX: Tool = Tool { program: "busybox", package: "busybox" };
+
 /// Where the programs are looked for, also when the caller's `PATH` has no `sbin`.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

@@ -151,7 +151,7 @@ fn files_of_awkward_sizes_arrive_whole_by_every_window_and_block_size_in_both_fa
                     let options = [("blksize", blksize), ("windowsize", window), ("tsize", 0)];
                     let got = Client::towards(*addr).get("loader/file", &options).unwrap();
                     assert!(got.bytes == bytes, "{size} bytes over {addr}, blksize {blksize} windowsize {window}");
-                    assert_eq!(got.option("tsize"), Some(size as u64));
+                    assert_eq!(got.option("tsize"), Some(size as u64).filter(|size| *size > 0));
                     assert_eq!(got.option("blksize"), Some(blksize as u64));
                     assert_eq!(got.option("windowsize"), Some(window as u64));
                 }

@@ -48,7 +48,8 @@ pub fn largest_block(peer: IpAddr, settings: Settings) -> u16 {
 ///
 /// Only what was asked for is granted, never more of it, and `timeout` exactly as asked (RFC 2347, 2348, 2349, 7440; edk2 fails on
 /// anything else). In netascii the bytes go out as they are: what is booted is not text, and the translation would make the size
-/// unknowable; `tsize` and `windowsize` are left out there, as dnsmasq does.
+/// unknowable; `tsize` and `windowsize` are left out there, as dnsmasq does. An empty file's `tsize` is left out too: curl (7.88)
+/// takes a granted 0 for an error.
 #[must_use]
 pub fn negotiate(request: &Request<'_>, size: u64, peer: IpAddr, settings: Settings) -> Terms {
     let text = matches!(request.mode, Mode::Netascii);
@@ -63,7 +64,7 @@ pub fn negotiate(request: &Request<'_>, size: u64, peer: IpAddr, settings: Setti
                 terms.timeout = Some(Duration::from_secs(seconds.into()));
                 option
             }
-            OptionKind::TransferSize(_) if !text => OptionKind::TransferSize(size),
+            OptionKind::TransferSize(_) if !text && size > 0 => OptionKind::TransferSize(size),
             OptionKind::WindowSize(asked) if !text => {
                 terms.windowsize = asked.clamp(1, WINDOW_MAX);
                 OptionKind::WindowSize(terms.windowsize)
@@ -86,6 +87,10 @@ mod tests {
     const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
     fn terms(mode: &str, options: &str, peer: IpAddr, settings: Settings) -> Terms {
+        terms_of(5000, mode, options, peer, settings)
+    }
+
+    fn terms_of(size: u64, mode: &str, options: &str, peer: IpAddr, settings: Settings) -> Terms {
         let text = format!("file {mode} {options}");
         let mut bytes = vec![0, 1];
         text.split_whitespace().for_each(|word| {
@@ -93,7 +98,7 @@ mod tests {
             bytes.push(0);
         });
         let Ok(Packet::Rrq(request)) = Packet::decode(&bytes) else { panic!("{text}") };
-        negotiate(&request, 5000, peer, settings)
+        negotiate(&request, size, peer, settings)
     }
 
     fn oack(terms: &Terms) -> String {
@@ -148,6 +153,12 @@ mod tests {
     fn netascii_has_neither_size_nor_window() {
         let terms = terms("NETASCII", "tsize 0 blksize 1024 windowsize 4", V4, ETHERNET);
         assert_eq!((oack(&terms).as_str(), terms.windowsize), ("blksize 1024", 1));
+    }
+
+    #[test]
+    fn the_size_of_an_empty_file_is_not_told() {
+        let terms = terms_of(0, "octet", "tsize 0 blksize 512 timeout 6", V4, ETHERNET);
+        assert_eq!(oack(&terms), "blksize 512 timeout 6");
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use anyhow::Result;
 
 use crate::lab::Lab;
-use crate::parts::{CURL, DHCRELAY, DNSMASQ, Tool};
+use crate::parts::{ATFTP, BUSYBOX, CURL, DHCRELAY, DNSMASQ, TFTP_HPA, Tool};
 
 mod bios_ipxe_linux;
 mod bios_proxy_linux;
 mod boot;
 mod serve_reload;
+mod tftp_clients;
 mod uefi_http_uki;
 mod uefi_ipxe_uki;
 mod uefi_proxy_uki;
@@ -80,6 +81,13 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: true,
         tools: &[DHCRELAY],
         run: uefi_pxe_relay::run,
+    },
+    Scenario {
+        name: "tftp-clients",
+        about: "tftp-hpa, atftp, curl and busybox fetch files of awkward sizes over IPv4 and IPv6",
+        boots: false,
+        tools: &[TFTP_HPA, ATFTP, CURL, BUSYBOX],
+        run: tftp_clients::run,
     },
     Scenario {
         name: "serve-reload",
