@@ -4,11 +4,13 @@ use core::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
+use crate::dhcp;
 use crate::http;
 use crate::journal::Journal;
 use crate::ports::Survey;
 use crate::site::{SharedSite, Site};
 use crate::tftp;
+use slipway_store::leases::Embedded;
 
 use super::{Error, Start};
 
@@ -19,6 +21,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 pub(super) struct Planes {
     tftp: tftp::Handle,
     http: http::Handle,
+    dhcp: dhcp::Handle,
 }
 
 /// Binds every socket and starts every plane. When one cannot start, those before it are ended by the process's end.
@@ -36,7 +39,12 @@ pub(super) async fn spawn(
     let everywhere = http::everywhere(start.config.http_port);
     let http = http::spawn(&everywhere, limits, site.clone(), journal.clone())
         .map_err(|error| failed("the HTTP boot server", error, survey))?;
-    Ok(Planes { tftp, http })
+    // Last: once DHCP answers, firmware asks the others.
+    let dhcp = Embedded::open(&start.data)
+        .map_err(dhcp::Error::Leases)
+        .and_then(|leases| dhcp::spawn(dhcp::Ports::default(), leases, site.clone(), journal.clone()))
+        .map_err(|error| failed("DHCP", error, survey))?;
+    Ok(Planes { tftp, http, dhcp })
 }
 
 /// A plane's error, with who stands in the way or what is missing.
@@ -70,14 +78,15 @@ fn cause(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
 
 impl Planes {
     /// Follows a change of the interfaces; names what takes a restart.
-    pub(super) fn adopt(&mut self, _before: &Site, _after: &Site) -> Vec<String> {
-        Vec::new()
+    pub(super) fn adopt(&mut self, _before: &Site, after: &Site) -> Vec<String> {
+        self.dhcp.adopt(after)
     }
 
     /// Lets transfers end, in at most [`DRAIN`], and closes the sockets.
     pub(super) async fn shut_down(self) {
+        let dhcp = tokio::task::spawn_blocking(move || self.dhcp.shutdown());
         let tftp = tokio::task::spawn_blocking(move || self.tftp.shutdown());
         self.http.shutdown().await;
-        let _ = tftp.await;
+        let _ = tokio::join!(tftp, dhcp);
     }
 }
