@@ -104,7 +104,7 @@ fn losses_alone_cost_little_time_where_the_round_trip_is_short() {
 
 #[test]
 fn block_numbers_wrap_from_65535_to_0() {
-    let file = content(8 * 140_000 + 5);
+    let file = content(8 * 70_000 + 5);
     for window in WINDOWS {
         for kind in kinds(window) {
             for loss in [0, 1] {
@@ -233,6 +233,42 @@ fn the_same_request_again_is_answered_again_until_the_first_ack() {
     assert_eq!(bench.after(500, Input::Request), "OACK");
     assert_eq!(bench.after(1, Input::Ack(0)), "DATA 1-4");
     assert_eq!(bench.after(1, Input::Request), "", "it was under way when the OACK came");
+}
+
+#[test]
+fn a_client_that_keeps_asking_is_not_given_up_while_it_does() {
+    let mut bench = Bench::new(1468, 4, 1_000_000);
+    for _ in 0..10 {
+        assert!(bench.after(15_000, Input::Request).contains("OACK"));
+    }
+    assert_eq!(bench.after(1, Input::Ack(0)), "DATA 1-4");
+}
+
+#[test]
+fn a_client_that_acknowledges_every_block_of_a_window_costs_less_than_two_packets_a_block() {
+    let mut bench = Bench::new(1468, 16, 1_000_000);
+    bench.after(1, Input::Ack(0));
+    for block in 1..=682_u16 {
+        bench.after(1, Input::Ack(block));
+    }
+    assert_eq!(bench.transfer.deadline(), None, "done");
+    let tally = bench.transfer.tally(bench.now);
+    assert!(tally.packets < 682 * 2, "{tally:?}");
+}
+
+#[test]
+fn a_client_that_pauses_for_seconds_costs_a_few_windows_and_goes_on_at_full_speed() {
+    let mut bench = Bench::new(1468, 16, 1_000_000);
+    bench.after(1, Input::Ack(0));
+    bench.after(1, Input::Ack(16));
+    let before = bench.transfer.tally(bench.now).packets;
+    while bench.transfer.deadline().unwrap() < Duration::from_secs(3) {
+        bench.at_deadline();
+    }
+    let sent = bench.transfer.tally(bench.now).packets - before;
+    assert!(sent <= 3 * 16, "{sent} packets in 3 s");
+    bench.now = Duration::from_secs(3);
+    assert_eq!(bench.after(1, Input::Ack(32)), "DATA 33-48");
 }
 
 #[test]

@@ -221,7 +221,10 @@ impl Transfer {
         match input {
             Input::Ack(number) => self.on_ack(now, number),
             Input::Error(code) => self.finish(now, End::Aborted { code }),
-            Input::Request if !self.heard => self.send_again(now, 1),
+            Input::Request if !self.heard => {
+                self.spoken_at = now;
+                self.send_again(now, 1);
+            }
             Input::Request => {}
             Input::Timer if now >= self.deadline => self.on_deadline(now),
             Input::Timer => {}
@@ -281,6 +284,7 @@ impl Transfer {
         }
     }
 
+    /// Takes in how long the answer took, where it is plain what it answers.
     fn measure(&mut self, now: Duration, ahead: u64) {
         let measured = self.mark.as_ref().filter(|(items, _)| ahead > 0 && items.contains(&(self.base + ahead - 1)));
         let soon = now.saturating_sub(self.sent_at);
@@ -324,17 +328,8 @@ impl Transfer {
     }
 
     fn on_deadline(&mut self, now: Duration) {
-        let silence = now.saturating_sub(self.spoken_at);
-        if silence >= SILENCE {
-            let sent = self.highest > self.last;
-            return self.finish(
-                now,
-                match self.heard {
-                    false => End::NoAnswer,
-                    true if sent => End::Done { acknowledged: false },
-                    true => End::Silent,
-                },
-            );
+        if now.saturating_sub(self.spoken_at) >= SILENCE {
+            return self.finish(now, self.end_in_silence());
         }
         if !self.heard && self.tries >= TRIES_BEFORE_FIRST_ACK {
             // What we sent may have arrived, and the client's answer been lost: it has its own timer.
@@ -347,7 +342,8 @@ impl Transfer {
         self.answered = false;
         if self.heard && self.next < self.reach() {
             // The burst has arrived, or its end is lost: what follows is news to the client or makes it say what it misses.
-            let burst = self.burst();
+            // The longer the silence, the less of it at once.
+            let burst = (self.burst() >> self.tries.min(16)).max(1);
             if self.next - self.base < burst * UNHEARD {
                 return self.send(now, self.next, burst);
             }
@@ -361,6 +357,14 @@ impl Transfer {
         self.tries += 1;
         self.back_off += 1;
         self.send_again(now, 1);
+    }
+
+    fn end_in_silence(&self) -> End {
+        match self.heard {
+            false => End::NoAnswer,
+            true if self.highest > self.last => End::Done { acknowledged: false },
+            true => End::Silent,
+        }
     }
 
     fn count_loss(&mut self) {
