@@ -171,8 +171,10 @@ impl Story {
         transfer.end = packet.at;
         match decoded {
             Tftp::Data { .. } => {
-                transfer.bytes += u64::try_from(len.saturating_sub(4)).unwrap_or(0);
-                transfer.run += 1;
+                // What was sent in one train is captured before it is cut into its packets.
+                let blocks = len.div_ceil(transfer.block_size() + 4);
+                transfer.bytes += u64::try_from(len.saturating_sub(4 * blocks)).unwrap_or(0);
+                transfer.run += blocks;
                 transfer.widest = transfer.widest.max(transfer.run);
             }
             Tftp::Ack { .. } => transfer.run = 0,
@@ -299,6 +301,15 @@ impl Transfer {
         }
     }
 
+    /// Bytes of a full block: as granted, else RFC 1350's.
+    fn block_size(&self) -> usize {
+        let granted = self.granted.iter().find_map(|option| match option {
+            OptionKind::BlockSize(size) => Some(usize::from(*size)),
+            _ => None,
+        });
+        granted.unwrap_or(512)
+    }
+
     fn line(&self) -> String {
         let mut line = format!("TFTP     {} {} RRQ {}", self.mac, self.client, self.file);
         for option in &self.asked {
@@ -370,8 +381,8 @@ mod tests {
             (CLIENT, SERVER, rrq(b"blksize\x008\0windowsize\x002\0")),
             (TRANSFER, CLIENT, b"\0\x06blksize\x008\0windowsize\x002\0".to_vec()),
             (CLIENT, TRANSFER, ack(0)),
-            (TRANSFER, CLIENT, data(1, 8)),
-            (TRANSFER, CLIENT, data(2, 8)),
+            // Two blocks in one train.
+            (TRANSFER, CLIENT, [data(1, 8), data(2, 8)].concat()),
             (CLIENT, TRANSFER, ack(2)),
             (TRANSFER, CLIENT, data(3, 5)),
             (CLIENT, TRANSFER, ack(3)),
@@ -384,7 +395,7 @@ mod tests {
         let [transfer] = story.transfers() else { panic!("one transfer: {:?}", story.transfers()) };
         assert_eq!((transfer.file.as_str(), transfer.bytes, transfer.widest), ("linux.efi", 21, 2));
         assert_eq!(transfer.granted, [OptionKind::BlockSize(8), OptionKind::WindowSize(2)]);
-        assert_eq!(transfer.end.duration_since(transfer.at).unwrap(), Duration::from_secs(7));
+        assert_eq!(transfer.end.duration_since(transfer.at).unwrap(), Duration::from_secs(6));
         assert_eq!(story.boot_file_loaded(), Some(transfer.end));
         assert_eq!(story.loaded(".efi").count(), 1);
         assert_eq!(story.loaded(".iso").count(), 0);
