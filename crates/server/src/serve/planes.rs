@@ -4,13 +4,14 @@ use core::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
+use slipway_store::leases::Embedded;
+
 use crate::dhcp;
 use crate::http;
 use crate::journal::Journal;
 use crate::ports::Survey;
 use crate::site::{SharedSite, Site};
 use crate::tftp;
-use slipway_store::leases::Embedded;
 
 use super::{Error, Start};
 
@@ -77,9 +78,10 @@ fn cause(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
 }
 
 impl Planes {
-    /// Follows a change of the interfaces; names what takes a restart.
-    pub(super) fn adopt(&mut self, _before: &Site, after: &Site) -> Vec<String> {
-        self.dhcp.adopt(after)
+    /// Follows a change of the site's interfaces: DHCP's sockets belong to interfaces, those of TFTP and HTTP to all. Tells what could
+    /// not be opened.
+    pub(super) fn adopt(&mut self, site: &Site) -> Vec<String> {
+        self.dhcp.adopt(site)
     }
 
     /// Lets transfers end, in at most [`DRAIN`], and closes the sockets.

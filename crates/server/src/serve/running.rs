@@ -105,11 +105,9 @@ impl Running {
         let built = self.build(&plan.config, catalog)?;
         let mut changes = plan.changes;
         changes.extend(interface_changes(&before, &built.site));
-        let restart_needed = [plan.restart_needed, self.planes.adopt(&before, &built.site)].concat();
         self.start.config = plan.config;
-        self.take_over(built);
-        let status = self.status.load();
-        Ok(Reloaded { changes, restart_needed, warnings: status.warnings.clone() })
+        let warnings = self.take_over(built);
+        Ok(Reloaded { changes, restart_needed: plan.restart_needed, warnings })
     }
 
     fn build(&self, config: &Config, catalog: Catalog) -> Result<Built, String> {
@@ -117,14 +115,19 @@ impl Running {
         build(config, &facts).map_err(|error| chain(&no_site(config, error)))
     }
 
-    /// Puts a new site in force, with its warnings said.
-    fn take_over(&mut self, built: Built) {
+    /// Puts a new site in force; says and gives its warnings.
+    fn take_over(&mut self, built: Built) -> Vec<String> {
         let warnings = self.start.config.warnings.iter().cloned().chain(built.warnings).collect();
-        let warned = warn(&self.start.config, warnings);
+        let mut warned = warn(&self.start.config, warnings);
         let started = self.status.load().started.clone();
-        let status = Status { started, ..status(&self.start, &built.site, warned) };
         self.site.store(Arc::new(built.site));
-        self.status.store(Arc::new(status));
+        let site = self.site.load_full();
+        for problem in self.planes.adopt(&site) {
+            tracing::error!("{problem}");
+            warned.push(problem);
+        }
+        self.status.store(Arc::new(Status { started, ..status(&self.start, &site, warned.clone()) }));
+        warned
     }
 
     /// An image that was added or removed, an interface that came, went or has another address: the site follows from the next look on.
@@ -151,9 +154,6 @@ impl Running {
             tracing::info!("the interfaces changed: {}", interface_changes(&before, &built.site).join(", "));
         } else {
             return;
-        }
-        for needed in self.planes.adopt(&before, &built.site) {
-            tracing::warn!("a restart is needed for: {needed}");
         }
         self.take_over(built);
     }
