@@ -63,6 +63,17 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     server.reload()?;
     see_script(&node1, LAB, "second greeting")?;
 
+    lab.say("an interface is left alone, and served again, without a restart");
+    server.configure(&boots("second").replace("\"proxy\"", "\"off\""))?;
+    server.reload()?;
+    ensure!(
+        offers(&node2, 2)?.iter().all(|offer| offer.options.server_id() != Some(OFFICE)),
+        "offered where mode is off"
+    );
+    server.configure(&boots("second"))?;
+    server.reload()?;
+    see_proxy_dhcp(&node2, router.ip()?)?;
+
     see_faults_refused(lab, &server, &node1)?;
     see_machines(&server, &node1)?;
     see_clean_end(lab, &server, &node1)
