@@ -37,16 +37,6 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
-    /// The kernel did not take a neighbour entry.
-    #[error("cannot tell the kernel that {ip} is on {device}")]
-    Neighbour {
-        /// The address that was to be made reachable.
-        ip: std::net::Ipv4Addr,
-        /// Our interface towards it.
-        device: String,
-        /// The system's reason (`EPERM` without `CAP_NET_ADMIN`).
-        source: io::Error,
-    },
     /// Waiting for packets failed.
     #[error("cannot wait for packets")]
     Wait(#[source] io::Error),

@@ -6,7 +6,6 @@
 
 mod control;
 mod error;
-mod neighbour;
 mod recv;
 mod send;
 mod socket;

@@ -9,129 +9,22 @@
     reason = "test code"
 )]
 
-mod tftp_client;
+mod tftp_kit;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::os::unix::fs::symlink;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use slipway_engine::catalog::{Catalog, Digest, FileRef};
-use slipway_engine::journal::{About, Entry, Outcome, Proto};
-use slipway_engine::rules::Rules;
-use slipway_engine::{Timestamp, Why};
+use slipway_engine::Why;
+use slipway_engine::journal::{About, Outcome};
 use slipway_server::journal::Journal;
-use slipway_server::site::{Interface, Mode, Site, TftpSettings};
-use slipway_server::tftp::{Handle, Limits, spawn};
-use slipway_store::Blobs;
-use slipway_wire::MacAddr;
+use slipway_server::site::TftpSettings;
+use slipway_server::tftp::{Limits, spawn};
 use slipway_wire::tftp::Packet;
-use tempfile::TempDir;
-use tftp_client::{Client, Failed, content};
-
-const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
-
-/// A server with its files, on ports of the kernel's choice.
-struct Server {
-    handle: Handle,
-    journal: Journal,
-    #[expect(dead_code, reason = "removed when dropped")]
-    data: TempDir,
-}
-
-struct Plan<'a> {
-    files: &'a [(&'a str, Vec<u8>)],
-    export: Option<&'a Path>,
-    settings: TftpSettings,
-    limits: Limits,
-}
-
-impl Default for Plan<'_> {
-    fn default() -> Self {
-        let settings = TftpSettings { blksize_max: 65464, single_port: false, allow: Vec::new() };
-        Self { files: &[], export: None, settings, limits: Limits::default() }
-    }
-}
-
-impl Plan<'_> {
-    fn start(self) -> Server {
-        let data = tempfile::tempdir().unwrap();
-        let blobs = Blobs::under(data.path());
-        let mut catalog = Catalog::default();
-        for (number, (name, bytes)) in self.files.iter().enumerate() {
-            let digest = Digest([number as u8; 32]);
-            let path = blobs.path(&digest);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, bytes).unwrap();
-            catalog.loaders.insert((*name).to_owned(), FileRef { digest, size: bytes.len() as u64 });
-        }
-        let loopback = Interface {
-            name: "lo".into(),
-            index: 1,
-            mac: [0; 6],
-            v4: vec![(Ipv4Addr::LOCALHOST, 8)],
-            v6: vec![("::1".parse().unwrap(), 128)],
-            mtu: 65536,
-            mode: Mode::Off,
-        };
-        let site = Site {
-            interfaces: vec![loopback],
-            subnets: Vec::new(),
-            rules: Rules::default(),
-            catalog,
-            blobs,
-            http_port: 8067,
-            export: self.export.map(Path::to_owned),
-            tftp: self.settings,
-        };
-        let journal = Journal::default();
-        journal.note(known_machine());
-        let listen = ["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
-        let handle = spawn(&listen, self.limits, Arc::new(ArcSwap::from_pointee(site)), journal.clone()).unwrap();
-        Server { handle, journal, data }
-    }
-}
-
-/// DHCP's word that 127.0.0.1 is a machine: then the journal keeps its transfers together.
-fn known_machine() -> Entry {
-    Entry {
-        at: Timestamp(0),
-        proto: Proto::Dhcp4,
-        mac: Some(MAC),
-        ip: Some(Ipv4Addr::LOCALHOST.into()),
-        uuid: None,
-        interface: "lo".into(),
-        asked: "REQUEST".into(),
-        about: About::Other,
-        outcome: Outcome::Answered("ACK".into()),
-    }
-}
-
-impl Server {
-    fn v4(&self) -> SocketAddr {
-        self.handle.local_addrs()[0]
-    }
-
-    fn both(&self) -> &[SocketAddr] {
-        self.handle.local_addrs()
-    }
-
-    /// What the journal says of the TFTP requests of 127.0.0.1, once there are so many.
-    fn entries(&self, count: usize) -> Vec<Arc<Entry>> {
-        let patience = Instant::now() + Duration::from_secs(10);
-        loop {
-            let mut entries = self.journal.machine(MAC).unwrap();
-            entries.retain(|entry| entry.proto == Proto::Tftp);
-            if entries.len() >= count || Instant::now() > patience {
-                assert_eq!(entries.len(), count, "{entries:#?}");
-                return entries;
-            }
-            std::thread::yield_now();
-        }
-    }
-}
+use tftp_kit::client::{Client, Failed, content};
+use tftp_kit::server::{Plan, Server, site};
 
 fn one(bytes: Vec<u8>) -> [(&'static str, Vec<u8>); 1] {
     [("file", bytes)]
@@ -404,16 +297,8 @@ fn a_stopping_server_tells_its_clients_and_ends_in_time() {
 #[test]
 fn a_port_that_is_taken_is_an_error() {
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let site = Site {
-        interfaces: Vec::new(),
-        subnets: Vec::new(),
-        rules: Rules::default(),
-        catalog: Catalog::default(),
-        blobs: Blobs::under(Path::new("/nonexistent")),
-        http_port: 1,
-        export: None,
-        tftp: Plan::default().settings,
-    };
+    let data = tempfile::tempdir().unwrap();
+    let site = site(data.path(), &Plan::default());
     let site = Arc::new(ArcSwap::from_pointee(site));
     let error = spawn(&[taken.local_addr().unwrap()], Limits::default(), site, Journal::default()).unwrap_err();
     let source = std::error::Error::source(&error).unwrap().to_string();

@@ -10,8 +10,9 @@ pub struct Client {
     server: SocketAddr,
     /// Where answers come from, once one has come.
     peer: Option<SocketAddr>,
-    /// An answer that was looked at already.
-    last: Vec<u8>,
+    buffer: Vec<u8>,
+    /// How long the last answer is, in the buffer.
+    len: usize,
 }
 
 /// A file, and the options that were granted.
@@ -48,7 +49,7 @@ impl Client {
     pub fn from(ip: IpAddr, server: SocketAddr) -> Self {
         let socket = UdpSocket::bind((ip, 0)).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        Self { socket, server, peer: None, last: Vec::new() }
+        Self { socket, server, peer: None, buffer: vec![0; 65536], len: 0 }
     }
 
     pub fn be_patient_for(&mut self, patience: Duration) {
@@ -61,19 +62,22 @@ impl Client {
     }
 
     /// Sends a request to the server, anything else to where answers come from.
-    pub fn send(&mut self, packet: &[u8]) {
+    pub fn send(&self, packet: &[u8]) {
         let is_request = matches!(packet, [0, 1 | 2, ..]);
         let to = self.peer.filter(|_| !is_request).unwrap_or(self.server);
         self.socket.send_to(packet, to).unwrap();
     }
 
+    /// The next answer; none within the client's patience.
     pub fn hear(&mut self) -> Option<Vec<u8>> {
-        let mut buffer = vec![0; 65536];
-        let (len, from) = self.socket.recv_from(&mut buffer).ok()?;
+        self.receive().ok().map(|()| self.buffer[..self.len].to_vec())
+    }
+
+    fn receive(&mut self) -> Result<(), Failed> {
+        let (len, from) = self.socket.recv_from(&mut self.buffer).map_err(|_| Failed::Silence)?;
         self.peer = Some(from);
-        buffer.truncate(len);
-        self.last.clone_from(&buffer);
-        Some(buffer)
+        self.len = len;
+        Ok(())
     }
 
     /// Sends a request that must be refused.
@@ -94,25 +98,25 @@ impl Client {
         Packet::Rrq(request).encode(&mut packet);
         self.peer = None;
         self.send(&packet);
-        self.hear().ok_or(Failed::Silence)?;
+        self.receive()?;
         self.finish()
     }
 
     /// Takes the file, from the answer on that was heard last.
     pub fn finish(&mut self) -> Result<Got, Failed> {
         let mut got = Got { bytes: Vec::new(), options: Vec::new() };
-        let mut packet = std::mem::take(&mut self.last);
-        if let Ok(oack @ Packet::Oack(_)) = Packet::decode(&packet) {
+        if let Ok(oack @ Packet::Oack(_)) = Packet::decode(&self.buffer[..self.len]) {
             got.options = oack.granted();
             self.ack(0);
-            packet = self.hear().ok_or(Failed::Silence)?;
+            self.receive()?;
         }
         let mut next = 1_u16;
         let blksize = got.option("blksize").unwrap_or(512) as usize;
         let window = got.option("windowsize").unwrap_or(1);
         let mut unacknowledged = 0;
         loop {
-            let Ok(Packet::Data { block, data }) = Packet::decode(&packet) else { return Err(refused(&packet)) };
+            let packet = &self.buffer[..self.len];
+            let Ok(Packet::Data { block, data }) = Packet::decode(packet) else { return Err(refused(packet)) };
             if block == next {
                 got.bytes.extend_from_slice(data);
                 unacknowledged += 1;
@@ -126,11 +130,11 @@ impl Client {
             if last {
                 return Ok(got);
             }
-            packet = self.hear().ok_or(Failed::Silence)?;
+            self.receive()?;
         }
     }
 
-    fn ack(&mut self, block: u16) {
+    fn ack(&self, block: u16) {
         let [high, low] = block.to_be_bytes();
         self.send(&[0, 4, high, low]);
     }
