@@ -173,9 +173,11 @@ impl Boot {
             (_, Proto::BootServer4) => "pxe-4011",
             _ => "dhcp",
         };
+        // The agent tells no architecture.
+        let who = if loader == Loader::Agent { loader.to_string() } else { format!("{arch} {loader}") };
         let what = match (&entry.outcome, boot) {
-            (Outcome::Answered(_), Some(given)) => format!("{arch} {loader}: {}", given.what),
-            (outcome, _) => format!("{arch} {loader}: {outcome}"),
+            (Outcome::Answered(_), Some(given)) => format!("{who}: {}", given.what),
+            (outcome, _) => format!("{who}: {outcome}"),
         };
         self.stage(name, entry.at, entry.at, what);
         if loader == Loader::Agent {

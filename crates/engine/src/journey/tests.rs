@@ -128,7 +128,7 @@ fn a_direct_boot_is_told_from_dhcp_to_the_report() {
     booted: reported in 12.0 s after its first request Some("debian@1") Some("lab")
           0 ms dhcp     x64 UEFI pxe: image/debian/uki.efi (4100 ms)
        4300 ms nbp      image/debian/uki.efi over TFTP, 17.3 MB in 1.40 s (1400 ms)
-      11700 ms agent    x64 UEFI agent: http://10.0.0.1/agent/report (0 ms)
+      11700 ms agent    agent: http://10.0.0.1/agent/report (0 ms)
       12000 ms report   asked (0 ms)
     "#);
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use slipway_api::{Boot, Event, Machine, MachineStory, Stage};
 use slipway_engine::journal::{About, Entry, Outcome};
+use slipway_engine::request::Loader;
 use slipway_engine::{Timestamp, journey};
 use slipway_wire::MacAddr;
 
@@ -46,9 +47,9 @@ fn summed_up(mac: MacAddr, entries: &[Arc<Entry>], last_boot: Option<&journey::B
         ip: newest(entries, |entry| entry.ip.filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string())),
         uuid: newest(entries, |entry| entry.uuid.map(|uuid| uuid.to_string())),
         arch: newest(entries, |entry| match &entry.about {
-            About::Dhcp { arch, loader, .. } if *loader != slipway_engine::request::Loader::Os => {
-                Some(arch.to_string())
-            }
+            // Systems tell no architecture; what is assumed of them would hide what the firmware told.
+            About::Dhcp { loader: Loader::Os | Loader::Agent, .. } => None,
+            About::Dhcp { arch, .. } => Some(arch.to_string()),
             _ => None,
         }),
         loader: newest(entries, |entry| match &entry.about {
