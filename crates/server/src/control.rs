@@ -148,14 +148,21 @@ fn failure(status: StatusCode, error: String) -> Response {
 
 async fn status(State(desk): State<Desk>) -> Json<Status> {
     let mut status = Status::clone(&desk.status.load());
-    status.machines = desk.journal.machines().len();
+    status.machines = desk.journal.count();
     status.journal_unwritten = desk.journal.unwritten();
     Json(status)
 }
 
-async fn machines(State(desk): State<Desk>) -> Json<Machines> {
-    let (all, now) = (desk.journal.machines(), now());
-    Json(Machines { machines: all.iter().map(|(mac, entries)| shapes::machine(*mac, entries, now)).collect() })
+async fn machines(State(desk): State<Desk>) -> Response {
+    // A thousand journeys are read here: not on the threads that serve HTTP to machines.
+    let read = tokio::task::spawn_blocking(move || {
+        let (all, now) = (desk.journal.machines(), now());
+        Machines { machines: all.iter().map(|(mac, entries)| shapes::machine(*mac, entries, now)).collect() }
+    });
+    match read.await {
+        Ok(machines) => Json(machines).into_response(),
+        Err(_) => failure(StatusCode::INTERNAL_SERVER_ERROR, "the machines' journeys cannot be read".to_owned()),
+    }
 }
 
 async fn machine(State(desk): State<Desk>, UrlPath(mac): UrlPath<String>) -> Response {

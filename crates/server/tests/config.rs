@@ -64,3 +64,17 @@ fn a_truncated_configuration_never_panics() {
         }
     }
 }
+
+#[test]
+fn a_configuration_with_any_character_replaced_never_panics() {
+    let path = fixtures("valid").into_iter().find(|path| path.ends_with("full.toml")).unwrap();
+    let (text, name) = read(&path);
+    for (at, replaced) in text.char_indices() {
+        for with in ["", "\"", "[", "\n", "=", "9", "\u{e9}", "\0"] {
+            let bent = format!("{}{with}{}", &text[..at], &text[at + replaced.len_utf8()..]);
+            if let Err(faults) = parse(&bent, &name) {
+                assert!(!faults.to_string().is_empty());
+            }
+        }
+    }
+}

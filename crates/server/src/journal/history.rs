@@ -119,12 +119,18 @@ impl History {
         self.by_ip.get(&ip.to_canonical()).copied()
     }
 
-    /// Every machine with its entries, oldest entry first, the machine last seen first.
+    /// Every machine, the one last seen first.
     #[must_use]
-    pub fn machines(&self) -> Vec<(MacAddr, Vec<Arc<Entry>>)> {
-        let mut all: Vec<(&MacAddr, &Machine)> = self.machines.iter().collect();
-        all.sort_by_key(|(_, machine)| core::cmp::Reverse(machine.rank.1));
-        all.into_iter().map(|(mac, machine)| (*mac, machine.entries.iter().cloned().collect())).collect()
+    pub fn order(&self) -> Vec<MacAddr> {
+        let mut all: Vec<(u64, MacAddr)> = self.order.iter().map(|((_, seen), mac)| (*seen, *mac)).collect();
+        all.sort_by_key(|(seen, _)| core::cmp::Reverse(*seen));
+        all.into_iter().map(|(_, mac)| mac).collect()
+    }
+
+    /// How many machines are remembered.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.machines.len()
     }
 
     /// The entries of one machine, oldest first.
@@ -163,10 +169,6 @@ mod tests {
         })
     }
 
-    fn order(history: &History) -> Vec<MacAddr> {
-        history.machines().into_iter().map(|(mac, _)| mac).collect()
-    }
-
     #[test]
     fn the_oldest_entries_of_a_machine_are_forgotten() {
         let mut history = History::new(Limits { machines: 2, entries: 3 });
@@ -184,7 +186,7 @@ mod tests {
         history.add(entry(2, 2, Some(2), true));
         history.add(entry(3, 1, None, true));
         history.add(entry(4, 3, Some(3), true));
-        assert_eq!(order(&history), [mac(3), mac(1)]);
+        assert_eq!(history.order(), [mac(3), mac(1)]);
         assert_eq!([1, 2, 3].map(|n| history.mac_of(ip(n))), [Some(mac(1)), None, Some(mac(3))]);
     }
 
@@ -196,7 +198,7 @@ mod tests {
             history.add(entry(u64::from(n), n, Some(n), false));
         }
         assert!(history.machine(mac(1)).is_some());
-        assert_eq!(history.machines().len(), 4);
+        assert_eq!(history.count(), 4);
         assert_eq!(history.by_ip.len(), 4);
         assert_eq!(history.order.len(), 4);
     }

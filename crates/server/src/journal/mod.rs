@@ -82,8 +82,10 @@ impl Journal {
         let entry = Arc::new(entry);
         lock(&self.0.history).add(Arc::clone(&entry));
         let written = self.0.writer.as_ref().is_none_or(|writer| writer.send(entry));
-        if !written {
-            self.0.unwritten.fetch_add(1, Ordering::Relaxed);
+        if !written && self.0.unwritten.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::error!(
+                "the disk is too slow for the journal: entries are left out of its file, `slipway status` counts them"
+            );
         }
     }
 
@@ -94,10 +96,18 @@ impl Journal {
         told.or_else(|| lock(&self.0.arp).mac_of(ip))
     }
 
-    /// Every machine that is remembered with its entries, oldest entry first, the machine last seen first.
+    /// Every machine that is remembered with its entries, oldest entry first, the machine last seen first. Each is taken out by
+    /// itself, so that packets do not wait for the whole.
     #[must_use]
     pub fn machines(&self) -> Vec<(MacAddr, Vec<Arc<Entry>>)> {
-        lock(&self.0.history).machines()
+        let order = lock(&self.0.history).order();
+        order.into_iter().filter_map(|mac| Some((mac, self.machine(mac)?))).collect()
+    }
+
+    /// How many machines are remembered.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        lock(&self.0.history).count()
     }
 
     /// The entries of one machine, oldest first.
