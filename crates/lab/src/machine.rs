@@ -63,6 +63,9 @@ pub struct Booted {
 /// How long a machine may take from power-on to Linux: two machines at once on two slow processors.
 const BOOT: Duration = Duration::from_secs(300);
 
+/// What a machine says last when it will not boot any more: SeaBIOS, edk2, Linux.
+const HOPELESS: &[&str] = &["No bootable device.", "BdsDxe: No bootable option or device was found", "Kernel panic - "];
+
 impl Order {
     /// A blank machine. `number` makes its hardware address and UUID: unique within a scenario.
     #[must_use]
@@ -98,18 +101,24 @@ impl Order {
 
     pub(crate) fn power_on(&self, lan: &Lan, packets: Packets, folder: &Path) -> Result<Machine> {
         parts::require(&[parts::QEMU])?;
-        let files = Files::prepare(self, folder)?;
+        let uefi = if self.firmware == Firmware::Bios {
+            // QEMU finds it by itself, and makes it fit the card: a ROM that is named would have to fit as it is.
+            parts::IPXE_ROM.find()?;
+            None
+        } else {
+            Some(uefi_files(folder, &self.name)?)
+        };
         let tap = format!("{}.{}", lan.name(), self.number);
         lan.tap(&tap)?;
         let mut command = Command::new(parts::QEMU.program);
-        command.args(self.arguments(&files, &tap));
+        command.args(self.arguments(uefi.as_ref(), &tap));
         let on_at = SystemTime::now();
         let process = Running::start(&self.name, command, folder)?;
         Ok(Machine { name: self.name.clone(), mac: self.mac(), uuid: self.uuid(), on_at, packets, process })
     }
 
-    /// QEMU's arguments.
-    fn arguments(&self, files: &Files, tap: &str) -> Vec<String> {
+    /// QEMU's arguments. UEFI firmware is its code and its variable store; its card has no ROM, which would put iPXE in edk2's place.
+    fn arguments(&self, uefi: Option<&(PathBuf, PathBuf)>, tap: &str) -> Vec<String> {
         let mut words: Vec<String> = Vec::new();
         let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
         add("-name", self.name.clone());
@@ -128,11 +137,11 @@ impl Order {
             format!("type=1,uuid={},serial=LAB{:04},manufacturer=Slipway,product=Lab", self.uuid(), self.number),
         );
         add("-netdev", format!("tap,id=lan,ifname={tap},script=no,downscript=no"));
-        let rom = files.rom.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-        add("-device", format!("virtio-net-pci,netdev=lan,mac={},bootindex=0,romfile={rom}", self.mac()));
+        let rom = if self.firmware == Firmware::Bios { "" } else { ",romfile=" };
+        add("-device", format!("virtio-net-pci,netdev=lan,mac={},bootindex=0{rom}", self.mac()));
         // edk2 of 2024 and later has no network boot without a source of randomness.
         add("-device", "virtio-rng-pci".to_owned());
-        if let Some((code, vars)) = &files.ovmf {
+        if let Some((code, vars)) = uefi {
             add("-drive", format!("if=pflash,format=raw,unit=0,readonly=on,file={}", code.display()));
             add("-drive", format!("if=pflash,format=raw,unit=1,file={}", vars.display()));
         }
@@ -147,24 +156,11 @@ impl Order {
     }
 }
 
-/// The files a machine is made of.
-#[derive(Debug, Default)]
-struct Files {
-    ovmf: Option<(PathBuf, PathBuf)>,
-    rom: Option<PathBuf>,
-}
-
-impl Files {
-    fn prepare(order: &Order, folder: &Path) -> Result<Self> {
-        if order.firmware == Firmware::Bios {
-            return Ok(Self { ovmf: None, rom: Some(parts::IPXE_ROM.find()?) });
-        }
-        let code = parts::OVMF_CODE.find()?;
-        let vars = folder.join(format!("{}.vars.fd", order.name));
-        std::fs::copy(parts::OVMF_VARS.find()?, &vars).with_context(|| format!("cannot make {}", vars.display()))?;
-        // No option ROM: QEMU's would put iPXE in edk2's place.
-        Ok(Self { ovmf: Some((code, vars)), rom: None })
-    }
+/// Copies the variable store that belongs to UEFI firmware: a machine's own, without any variables yet.
+fn uefi_files(folder: &Path, name: &str) -> Result<(PathBuf, PathBuf)> {
+    let vars = folder.join(format!("{name}.vars.fd"));
+    std::fs::copy(parts::OVMF_VARS.find()?, &vars).with_context(|| format!("cannot make {}", vars.display()))?;
+    Ok((parts::OVMF_CODE.find()?, vars))
 }
 
 impl Machine {
@@ -209,7 +205,11 @@ impl Machine {
     /// # Errors
     /// It does not come to that within five minutes, or powers off first.
     pub fn wait_booted(&self) -> Result<Booted> {
-        let line = self.console().wait_for("slipway-agent: booted ", BOOT)?;
+        let texts: Vec<&str> = std::iter::once("slipway-agent: booted ").chain(HOPELESS.iter().copied()).collect();
+        let line = self.console().wait_for_any(0, &texts, BOOT)?;
+        if HOPELESS.iter().any(|text| line.text.contains(text)) {
+            bail!("{} does not boot: {}", self.name, line.text);
+        }
         Booted::parse(&line.text).with_context(|| format!("cannot read {:?}", line.text))
     }
 
@@ -273,11 +273,8 @@ mod tests {
     use super::*;
 
     fn arguments(firmware: Firmware) -> String {
-        let files = match firmware {
-            Firmware::Bios => Files { ovmf: None, rom: Some("/rom".into()) },
-            Firmware::UefiPxe | Firmware::UefiHttp => Files { ovmf: Some(("/code".into(), "/vars".into())), rom: None },
-        };
-        Order::new("node1", 7, firmware).arguments(&files, "lan.7").join(" ")
+        let uefi = (firmware != Firmware::Bios).then(|| ("/code".into(), "/vars".into()));
+        Order::new("node1", 7, firmware).arguments(uefi.as_ref(), "lan.7").join(" ")
     }
 
     #[test]
@@ -288,7 +285,7 @@ mod tests {
         let http = arguments(Firmware::UefiHttp);
         assert!(http.contains("IPv4PXESupport,string=n") && http.contains("IPv6PXESupport,string=n"), "{http}");
         let bios = arguments(Firmware::Bios);
-        assert!(bios.contains("romfile=/rom") && !bios.contains("pflash"), "{bios}");
+        assert!(!bios.contains("romfile") && !bios.contains("pflash"), "{bios}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::parts::{ATFTP, BUSYBOX, CURL, DHCRELAY, DNSMASQ, TFTP_HPA, Tool};
 mod bios_ipxe_linux;
 mod bios_proxy_linux;
 mod boot;
+mod http_clients;
 mod serve_reload;
 mod tftp_clients;
 mod uefi_http_uki;
@@ -88,6 +89,13 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: false,
         tools: &[TFTP_HPA, ATFTP, CURL, BUSYBOX],
         run: tftp_clients::run,
+    },
+    Scenario {
+        name: "http-clients",
+        about: "curl fetches files and parts of files over IPv4 and IPv6, forty at once",
+        boots: false,
+        tools: &[CURL],
+        run: http_clients::run,
     },
     Scenario {
         name: "serve-reload",
