@@ -38,9 +38,10 @@ fn main() -> ExitCode {
 }
 
 fn obey(Cli { global, command }: Cli) -> Result<ExitCode> {
-    if !matches!(command, Command::Serve(_)) {
-        logging::init(Level::Warn, LogFormat::Text);
-    }
+    let _flush = match command {
+        Command::Serve(_) => None,
+        _ => Some(logging::init(Level::Warn, LogFormat::Text)),
+    };
     match command {
         Command::Serve(serve) => serve_until_stopped(&global, serve),
         Command::Init(init) => init::run(&init),
@@ -73,12 +74,15 @@ fn change_images(global: &Global, command: image::ImageCommand) -> Result<ExitCo
 fn serve_until_stopped(global: &Global, words: Serve) -> Result<ExitCode> {
     let options = Options { config: global.config.clone(), data: global.data.clone(), interfaces: words.interface };
     let start = Start::read(options, &Surroundings::read())?;
-    let format = if global.json { LogFormat::Json } else { start.config.log_format };
-    logging::init(start.config.log_level, format);
+    let (level, configured) = (start.config.log_level, start.config.log_format);
+    // Before the first thread, which is the log's.
+    let prepared = start.prepare()?;
+    let format = if global.json { LogFormat::Json } else { configured };
+    let _flush = logging::init(level, format);
     // A broken standard output is no reason not to serve: SIGPIPE must not end a server.
     // SAFETY: as in `main`.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
-    serve::serve(start, &|line| {
+    serve::serve(prepared, &|line| {
         use std::io::Write;
         let _ = writeln!(std::io::stdout(), "{line}");
     })?;

@@ -130,17 +130,36 @@ impl Start {
     }
 }
 
+/// Ready to serve: folders are there, privileges are given up.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    start: Start,
+    survey: Survey,
+    kept: Vec<String>,
+}
+
+impl Start {
+    /// Makes the folders, looks who holds our ports, and gives up privileges. Must be called while the process has one thread (the
+    /// log's is one, too), because capabilities are each thread's own.
+    ///
+    /// # Errors
+    /// A folder cannot be used, or the kernel refuses.
+    pub fn prepare(self) -> Result<Prepared, Error> {
+        let user = self.config.user.as_ref().map(|at| privileges::user(&at.value)).transpose()?;
+        prepare_folders(&self, user.as_ref())?;
+        let (tftp, http) = (Port::Udp(self.config.tftp_port), Port::Tcp(self.config.http_port));
+        let survey = Survey::of(&[Port::Udp(67), Port::Udp(4011), tftp, http]);
+        let kept = privileges::give_up(user.as_ref())?;
+        Ok(Prepared { start: self, survey, kept })
+    }
+}
+
 /// Serves until SIGTERM or SIGINT. `say` is given the lines that a person should read at the start.
 ///
 /// # Errors
 /// The server cannot start.
-pub fn serve(start: Start, say: &dyn Fn(&str)) -> Result<(), Error> {
-    let user = start.config.user.as_ref().map(|at| privileges::user(&at.value)).transpose()?;
-    prepare_folders(&start, user.as_ref())?;
-    let ports = [Port::Udp(67), Port::Udp(4011), Port::Udp(start.config.tftp_port), Port::Tcp(start.config.http_port)];
-    let survey = Survey::of(&ports);
-    let kept = privileges::give_up(user.as_ref())?;
-    tracing::debug!(?kept, user = user.map(|user| user.name), "privileges given up");
+pub fn serve(Prepared { start, survey, kept }: Prepared, say: &dyn Fn(&str)) -> Result<(), Error> {
+    tracing::debug!(?kept, user = start.config.user.as_ref().map(|at| &at.value), "privileges given up");
     allow_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
