@@ -82,7 +82,8 @@ pub fn read() -> io::Result<(Vec<Found>, Option<String>)> {
     let mut found = read_addresses()?;
     let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     for one in &mut found {
-        one.interface.mtu = mtu(&socket, &one.interface.name)?;
+        // An interface that went away in between does not matter any more.
+        one.interface.mtu = mtu(&socket, &one.interface.name).unwrap_or(one.interface.mtu);
     }
     Ok((found, route))
 }

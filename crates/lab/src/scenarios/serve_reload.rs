@@ -46,6 +46,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let server = lab.slipway(&host, &boots("first"))?;
     server.start()?;
 
+    see_few_privileges(&server)?;
     lab.say("an image that is added while the server runs can be booted at once");
     ensure!(!script(&node1, LAB)?.contains("first greeting"), "a script of an image that is not there");
     add_script(lab, &server, "first")?;
@@ -77,6 +78,22 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     see_faults_refused(lab, &server, &node1)?;
     see_machines(&server, &node1)?;
     see_clean_end(lab, &server, &node1)
+}
+
+/// No thread of the server can do more than bind low ports, send raw frames and enter neighbours: capabilities 10, 12 and 13.
+fn see_few_privileges(server: &Server) -> Result<()> {
+    const KEPT: u64 = 1 << 10 | 1 << 12 | 1 << 13;
+    let tasks = format!("/proc/{}/task", server.process()?.id());
+    for task in std::fs::read_dir(tasks)? {
+        let status = std::fs::read_to_string(task?.path().join("status"))?;
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        for set in ["CapPrm:", "CapEff:", "CapBnd:"] {
+            let held = u64::from_str_radix(field(set).context("no capabilities are told")?, 16)?;
+            ensure!(held & !KEPT == 0, "{set} {held:x} is more than {KEPT:x}:\n{status}");
+        }
+        ensure!(field("NoNewPrivs:") == Some("1"), "a thread can gain privileges:\n{status}");
+    }
+    Ok(())
 }
 
 /// A file with faults changes nothing; all of them are told, in the log and to whoever asked.
