@@ -46,7 +46,11 @@ impl Log {
     pub fn follow(&self, mut source: impl Read + Send + 'static, path: &Path) -> Result<()> {
         let opened = File::options().create(true).append(true).open(path);
         let mut file = opened.with_context(|| format!("{}: cannot write the log", path.display()))?;
-        self.state().sources += 1;
+        let mut state = self.state();
+        state.sources += 1;
+        // A first source may have ended already.
+        state.ended = false;
+        drop(state);
         let log = self.clone();
         std::thread::spawn(move || {
             let mut partial = Vec::new();

@@ -66,7 +66,7 @@ pub struct Transfer {
 pub struct Request {
     /// When it was made.
     pub at: SystemTime,
-    /// When the last byte of its answer so far passed.
+    /// When the last byte of its answer passed, or the last that did pass.
     pub end: SystemTime,
     /// The client's address and port.
     pub client: SocketAddr,
@@ -78,8 +78,10 @@ pub struct Request {
     pub target: String,
     /// The status of the answer, when there was one.
     pub status: Option<u16>,
-    /// Bytes of the answer, head and repeats included.
+    /// Bytes of the answer, head included, and repeats as long as it was not whole.
     pub bytes: u64,
+    /// Bytes that the answer has by its head.
+    whole: u64,
 }
 
 impl Story {
@@ -206,16 +208,22 @@ impl Story {
                 target: words.next().unwrap_or_default(),
                 status: None,
                 bytes: 0,
+                whole: u64::MAX,
             });
             return;
         }
         let answered = open.get(&(packet.to, packet.from)).and_then(|number| self.requests.get_mut(*number));
         let Some(request) = answered.filter(|_| len > 0) else { return };
+        if request.bytes >= request.whole {
+            // Repeats: a machine that starts its kernel no longer acknowledges the last bytes.
+            return;
+        }
         request.end = packet.at;
         request.bytes += u64::try_from(len).unwrap_or(0);
         if request.status.is_none() {
             let head = String::from_utf8_lossy(data);
             request.status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
+            request.whole = answer_length(&head, &request.method);
         }
     }
 
@@ -339,6 +347,18 @@ impl Request {
     }
 }
 
+/// Bytes of a whole answer with this head.
+fn answer_length(head: &str, method: &str) -> u64 {
+    let Some((head, _)) = head.split_once("\r\n\r\n") else { return u64::MAX };
+    let header = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<u64>().ok())?
+    };
+    let body = if method == "HEAD" { Some(0) } else { head.lines().find_map(header) };
+    let head = u64::try_from(head.len() + 4).unwrap_or(u64::MAX);
+    body.map_or(u64::MAX, |body| head.saturating_add(body))
+}
+
 fn is_dhcp(packet: &Packet) -> bool {
     [packet.from.port(), packet.to.port()].iter().any(|port| matches!(port, 67 | 68 | 4011))
 }
@@ -454,11 +474,12 @@ mod tests {
             tcp(client, server, b"HEAD /image/a.efi HTTP/1.1\r\n", 28),
             tcp(server, client, b"HTTP/1.1 200 OK\r\n", 60),
             tcp(client, server, b"GET /image/a.efi?x=1 HTTP/1.1\r\n", 31),
-            tcp(server, client, b"HTTP/1.1 206 Partial Content\r\n", 100),
+            tcp(server, client, b"HTTP/1.1 206 Partial Content\r\nContent-Length: 1000\r\n\r\n", 54),
             tcp(server, client, b"", 1000),
+            tcp(server, client, b"", 200),
         ]);
         let seen: Vec<_> =
             story.requests().iter().map(|r| (r.method.as_str(), r.target.as_str(), r.status, r.bytes)).collect();
-        assert_eq!(seen, [("HEAD", "/image/a.efi", Some(200), 60), ("GET", "/image/a.efi?x=1", Some(206), 1100)]);
+        assert_eq!(seen, [("HEAD", "/image/a.efi", Some(200), 60), ("GET", "/image/a.efi?x=1", Some(206), 1054)]);
     }
 }
