@@ -67,7 +67,7 @@ pub(crate) fn kernel_release() -> String {
 }
 
 /// `network` or `disk` as far as systemd's stub can tell: it says which file on which partition it was loaded from, and an image
-/// from the network has neither. (A disk without GPT has no partition id, but a path.)
+/// from the network has neither. (A disk without GPT has no partition id, but a path from its root; iPXE gives an image a bare name.)
 fn booted_from() -> &'static str {
     let variable = |name: &str| fs::read(format!("/sys/firmware/efi/efivars/{name}-{LOADER_GUID}")).ok();
     where_from(
@@ -82,7 +82,8 @@ fn where_from(stub: bool, partition: Option<&[u8]>, path: Option<&[u8]>) -> &'st
     let says = |value: Option<&[u8]>| {
         value.and_then(|value| value.get(4..)).is_some_and(|text| text.iter().any(|byte| *byte != 0))
     };
-    match (stub, says(partition) || says(path)) {
+    let file = path.and_then(|value| value.get(4..)).is_some_and(|text| text.starts_with(b"\\\0"));
+    match (stub, says(partition) || file) {
         (_, true) => "disk",
         (true, false) => "network",
         (false, false) => "unknown",
@@ -145,6 +146,7 @@ mod tests {
     #[test]
     fn where_a_machine_booted_from_is_told_by_the_stubs_variables() {
         assert_eq!(where_from(true, None, Some(&[6, 0, 0, 0, 0, 0])), "network");
+        assert_eq!(where_from(true, None, Some(&[6, 0, 0, 0, 1, 0, 0x75, 0, 0, 0])), "network", "iPXE's name for it");
         assert_eq!(where_from(true, None, Some(&[6, 0, 0, 0, 0x5c, 0, 0, 0])), "disk");
         assert_eq!(where_from(true, Some(&[6, 0, 0, 0, 0x31, 0, 0, 0]), None), "disk");
         assert_eq!(where_from(false, None, None), "unknown");

@@ -75,6 +75,7 @@ pub(super) fn see_it_boot(lab: &Lab, server: &Server, machine: &Machine) -> Resu
     let text = boot.to_string();
     ensure!(text.contains("\"agent\""), "the journal does not tell of the agent's report: {text}");
     ensure!(text.contains("debian"), "the journal does not tell which image was booted: {text}");
+    ensure!(!text.contains("booted_from=disk"), "the machine believes that it has booted from a disk: {text}");
     Ok(booted)
 }
 
