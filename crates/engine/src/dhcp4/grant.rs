@@ -131,7 +131,9 @@ fn for_us(ask: &Ask<'_>) -> Result<(), Why> {
 /// A lease of this address from now on; whatever else the client leased in this subnet is free.
 fn lease(ask: &Ask<'_>, book: &Book, ip: Ipv4Addr, subnet: SubnetIndex, now: Timestamp) -> Grant {
     let seconds = seconds(ask, book, subnet);
-    let until = now.plus(Duration::from_secs(seconds.into()));
+    // A renewal never shortens what was promised before: its ACK may be lost, or the disk full.
+    let promised = book.lease(ip, &ask.client, now).map_or(now, |record| record.until);
+    let until = now.plus(Duration::from_secs(seconds.into())).max(promised);
     let record = |ip, until| Record { ip, holder: Holder::Client(ask.client.clone()), until };
     let others = book.leases_of(&ask.client, subnet, now).into_iter().filter(|&other| other != ip);
     let mut changes: Vec<Change> = others.map(|other| Change::Durable(record(other, now))).collect();
