@@ -16,6 +16,9 @@ const BUFFER: usize = 4 << 20;
 /// A full device queue may hold a sender up for so long, then the datagram counts as lost.
 const SEND_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// How long [`UdpSocket::receive_soon`] waits; the kernel rounds it up to its tick.
+const SOON: Duration = Duration::from_millis(2);
+
 /// What to bind a socket to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Bind {
@@ -102,6 +105,7 @@ fn configure(socket: &Socket, bind: &Bind) -> Result<(), Error> {
         socket.bind_device(Some(device.as_bytes())).map_err(failed("SO_BINDTODEVICE"))?;
     }
     socket.set_write_timeout(Some(SEND_TIMEOUT)).map_err(failed("SO_SNDTIMEO"))?;
+    socket.set_read_timeout(Some(SOON)).map_err(failed("SO_RCVTIMEO"))?;
     // Beyond net.core.rmem_max only with CAP_NET_ADMIN; without it, as much as the system allows.
     if rustix::net::sockopt::set_socket_recv_buffer_size_force(socket, BUFFER).is_err() {
         socket.set_recv_buffer_size(BUFFER).map_err(failed("SO_RCVBUF"))?;

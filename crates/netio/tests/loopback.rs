@@ -119,6 +119,19 @@ fn waiting_ends_by_packet_by_call_and_by_time() {
 }
 
 #[test]
+fn a_socket_where_packets_are_due_is_waited_for_by_itself_but_not_for_long() {
+    let (server, client) = (bound(LOOPBACKS[0]), bound(LOOPBACKS[0]));
+    let mut batch = Batch::new(4, 64);
+    let started = Instant::now();
+    assert_eq!(server.receive_soon(&mut batch).unwrap(), 0);
+    assert!(started.elapsed() < Duration::from_secs(1));
+    for _ in 0..3 {
+        client.send(server.local_addr(), Source::default(), b"x").unwrap();
+    }
+    assert_eq!(server.receive_soon(&mut batch).unwrap(), 3);
+}
+
+#[test]
 fn a_thread_that_waits_for_ever_is_woken() {
     let waker = Waker::new().unwrap();
     let caller = waker.clone();

@@ -135,12 +135,12 @@ fn family(addr: SocketAddr, single_port: bool, lanes: &mut [Vec<Lane>]) -> Resul
         addr = listener.local_addr();
         if single_port {
             let answers = lanes.len();
-            lanes.push(Lane { socket: listener, listens: true, answers });
+            lanes.push(Lane { socket: listener, listens: true, carries: true, answers });
         } else {
             let data = UdpSocket::bind(&Bind::to((addr.ip(), 0).into()))?;
             let answers = lanes.len() + 1;
-            lanes.push(Lane { socket: listener, listens: true, answers });
-            lanes.push(Lane { socket: data, listens: false, answers });
+            lanes.push(Lane { socket: listener, listens: true, carries: false, answers });
+            lanes.push(Lane { socket: data, listens: false, carries: true, answers });
         }
     }
     Ok(addr)

@@ -28,6 +28,8 @@ const TURNS: usize = 16;
 const LINGER: Duration = Duration::from_secs(5);
 /// A request that comes again after so long a silence is a client that started anew on the same port.
 const RESTART: Duration = Duration::from_secs(1);
+/// While packets follow each other on one lane, the others are looked at so often.
+const LOOK: Duration = Duration::from_millis(1);
 /// How long to rest when the system fails.
 const REST: Duration = Duration::from_millis(100);
 
@@ -37,9 +39,14 @@ pub(super) struct Lane {
     pub(super) socket: UdpSocket,
     /// Whether requests are taken here.
     pub(super) listens: bool,
+    /// Whether transfers run here.
+    pub(super) carries: bool,
     /// Which lane of the worker answers what came here.
     pub(super) answers: usize,
 }
+
+/// A way to take packets off a socket.
+type Receive = fn(&UdpSocket, &mut Batch) -> Result<usize, slipway_netio::Error>;
 
 /// The worker's state.
 pub(super) struct Worker {
@@ -62,35 +69,47 @@ impl Worker {
     pub(super) fn run(mut self, lanes: &[Lane]) {
         let sockets: Vec<&UdpSocket> = lanes.iter().map(|lane| &lane.socket).collect();
         let mut batch = Batch::new(BATCH, MAX_REQUEST + 1);
+        // The lane where the next packet is expected, and when all were last looked at.
+        let (mut hot, mut looked_at) = (None, Duration::ZERO);
         loop {
-            self.fire(self.shared.now());
+            let now = self.shared.now();
+            self.fire(now);
             self.flush(lanes);
             if self.is_done() {
                 break;
             }
-            let ready = match wait(&sockets, &self.waker, self.patience()) {
+            if let Some(lane) = hot
+                && now < looked_at + LOOK
+            {
+                hot = hot.filter(|_| self.receive(lane, lanes, &mut batch, UdpSocket::receive_soon));
+                continue;
+            }
+            let patience = if hot.is_some() { Some(Duration::ZERO) } else { self.patience() };
+            let ready = match wait(&sockets, &self.waker, patience) {
                 Ok(ready) => ready,
                 Err(error) => {
                     rest_after(&error);
                     continue;
                 }
             };
-            for (place, _) in lanes.iter().enumerate().filter(|(place, _)| ready.has(*place)) {
-                self.receive(lanes, place, &mut batch);
+            looked_at = self.shared.now();
+            for (_, lane) in lanes.iter().enumerate().filter(|(place, _)| ready.has(*place)) {
+                self.receive(lane, lanes, &mut batch, UdpSocket::receive);
+                hot = hot.or(Some(lane).filter(|lane| lane.carries));
             }
         }
         self.abandon_all(lanes);
     }
 
-    /// Takes and answers what has come on one lane.
-    fn receive(&mut self, lanes: &[Lane], place: usize, batch: &mut Batch) {
-        let Some(lane) = lanes.get(place) else { return };
-        for _ in 0..TURNS {
-            let count = match lane.socket.receive(batch) {
+    /// Takes and answers what has come on one lane, if anything has.
+    fn receive(&mut self, lane: &Lane, lanes: &[Lane], batch: &mut Batch, first: Receive) -> bool {
+        let mut receive = first;
+        for turn in 0..TURNS {
+            let count = match receive(&lane.socket, batch) {
                 Ok(count) => count,
                 Err(error) => {
                     rest_after(&error);
-                    return;
+                    return false;
                 }
             };
             let now = self.shared.now();
@@ -99,9 +118,11 @@ impl Worker {
             }
             self.flush(lanes);
             if count < BATCH {
-                return;
+                return count > 0 || turn > 0;
             }
+            receive = UdpSocket::receive;
         }
+        true
     }
 
     fn hear(&mut self, now: Duration, lane: &Lane, datagram: &Received<'_>) {
