@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -54,9 +54,11 @@ fn image(name: &str, kind: ImageKind, files: &[(&str, FileRef)]) -> (String, Vec
     (name.clone(), vec![Image { name, version, kind, cpu: Some(Cpu::X64), cmdline: Some("quiet".into()), files }])
 }
 
-fn big() -> Vec<u8> {
-    (0..20_000_003u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
-}
+/// More than any socket's buffers hold.
+static BIG: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let words = (0..5_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes());
+    words.chain([1, 2, 3]).collect()
+});
 
 impl Lab {
     fn start(limits: Limits) -> Self {
@@ -69,7 +71,7 @@ impl Lab {
         let template = b"#!ipxe\necho {{ image.url }} {{ machine.mac }} {{ nonsense }}\n";
         let images = [
             image("lab", ImageKind::Uki, &[("uki.efi", store(&blobs, 1, b"0123456789"))]),
-            image("big", ImageKind::Tree, &[("a/b.bin", store(&blobs, 2, &big())), ("empty", store(&blobs, 3, b""))]),
+            image("big", ImageKind::Tree, &[("a/b.bin", store(&blobs, 2, &BIG)), ("empty", store(&blobs, 3, b""))]),
             image("own", ImageKind::IpxeScript, &[("script.ipxe", store(&blobs, 4, template))]),
             image("lost", ImageKind::Tree, &[("x", FileRef { digest: Digest([9; 32]), size: 5 })]),
         ];
@@ -261,8 +263,8 @@ async fn parts_are_the_bytes_that_were_asked_for() {
 #[tokio::test]
 async fn a_big_file_arrives_identical_and_in_parts_too() {
     let lab = Lab::start(Limits::default());
-    let big = big();
-    assert!(lab.get("/image/big/a/b.bin?mac=52-54-00-12-34-56").await.body == big);
+    let big = &*BIG;
+    assert!(lab.get("/image/big/a/b.bin?mac=52-54-00-12-34-56").await.body == *big);
     let part = lab.ask("GET /image/big/a/b.bin HTTP/1.1\r\nRange: bytes=5000000-14999999\r\n\r\n").await;
     assert!(part.body == big[5_000_000..15_000_000]);
     let entry = lab.entries(1).await.remove(0);
@@ -532,7 +534,7 @@ async fn shutdown_lets_a_transfer_finish_and_closes_what_rests() {
     loading.read.extend_from_slice(&first);
     let addr = lab.addr();
     let (response, ()) = tokio::join!(loading.response(false), lab.server.shutdown());
-    assert!(response.unwrap().body == big());
+    assert!(response.unwrap().body == *BIG);
     assert!(resting.response(false).await.is_none());
     assert!(TcpStream::connect(addr).await.is_err());
 }

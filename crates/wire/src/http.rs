@@ -46,8 +46,6 @@ pub enum Status {
     NotModified,
     /// The request makes no sense.
     BadRequest,
-    /// The path is not one that can be asked for, or the machine is not served.
-    Forbidden,
     /// Nothing there.
     NotFound,
     /// Not this method.
@@ -82,7 +80,6 @@ impl Status {
             Self::PartialContent => 206,
             Self::NotModified => 304,
             Self::BadRequest => 400,
-            Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
@@ -106,7 +103,6 @@ impl Status {
             Self::PartialContent => "Partial Content",
             Self::NotModified => "Not Modified",
             Self::BadRequest => "Bad Request",
-            Self::Forbidden => "Forbidden",
             Self::NotFound => "Not Found",
             Self::MethodNotAllowed => "Method Not Allowed",
             Self::RequestTimeout => "Request Timeout",

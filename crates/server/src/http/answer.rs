@@ -57,8 +57,14 @@ impl Note {
     /// A note about a request, with what its query says about the machine.
     pub(super) fn of(request: &Request, outcome: Outcome) -> Self {
         let mac = request.query("mac").and_then(|mac| mac.parse().ok());
-        let uuid = request.query("uuid").and_then(|uuid| uuid.parse().ok());
-        Self { proto: Proto::Http, mac, uuid, asked: asked(request), about: About::Other, outcome }
+        Self {
+            proto: Proto::Http,
+            mac,
+            uuid: told_uuid(request.query("uuid")),
+            asked: asked(request),
+            about: About::Other,
+            outcome,
+        }
     }
 
     /// Fills in how the sending went.
@@ -93,6 +99,11 @@ impl Note {
             outcome: self.outcome,
         }
     }
+}
+
+/// A UUID that a machine told. All zeros is what firmware says that has none (QEMU's, for one).
+pub(super) fn told_uuid(text: Option<&str>) -> Option<uuid::Uuid> {
+    text?.parse().ok().filter(|uuid: &uuid::Uuid| !uuid.is_nil())
 }
 
 /// Our interface with this address.

@@ -117,7 +117,7 @@ impl Connection<'_> {
         let started = Instant::now();
         let (reply, body_is_read) = if report::is_meant(&request) {
             match self.body(&request).await {
-                Ok(body) => (report::answer(&request, &body, self.ends), true),
+                Ok(body) => (report::answer(&request, &body), true),
                 Err(reply) => (reply, false),
             }
         } else {

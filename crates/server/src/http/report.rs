@@ -8,7 +8,7 @@ use slipway_engine::namespace::normalise;
 use slipway_wire::MacAddr;
 use slipway_wire::http::{Method, Request, Status};
 
-use super::answer::{Body, Ends, Note, Reply, method_not_allowed};
+use super::answer::{Body, Note, Reply, method_not_allowed, told_uuid};
 
 /// The longest value that the journal keeps.
 const LONGEST_VALUE: usize = 512;
@@ -19,7 +19,7 @@ pub(super) fn is_meant(request: &Request) -> bool {
 }
 
 /// Takes a report in.
-pub(super) fn answer(request: &Request, body: &[u8], _ends: Ends) -> Reply {
+pub(super) fn answer(request: &Request, body: &[u8]) -> Reply {
     if request.method != Method::Post {
         return method_not_allowed(request, "POST");
     }
@@ -30,7 +30,7 @@ pub(super) fn answer(request: &Request, body: &[u8], _ends: Ends) -> Reply {
     let mut note = Note::of(request, Outcome::Answered("204".to_owned()));
     note.proto = Proto::Agent;
     note.mac = Some(mac);
-    note.uuid = facts.get("uuid").and_then(|uuid| uuid.parse().ok());
+    note.uuid = told_uuid(facts.get("uuid").map(String::as_str));
     note.about = About::Report;
     note.asked = told(&facts);
     Reply { plan: Plan { status: Status::NoContent, headers: Vec::new(), body: 0..0 }, body: Body::None, note }

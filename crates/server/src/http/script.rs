@@ -13,7 +13,7 @@ use slipway_engine::script::{Values, ask_again, from_template, refusal};
 use slipway_wire::ClientArch;
 use slipway_wire::http::{Request, Status};
 
-use super::answer::{self, Ends, Reply, interface, text};
+use super::answer::{self, Ends, Reply, interface, text, told_uuid};
 use crate::site::Site;
 
 /// The longest template that is rendered.
@@ -36,8 +36,9 @@ pub(super) fn answer(site: &Site, request: &Request, ends: Ends) -> Reply {
         reply.note.about = About::Script(None);
         return reply;
     }
+    let is_about_a_boot = !matches!(&outcome, Outcome::Answered(_)) || given.is_some();
     let mut reply = text(request, Status::Ok, script, outcome);
-    reply.note.about = About::Script(given);
+    reply.note.about = if is_about_a_boot { About::Script(given) } else { About::Other };
     reply
 }
 
@@ -61,7 +62,7 @@ fn facts(site: &Site, request: &Request, ends: Ends) -> Facts {
         loader: Loader::Ipxe,
         arch,
         mac,
-        uuid: request.query("uuid").and_then(|uuid| uuid.parse().ok()),
+        uuid: told_uuid(request.query("uuid")),
         interface: interface(site, ends.local.ip()).map(|interface| interface.name.clone()).unwrap_or_default(),
         relay: request.query("relay").and_then(|relay| relay.parse().ok()),
         client_ip: Some(ends.peer.ip().to_canonical()),
