@@ -1,0 +1,94 @@
+//! What must hold for every answer, whoever it is for: read from its bytes.
+
+use super::site::SERVER;
+use slipway_engine::dhcp4::{Transmit, classify};
+use slipway_engine::request::{Exchange, Loader};
+use slipway_wire::dhcp4::{Message, MessageType, Op, OptionCode, reply_limit};
+use slipway_wire::{DecodeError, Field};
+use std::net::SocketAddrV4;
+
+/// The first byte of the options.
+const OPTIONS_AT: usize = 240;
+
+/// Reads and checks an answer.
+pub fn check_reply(asked: &Message, reply: &Transmit, exchange: Exchange, mtu: u16) -> Message {
+    let data = &reply.data;
+    let limit = reply_limit(asked.options.max_size(), mtu);
+    assert!((300..=limit).contains(&data.len()), "{} bytes, {limit} are allowed", data.len());
+    let told = Message::decode(data).expect("an answer can be read");
+    // What is echoed byte for byte may be as odd as it came.
+    let odd = |fault: &&DecodeError| fault.field != Field::Option(OptionCode::MACHINE_ID.0);
+    assert_eq!(told.faults.iter().find(odd), None);
+    assert_eq!((told.op, told.xid, told.htype, told.hlen), (Op::REPLY, asked.xid, asked.htype, asked.hlen));
+    assert_eq!((told.chaddr, told.giaddr), (asked.chaddr, asked.giaddr));
+    assert_eq!((told.options.server_id(), reply.from), (Some(SERVER), SERVER));
+    check_area(&data[OPTIONS_AT..], asked.options.relay_info());
+    assert_eq!(told.options.relay_info(), asked.options.relay_info());
+    if exchange != Exchange::BootServer && !asked.giaddr.is_unspecified() {
+        assert_eq!(reply.to, SocketAddrV4::new(asked.giaddr, 67));
+    }
+    check_lease(&told, exchange);
+    check_boot(asked, &told, exchange);
+    told
+}
+
+/// The options end with END and nothing but zeros after it; what the relay added comes last, after everything else.
+fn check_area(mut area: &[u8], relay_info: Option<&[u8]>) {
+    let mut codes = Vec::new();
+    loop {
+        match area {
+            [0, rest @ ..] => area = rest,
+            [255, rest @ ..] => {
+                assert!(rest.iter().all(|byte| *byte == 0), "nothing follows END");
+                break;
+            }
+            [code, len, rest @ ..] => {
+                codes.push(*code);
+                area = rest.get(usize::from(*len)..).expect("an option ends within the message");
+            }
+            _ => panic!("no END"),
+        }
+    }
+    let relay = OptionCode::RELAY_INFO.0;
+    assert_eq!(relay_info.is_some(), codes.contains(&relay));
+    let first = codes.iter().position(|code| *code == relay).unwrap_or(codes.len());
+    assert!(codes[first..].iter().all(|code| *code == relay), "{codes:?}");
+    assert!(!codes.contains(&OptionCode::OVERLOAD.0), "ROMs misread it");
+}
+
+/// An address comes with its terms, and terms only with an address.
+fn check_lease(told: &Message, exchange: Exchange) {
+    let options = &told.options;
+    let given = !told.yiaddr.is_unspecified();
+    assert_eq!(given, options.lease_time().is_some());
+    if given {
+        assert!(options.lease_time() >= Some(60) && options.has(OptionCode::SUBNET_MASK), "edk2 wants a mask");
+    }
+    if exchange != Exchange::Dhcp {
+        assert!(!given && !options.has(OptionCode::SUBNET_MASK) && !options.has(OptionCode::ROUTER));
+    }
+}
+
+/// A boot file is named wherever somebody looks for it, and no firmware gets what would confuse it.
+fn check_boot(asked: &Message, told: &Message, exchange: Exchange) {
+    let loader = classify(asked, exchange, "eth1").loader;
+    let (class, vendor) = (told.options.vendor_class(), told.options.get(OptionCode::VENDOR));
+    let Some(file) = told.options.boot_file() else {
+        assert!(told.siaddr.is_unspecified() && told.file_name().is_empty() && class.is_none() && vendor.is_none());
+        return assert_eq!(exchange, Exchange::Dhcp, "nothing else is told there");
+    };
+    assert_ne!(loader, Loader::Os);
+    assert_ne!(told.options.message_type(), Some(MessageType::NAK));
+    assert_eq!(told.siaddr, SERVER);
+    assert!(file.len() > 127 || told.file_name() == file);
+    assert_eq!(told.options.get(OptionCode::MACHINE_ID), asked.options.get(OptionCode::MACHINE_ID));
+    let wanted: Option<&[u8]> = match loader {
+        Loader::UefiHttp => Some(b"HTTPClient"),
+        Loader::Agent => Some(b"slipway-agent"),
+        Loader::Pxe | Loader::Ipxe if exchange != Exchange::Dhcp => Some(b"PXEClient"),
+        _ => None,
+    };
+    assert_eq!(class, wanted, "{loader}");
+    assert!(vendor.is_none_or(|vendor| vendor.ends_with(&[255])));
+    assert!(vendor.is_none() || exchange != Exchange::Dhcp, "edk2 would go to port 4011");
+}
