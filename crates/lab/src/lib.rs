@@ -38,6 +38,7 @@ pub mod cli;
 mod demo;
 mod lab;
 mod linux;
+pub mod loadgen;
 mod log;
 mod machine;
 mod net;

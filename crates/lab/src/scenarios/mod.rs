@@ -7,8 +7,10 @@ use crate::parts::{ATFTP, BUSYBOX, CURL, DHCRELAY, DNSMASQ, TFTP_HPA, Tool};
 
 mod bios_ipxe_linux;
 mod bios_proxy_linux;
+mod bios_undionly_linux;
 mod boot;
 mod http_clients;
+mod lease_crash;
 mod serve_reload;
 mod tftp_clients;
 mod uefi_http_uki;
@@ -77,6 +79,13 @@ pub const SCENARIOS: &[Scenario] = &[
         run: bios_proxy_linux::run,
     },
     Scenario {
+        name: "bios-undionly-linux",
+        about: "BIOS loads undionly.kpxe by TFTP, which finds its script by itself",
+        boots: true,
+        tools: &[],
+        run: bios_undionly_linux::run,
+    },
+    Scenario {
         name: "uefi-pxe-relay",
         about: "UEFI PXE through a DHCP relay and a router",
         boots: true,
@@ -103,5 +112,12 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: false,
         tools: &[DNSMASQ, CURL],
         run: serve_reload::run,
+    },
+    Scenario {
+        name: "lease-crash",
+        about: "fifty kills at random moments under load: no address for two, no lease forgotten",
+        boots: false,
+        tools: &[],
+        run: lease_crash::run,
     },
 ];
