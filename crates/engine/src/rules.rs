@@ -17,7 +17,7 @@ impl Rules {
     /// The rules of a site that nobody has described: every machine is offered the menu.
     #[must_use]
     pub fn zero_configuration() -> Self {
-        Self { rules: vec![Rule { name: "menu".into(), when: When::default(), then: Then::Menu }] }
+        Self { rules: vec![Rule { name: "default".to_owned(), when: When::default(), then: Then::Menu }] }
     }
 
     /// The first rule that matches. `server` is where the machine asked us: without a relay, it sits in our own network, and so

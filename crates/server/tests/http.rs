@@ -395,8 +395,8 @@ async fn a_machine_gets_its_script_by_what_the_query_says() {
     let outcomes: Vec<String> =
         lab.entries(6).await.iter().map(|entry| format!("{}: {}", entry.asked, entry.outcome)).collect();
     insta::assert_snapshot!(outcomes.join("\n"), @"
-        GET /boot.ipxe: 200 script by rule menu
-        GET /boot.ipxe: 200 lab@1 by rule menu
+        GET /boot.ipxe: 200 script by rule default
+        GET /boot.ipxe: 200 lab@1 by rule default
         GET /boot.ipxe: 200 script by rule r
         GET /boot.ipxe: declined (ignored): rule `r` says to ignore this machine
         GET /boot.ipxe: declined (no-image): image `absent` is not in the store

@@ -1,6 +1,6 @@
 //! `[[rule]]`: which machine boots what.
 
-use slipway_engine::rules::{Boot, Path, Rule, Then, When};
+use slipway_engine::rules::{Boot, Path, Rule, Rules, Then, When};
 
 use super::ConfiguredRule;
 use super::fault::At;
@@ -13,7 +13,8 @@ const WHEN: [&str; 10] = ["mac", "uuid", "arch", "cpu", "loader", "subnet", "int
 /// The rules of the file; where it has none, one that shows every machine the menu.
 pub(super) fn read(top: &Section<'_>) -> Vec<ConfiguredRule> {
     if !top.has("rule") {
-        return vec![ConfiguredRule { rule: menu_for_all(), boot_at: None, interfaces_at: Vec::new() }];
+        let rules = Rules::zero_configuration().rules.into_iter();
+        return rules.map(|rule| ConfiguredRule { rule, boot_at: None, interfaces_at: Vec::new() }).collect();
     }
     let mut rules: Vec<ConfiguredRule> = Vec::new();
     let mut catch_all: Option<String> = None;
@@ -42,10 +43,6 @@ pub(super) fn read(top: &Section<'_>) -> Vec<ConfiguredRule> {
         rules.push(ConfiguredRule { rule: Rule { name, when, then }, boot_at, interfaces_at });
     }
     rules
-}
-
-fn menu_for_all() -> Rule {
-    Rule { name: "default".to_owned(), when: When::default(), then: Then::Menu }
 }
 
 fn read_when(section: &Section<'_>) -> (When, Vec<At<String>>) {
