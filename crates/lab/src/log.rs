@@ -27,6 +27,8 @@ pub struct Log {
 #[derive(Debug, Default)]
 struct State {
     lines: Vec<Line>,
+    /// What was said since the last line's end: a prompt.
+    unfinished: String,
     sources: usize,
     ended: bool,
 }
@@ -78,13 +80,16 @@ impl Log {
     }
 
     fn take_lines(&self, bytes: &mut Vec<u8>) {
-        let Some(last) = bytes.iter().rposition(|&byte| byte == b'\n') else { return };
-        let rest = bytes.split_off(last + 1);
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+        let rest = bytes.split_off(whole);
         let at = SystemTime::now();
         let lines = bytes.split(|&byte| byte == b'\n').map(|raw| Line { at, text: printable(raw) });
         // The piece after the last ending is empty: not a line.
         let count = bytes.iter().filter(|&&byte| byte == b'\n').count();
-        self.state().lines.extend(lines.take(count));
+        let mut state = self.state();
+        state.lines.extend(lines.take(count));
+        state.unfinished = printable(&rest);
+        drop(state);
         *bytes = rest;
         self.shared.1.notify_all();
     }
@@ -116,7 +121,7 @@ impl Log {
         self.state().lines.iter().find(|line| line.text.contains(text)).cloned()
     }
 
-    /// Waits until some line holds `text`.
+    /// Waits until some line holds `text`, be it one that has no end yet.
     ///
     /// # Errors
     /// `within` passed, or the output ended first: the last lines are in the error.
@@ -145,6 +150,9 @@ impl Log {
                 state.lines.iter().skip(next).find(|line| texts.iter().any(|text| line.text.contains(text)))
             {
                 return Ok(line.clone());
+            }
+            if texts.iter().any(|text| state.unfinished.contains(text)) {
+                return Ok(Line { at: SystemTime::now(), text: state.unfinished.clone() });
             }
             next = state.lines.len().max(mark);
             let left = deadline.saturating_duration_since(Instant::now());
@@ -223,6 +231,19 @@ mod tests {
         said(&log, "steady\n");
         assert!(log.wait_from(mark, "ready", Duration::ZERO).is_err());
         assert_eq!(log.wait_from(mark, "steady", Duration::ZERO).unwrap().text, "steady");
+    }
+
+    #[test]
+    fn a_prompt_is_seen_before_its_line_ends() {
+        let log = Log::new("it");
+        let mut bytes = b"welcome\niPXE> ".to_vec();
+        log.take_lines(&mut bytes);
+        assert_eq!(log.mark(), 1);
+        assert_eq!(log.wait_for("iPXE>", Duration::ZERO).unwrap().text, "iPXE>");
+        bytes.extend(b"dhcp\n");
+        log.take_lines(&mut bytes);
+        assert_eq!(log.tail(1), ["iPXE> dhcp"]);
+        assert!(log.wait_from(2, "iPXE>", Duration::ZERO).is_err());
     }
 
     #[test]

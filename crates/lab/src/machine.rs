@@ -113,7 +113,7 @@ impl Order {
         let mut command = Command::new(parts::QEMU.program);
         command.args(self.arguments(uefi.as_ref(), &tap));
         let on_at = SystemTime::now();
-        let process = Running::start(&self.name, command, folder)?;
+        let process = Running::start_with_input(&self.name, command, folder)?;
         Ok(Machine { name: self.name.clone(), mac: self.mac(), uuid: self.uuid(), on_at, packets, process })
     }
 

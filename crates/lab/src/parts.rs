@@ -53,6 +53,13 @@ pub(crate) const ATFTP: Tool = Tool { program: "atftp", package: "atftp" };
 /// A foreign TFTP client, as in many an initramfs.
 pub(crate) const BUSYBOX: Tool = Tool { program: "busybox", package: "busybox" };
 
+/// A foreign DHCP client, as in many an initramfs.
+pub(crate) const UDHCPC: Tool = Tool { program: "udhcpc", package: "udhcpc" };
+/// A foreign DHCP client, ISC's.
+pub(crate) const DHCLIENT: Tool = Tool { program: "dhclient", package: "isc-dhcp-client" };
+/// A foreign DHCP client, Roy Marples's.
+pub(crate) const DHCPCD: Tool = Tool { program: "dhcpcd", package: "dhcpcd-base" };
+
 /// Where the programs are looked for, also when the caller's `PATH` has no `sbin`.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

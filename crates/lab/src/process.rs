@@ -1,9 +1,10 @@
 //! Programs that run beside the scenario: their output followed, their end waited for, and never left behind.
 
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub struct Running {
 #[derive(Debug)]
 struct Owned {
     child: Child,
+    input: Option<ChildStdin>,
     status: Option<ExitStatus>,
 }
 
@@ -34,12 +36,24 @@ impl Running {
     ///
     /// # Errors
     /// The program can't be started, or its log can't be written.
-    pub fn start(name: &str, mut command: Command, folder: &Path) -> Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub fn start(name: &str, command: Command, folder: &Path) -> Result<Self> {
+        Self::start_with(name, command, folder, Stdio::null())
+    }
+
+    /// As [`start`](Self::start), with an input to [`type_in`](Self::type_in).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_with_input(name: &str, command: Command, folder: &Path) -> Result<Self> {
+        Self::start_with(name, command, folder, Stdio::piped())
+    }
+
+    fn start_with(name: &str, mut command: Command, folder: &Path, input: Stdio) -> Result<Self> {
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("{name}: cannot start {}", shown(&command)))?;
         let (id, log) = (child.id(), Log::new(name));
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let owned = Arc::new(Mutex::new(Owned { child, status: None }));
+        let (input, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let owned = Arc::new(Mutex::new(Owned { child, input, status: None }));
         let path = folder.join(format!("{name}.log"));
         log.follow(stdout.context("a program without its output")?, &path)?;
         log.follow(stderr.context("a program without its error output")?, &path)?;
@@ -62,6 +76,16 @@ impl Running {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.id
+    }
+
+    /// Types something into it: at a machine, on its serial line.
+    ///
+    /// # Errors
+    /// It has no input, or no longer reads.
+    pub fn type_in(&self, text: &str) -> Result<()> {
+        let mut owned = self.owned();
+        let input = owned.input.as_mut().with_context(|| format!("{} has no input", self.name))?;
+        input.write_all(text.as_bytes()).with_context(|| format!("{} no longer reads", self.name))
     }
 
     /// Sends a signal; nothing happens if the program has ended.

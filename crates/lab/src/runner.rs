@@ -171,8 +171,13 @@ pub(crate) fn inside(scenario: &Scenario, parts: &Parts, keep: bool) -> Result<b
     }
     std::fs::write(lab.folder().join("result.json"), serde_json::to_string_pretty(&record)?)?;
     if keep {
-        println!("everything still stands, in {}; to enter it:", lab.folder().display());
-        println!("    nsenter --net --mount --pid --target $(pgrep -f 'inside {}' | tail -n 1)", scenario.name);
+        println!("everything still stands, in {}; to enter it, and one of its hosts:", lab.folder().display());
+        // In a user namespace of our own our number is not what it is outside.
+        let mapped = std::fs::read_to_string("/proc/self/uid_map")?;
+        let user =
+            if mapped.split_whitespace().nth(2) == Some("4294967295") { "" } else { "--user --preserve-credentials " };
+        println!("    nsenter {user}--net --mount --pid --target $(pgrep -f 'inside {}' | tail -n 1)", scenario.name);
+        println!("    ip netns exec server bash");
         println!("press Enter to end it");
         std::io::stdin().read_line(&mut String::new())?;
     }

@@ -3,12 +3,13 @@
 use anyhow::Result;
 
 use crate::lab::Lab;
-use crate::parts::{ATFTP, BUSYBOX, CURL, DHCRELAY, DNSMASQ, TFTP_HPA, Tool};
+use crate::parts::{ATFTP, BUSYBOX, CURL, DHCLIENT, DHCPCD, DHCRELAY, DNSMASQ, TFTP_HPA, Tool, UDHCPC};
 
 mod bios_ipxe_linux;
 mod bios_proxy_linux;
 mod bios_undionly_linux;
 mod boot;
+mod dhcp_clients;
 mod http_clients;
 mod lease_crash;
 mod serve_reload;
@@ -112,6 +113,13 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: false,
         tools: &[DNSMASQ, CURL],
         run: serve_reload::run,
+    },
+    Scenario {
+        name: "dhcp-clients",
+        about: "udhcpc, dhclient and dhcpcd get, renew and return a lease",
+        boots: false,
+        tools: &[UDHCPC, DHCLIENT, DHCPCD],
+        run: dhcp_clients::run,
     },
     Scenario {
         name: "lease-crash",
