@@ -21,7 +21,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
 
 /// `cargo xtask demo`.
 pub(crate) fn demo(args: &[String]) -> Result<ExitCode> {
-    setup::ensure(&[Work::Build, Work::Boot])?;
+    setup::ensure(&[Work::Build, Work::Boot, Work::Peers])?;
     build()?;
     Ok(sh::exit_code(sh::status(lab().arg("demo").args(args))?))
 }
