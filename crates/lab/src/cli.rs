@@ -102,7 +102,7 @@ fn list(json: bool) -> Result<ExitCode> {
         println!("{}", serde_json::to_string_pretty(&list)?);
     } else {
         for scenario in SCENARIOS {
-            println!("{:18} {}", scenario.name, scenario.about);
+            println!("{:20} {}", scenario.name, scenario.about);
         }
     }
     Ok(ExitCode::SUCCESS)
