@@ -168,10 +168,13 @@ pub fn classify(message: &Message, exchange: Exchange, interface: &str) -> BootR
     };
     let digits = class.and_then(|class| class.arch);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let said = options.client_archs().first().copied().or(digits).unwrap_or(ClientArch::BIOS);
+    // A Raspberry Pi's boot loader calls itself an x86 BIOS; its machine id gives it away.
+    let is_pi = said == ClientArch::BIOS && options.machine_id().is_some_and(|id| id.is_raspberry_pi());
     BootRequest {
         exchange,
         loader: if message.mac().is_some() { loader } else { Loader::Os },
-        arch: options.client_archs().first().copied().or(digits).unwrap_or(ClientArch::BIOS),
+        arch: if is_pi { ClientArch::RPIBOOT } else { said },
         mac: message.mac().unwrap_or_default(),
         uuid: options.machine_id().and_then(|id| id.uuid()),
         interface: interface.to_owned(),

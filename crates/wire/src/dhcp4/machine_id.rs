@@ -3,6 +3,9 @@
 use crate::{DecodeError, Fault, Field};
 use uuid::Uuid;
 
+/// The machine identifier of every Raspberry Pi 3.
+const RASPBERRY_PI_3: [u8; 16] = [0x44; 16];
+
 /// Client machine identifier (option 97, RFC 4578 §2.3): a type byte, 0 in the field, and 16 bytes that should be the SMBIOS UUID.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct MachineId {
@@ -45,10 +48,11 @@ impl MachineId {
         (self.kind == 0 && !blank && !self.is_raspberry_pi()).then(|| Uuid::from_bytes_le(self.bytes))
     }
 
-    /// Whether this is the Raspberry Pi bootloader's own record (`RPi4`, `RPi5`: board revision, MAC bits, serial) and no UUID.
+    /// Whether a Raspberry Pi's boot loader says this, which is no UUID: the 4's and 5's own record (`RPi4`, `RPi5`: board revision,
+    /// MAC bits, serial), or what the 3's ROM fills in.
     #[must_use]
     pub fn is_raspberry_pi(&self) -> bool {
-        self.bytes.starts_with(b"RPi")
+        self.bytes.starts_with(b"RPi") || self.bytes == RASPBERRY_PI_3
     }
 }
 
@@ -72,7 +76,9 @@ mod tests {
         let mut pi = [0; 16];
         pi[..4].copy_from_slice(b"RPi4");
         for (kind, bytes) in [(0, [0; 16]), (0, [0xff; 16]), (0, [0x44; 16]), (0, pi), (1, [1; 16])] {
-            assert_eq!(MachineId { kind, bytes }.uuid(), None, "{kind} {bytes:02x?}");
+            let id = MachineId { kind, bytes };
+            assert_eq!(id.uuid(), None, "{kind} {bytes:02x?}");
+            assert_eq!(id.is_raspberry_pi(), bytes == pi || bytes == RASPBERRY_PI_3);
         }
     }
 
