@@ -48,6 +48,13 @@ fn to_us(mut message: Message) -> Message {
     message
 }
 
+/// The port that it was captured from, as the first line of the text beside it says: `UDP 4011 -> 4011`.
+fn source_port(path: &Path) -> u16 {
+    let told = fs::read_to_string(path.with_extension("txt")).unwrap();
+    let (_, ports) = told.lines().next().and_then(|origin| origin.rsplit_once("UDP ")).unwrap();
+    ports.split_once(" -> ").unwrap().0.parse().unwrap()
+}
+
 fn told(seen: &Seen) -> String {
     let mut text = format!("{} -> {}\n", seen.entry.asked, seen.entry.outcome);
     let (Some(reply), Some(to)) = (&seen.reply, seen.to) else { return text };
@@ -67,7 +74,7 @@ fn every_captured_packet_is_answered_as_before() {
     for (path, bytes) in fixtures() {
         let name = path.file_stem().unwrap().to_str().unwrap();
         let message = to_us(Message::decode(&bytes).unwrap());
-        let from = SocketAddrV4::new(message.ciaddr, if name.contains("bootserver") { 4011 } else { 68 });
+        let from = SocketAddrV4::new(message.ciaddr, source_port(&path));
         let unicast = !message.ciaddr.is_unspecified() || !message.giaddr.is_unspecified();
         let to = if unicast { SERVER } else { Ipv4Addr::BROADCAST };
         let modes: &[(&str, Exchange)] = if name.contains("bootserver") {
