@@ -17,7 +17,7 @@ const CARGO_DENY: &str = "0.20.2";
 pub(crate) fn run(dry_run: bool) -> Result<ExitCode> {
     for need in NEEDS {
         let mark = if present(need) { "have" } else { "MISS" };
-        println!("{mark}  {:<16} {:<36} {}", need.package, label(need), need.why);
+        println!("{mark}  {:<16} {:<46} {}", need.package, label(need), need.why);
     }
     if !dry_run {
         ensure(&[Work::Build, Work::Fuzz, Work::Boot, Work::Peers])?;
