@@ -121,7 +121,7 @@ impl Log {
         self.state().lines.iter().find(|line| line.text.contains(text)).cloned()
     }
 
-    /// Waits until some line holds `text`, be it one that has no end yet.
+    /// Waits until some line holds `text`.
     ///
     /// # Errors
     /// `within` passed, or the output ended first: the last lines are in the error.
@@ -142,6 +142,18 @@ impl Log {
     /// # Errors
     /// As [`wait_for`](Self::wait_for).
     pub fn wait_for_any(&self, mark: usize, texts: &[&str], within: Duration) -> Result<Line> {
+        self.wait(mark, texts, false, within)
+    }
+
+    /// Waits, from the line number `mark` on, for a prompt: `text` in a line that may have no end yet.
+    ///
+    /// # Errors
+    /// As [`wait_for`](Self::wait_for).
+    pub fn wait_for_prompt(&self, mark: usize, text: &str, within: Duration) -> Result<Line> {
+        self.wait(mark, &[text], true, within)
+    }
+
+    fn wait(&self, mark: usize, texts: &[&str], prompts: bool, within: Duration) -> Result<Line> {
         let deadline = Instant::now() + within;
         let mut state = self.state();
         let mut next = mark;
@@ -151,7 +163,7 @@ impl Log {
             {
                 return Ok(line.clone());
             }
-            if texts.iter().any(|text| state.unfinished.contains(text)) {
+            if prompts && texts.iter().any(|text| state.unfinished.contains(text)) {
                 return Ok(Line { at: SystemTime::now(), text: state.unfinished.clone() });
             }
             next = state.lines.len().max(mark);
@@ -239,11 +251,12 @@ mod tests {
         let mut bytes = b"welcome\niPXE> ".to_vec();
         log.take_lines(&mut bytes);
         assert_eq!(log.mark(), 1);
-        assert_eq!(log.wait_for("iPXE>", Duration::ZERO).unwrap().text, "iPXE>");
+        assert_eq!(log.wait_for_prompt(0, "iPXE>", Duration::ZERO).unwrap().text, "iPXE>");
+        assert!(log.wait_for("iPXE>", Duration::ZERO).is_err(), "half a line is not a line");
         bytes.extend(b"dhcp\n");
         log.take_lines(&mut bytes);
         assert_eq!(log.tail(1), ["iPXE> dhcp"]);
-        assert!(log.wait_from(2, "iPXE>", Duration::ZERO).is_err());
+        assert!(log.wait_for_prompt(2, "iPXE>", Duration::ZERO).is_err());
     }
 
     #[test]
