@@ -9,7 +9,8 @@ use crate::lab::Lab;
 use crate::loadgen::{Crowd, Plan, Random};
 
 const ROUNDS: usize = 50;
-/// A minute's lease and few addresses beyond those in use, so that addresses change hands all the time.
+/// A minute's lease and few addresses beyond those in use, so that addresses change hands all the time. Not authoritative: then a
+/// lease that was forgotten is not made good in silence when its client renews it.
 const CONFIG: &str = r#"
 [[interface]]
 name = "eth0"
@@ -19,6 +20,7 @@ mode = "dhcp"
 network = "10.77.0.0/16"
 pool = ["10.77.16.1-10.77.17.170"]
 lease = "1m"
+authoritative = false
 "#;
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
