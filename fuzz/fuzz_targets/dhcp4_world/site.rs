@@ -59,14 +59,14 @@ pub fn address(n: u8) -> Ipv4Addr {
     }
 }
 
-/// An empty message of one of the clients: most have Ethernet, two have not.
+/// An empty message of one of the clients: six have Ethernet, sixteen another link, sixteen no hardware address at all.
 pub fn client(who: u8, xid: u32) -> Message {
     let mut message = Message::request(xid, mac(who & 7));
     match who & 7 {
-        6 => (message.htype, message.hlen) = (32, 16),
+        6 => (message.htype, message.hlen, message.chaddr) = (32, 16, [who >> 3 & 15 | 16; 16]),
         7 => {
             (message.htype, message.hlen, message.chaddr) = (32, 0, [0; 16]);
-            message.options.set(OptionCode::CLIENT_ID, [255, who >> 3]);
+            message.options.set(OptionCode::CLIENT_ID, [255, who >> 3 & 15]);
         }
         _ => {}
     }
