@@ -28,6 +28,8 @@ const SILENCE: Duration = Duration::from_secs(16);
 const STALL: Duration = Duration::from_secs(60);
 /// How many blocks are taken to have arrived before the first loss.
 const HOPE: u64 = 16;
+/// Where fewer than so many blocks arrive between two losses, one is sent at a time: of two, the second is most often dropped.
+const FEW: u64 = 4;
 /// After so many losses, older ones count half.
 const MEMORY: u64 = 16;
 /// So many bursts follow each other without a word before the rest of the window is slowed down.
@@ -377,7 +379,11 @@ impl Transfer {
 
     /// How many blocks to send at once: as many as arrive between two losses.
     fn burst(&self) -> u64 {
-        self.arrived.checked_div(self.losses).unwrap_or(self.window).clamp(1, self.window)
+        match self.arrived.checked_div(self.losses) {
+            None => self.window,
+            Some(0..FEW) => 1,
+            Some(run) => run.min(self.window),
+        }
     }
 
     /// One past the last item that may be sent now.

@@ -12,6 +12,8 @@ pub enum Kind {
     /// RFC 7440: one ACK for a gap, after which it waits for the rest of the burst to pass; silence about blocks that it has. 1 s,
     /// ten times.
     Rfc7440,
+    /// As RFC 7440, but it tells a gap only once: then it says nothing until it gets the block that it misses, or its timer goes off.
+    Mute,
     /// A boot ROM: acknowledges each block by its own number, also one that it has already. 1 s, ten times.
     Rom,
 }
@@ -20,7 +22,7 @@ impl Kind {
     fn patience(self) -> (Duration, u32) {
         match self {
             Self::Edk2 => (Duration::from_secs(4), 6),
-            Self::Rfc7440 | Self::Rom => (Duration::from_secs(1), 10),
+            Self::Rfc7440 | Self::Mute | Self::Rom => (Duration::from_secs(1), 10),
         }
     }
 }
@@ -114,16 +116,20 @@ impl Client {
             Kind::Rom if is_new => None,
             Kind::Rom => Some(Said::Ack(number)),
             Kind::Edk2 => Some(Said::Ack(have)),
-            Kind::Rfc7440 if is_new && self.gap_told.is_none_or(|told| now >= told + BURST) => {
+            Kind::Rfc7440 | Kind::Mute if is_new && self.may_tell_gap(now) => {
                 self.gap_told = Some(now);
                 self.unacknowledged = 0;
                 Some(Said::Ack(have))
             }
             // RFC 1350; and after the end, the last ACK was lost.
-            Kind::Rfc7440 if self.fate == Fate::Booted || self.window == 1 => Some(Said::Ack(have)),
-            Kind::Rfc7440 => None,
+            Kind::Rfc7440 | Kind::Mute if self.fate == Fate::Booted || self.window == 1 => Some(Said::Ack(have)),
+            Kind::Rfc7440 | Kind::Mute => None,
         }
         .inspect(|_| self.unacknowledged = 0)
+    }
+
+    fn may_tell_gap(&self, now: Duration) -> bool {
+        self.gap_told.is_none_or(|told| self.kind != Kind::Mute && now >= told + BURST)
     }
 
     fn take(&mut self, data: &[u8]) -> Option<Said> {
@@ -148,6 +154,7 @@ impl Client {
         self.deadline = now + patience;
         self.tries += 1;
         self.unacknowledged = 0;
+        self.gap_told = None;
         if self.tries > tries {
             self.fate = Fate::GaveUp;
         } else if self.last_said != Said::Request {
