@@ -48,7 +48,7 @@ pub const TABLE: &[Quirk] = &[
         who: "any PXE or iPXE client beside another DHCP server",
         when: |r| matches!(r.loader, Loader::Pxe | Loader::Ipxe) && !gives_address(r),
         departure: Departure::SayPxeClient,
-        because: "PXE 2.1 §2.2.3: an offer without address is a ProxyDHCP offer only with it (seen: OVMF, SeaBIOS with iPXE)",
+        because: "PXE 2.1: an offer without address is a ProxyDHCP offer only with it (seen: OVMF, SeaBIOS with iPXE)",
     },
     Quirk {
         who: "BIOS PXE ROMs beside another DHCP server",
@@ -78,13 +78,13 @@ pub const TABLE: &[Quirk] = &[
         who: "PXE ROMs that we give the address",
         when: |r| r.loader == Loader::Pxe && gives_address(r),
         departure: Departure::ServerAsText,
-        because: "some read the server from option 66 before siaddr; no ROM minds it (seen: OVMF, SeaBIOS with iPXE)",
+        because: "siaddr says the same; no ROM that was tried minds it (seen: OVMF, SeaBIOS with iPXE)",
     },
     Quirk {
         who: "clients of port 4011",
         when: |r| r.exchange == Exchange::BootServer,
         departure: Departure::ServerName,
-        because: "PXE 2.1 §2.2.6 lists the boot server's name in the reply's sname",
+        because: "BOOTP's place for the server that answers; no ROM that was tried minds it (seen: OVMF, iPXE)",
     },
     Quirk {
         who: "every boot loader",
@@ -96,7 +96,7 @@ pub const TABLE: &[Quirk] = &[
         who: "U-Boot beside another DHCP server",
         when: |r| r.loader == Loader::UBoot,
         departure: Departure::NoProxyOffer,
-        because: "it takes the first offer as a whole one and would have no address (seen: U-Boot 2023.01)",
+        because: "it takes the first offer that it hears, and would be without an address (from its protocol, not tried)",
     },
 ];
 
