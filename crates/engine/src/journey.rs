@@ -8,9 +8,9 @@ use core::borrow::Borrow;
 use core::ops::Range;
 use core::time::Duration;
 
-use crate::Timestamp;
 use crate::journal::{About, DhcpMessage, Entry, Given, Outcome, Proto};
 use crate::request::Loader;
+use crate::{Timestamp, Why};
 
 /// Silence that separates two boots, if firmware speaks first after it; and after which a boot on its way counts as silent.
 const GAP: Duration = Duration::from_secs(120);
@@ -164,7 +164,9 @@ impl Boot {
     }
 
     fn take_dhcp(&mut self, entry: &Entry, message: DhcpMessage, loader: Loader, arch: &str, boot: Option<&Given>) {
-        if loader == Loader::Os || message == DhcpMessage::Other {
+        // Beside another DHCP server a machine's REQUEST is for that one: no step of ours, and no fault.
+        let for_another = matches!(entry.outcome, Outcome::Declined(Why::NotForUs | Why::OtherServer));
+        if loader == Loader::Os || message == DhcpMessage::Other || for_another {
             return;
         }
         let name = match (loader, entry.proto) {

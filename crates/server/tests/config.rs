@@ -32,13 +32,29 @@ fn every_invalid_configuration_is_told_all_of_its_faults() {
             Err(faults) => format!("{faults}\n"),
             Ok(config) => panic!("{name} was taken: {config:#?}"),
         };
-        let golden = path.with_extension("txt");
-        if std::env::var_os("SLIPWAY_BLESS").is_some() {
-            fs::write(&golden, &said).unwrap();
-        }
-        let expected = fs::read_to_string(&golden).unwrap_or_default();
-        assert_eq!(said, expected, "\n{name} says:\n{said}");
+        assert_golden(&path, &said);
     }
+}
+
+#[test]
+fn every_odd_configuration_is_taken_and_told_what_is_odd() {
+    let files = fixtures("odd");
+    assert!(!files.is_empty());
+    for path in files {
+        let (text, name) = read(&path);
+        let config = parse(&text, &name).unwrap_or_else(|faults| panic!("{faults}"));
+        assert!(!config.warnings.is_empty(), "{name} is in order");
+        assert_golden(&path, &format!("{}\n", config.faults(config.warnings.clone())));
+    }
+}
+
+fn assert_golden(path: &Path, said: &str) {
+    let golden = path.with_extension("txt");
+    if std::env::var_os("SLIPWAY_BLESS").is_some() {
+        fs::write(&golden, said).unwrap();
+    }
+    let expected = fs::read_to_string(&golden).unwrap_or_default();
+    assert_eq!(said, expected, "\n{} says:\n{said}", path.display());
 }
 
 #[test]

@@ -278,6 +278,18 @@ fn a_loader_that_never_speaks_is_noticed() {
 }
 
 #[test]
+fn a_request_for_another_server_changes_nothing_about_our_offer() {
+    let mut story = Story::default();
+    story.dhcp(Proto::Proxy4, DhcpMessage::Discover, Loader::Pxe, Some(("loader/snponly.efi", None))).after(4000);
+    let about =
+        About::Dhcp { message: DhcpMessage::Request, loader: Loader::Pxe, arch: ClientArch::X64_UEFI, boot: None };
+    story.note(Proto::Proxy4, about, Outcome::Declined(Why::NotForUs));
+    let boot = story.boots().remove(0);
+    assert_eq!((boot.stages.len(), boot.word(boot.last)), (1, "offered"));
+    assert!(boot.stages[0].what.contains("loader/snponly.efi"), "{}", boot.stages[0].what);
+}
+
+#[test]
 fn silence_on_the_way_is_told_and_silence_after_it_is_peace() {
     let mut story = Story::default();
     story.pxe("image/a/uki.efi", None);

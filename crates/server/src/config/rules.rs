@@ -1,5 +1,6 @@
 //! `[[rule]]`: which machine boots what.
 
+use slipway_engine::request::Loader;
 use slipway_engine::rules::{Boot, Path, Rule, Rules, Then, When};
 
 use super::ConfiguredRule;
@@ -18,7 +19,9 @@ pub(super) fn read(top: &Section<'_>) -> Vec<ConfiguredRule> {
     }
     let mut rules: Vec<ConfiguredRule> = Vec::new();
     let mut catch_all: Option<String> = None;
-    for (n, section) in top.tables("rule", &KEYS).iter().enumerate() {
+    let sections = top.tables("rule", &KEYS);
+    let mut through_ipxe = Vec::new();
+    for (n, section) in sections.iter().enumerate() {
         let name = section.text("name", values::name);
         if let Some(at) = name.as_ref().filter(|at| rules.iter().any(|other| other.rule.name == at.value)) {
             let reason = format!("two rules are called {:?}", at.value);
@@ -39,10 +42,38 @@ pub(super) fn read(top: &Section<'_>) -> Vec<ConfiguredRule> {
             catch_all = Some(name.clone());
         }
         let Some(then) = read_then(section) else { continue };
+        if leads_through_ipxe(&then) {
+            through_ipxe.push(section);
+        }
         let boot_at = section.has("boot").then(|| section.span_of("boot"));
         rules.push(ConfiguredRule { rule: Rule { name, when, then }, boot_at, interfaces_at });
     }
+    if !rules.iter().any(|other| matches_ipxe(&other.rule)) {
+        through_ipxe.into_iter().for_each(warn_of_ipxe);
+    }
     rules
+}
+
+fn matches_ipxe(rule: &Rule) -> bool {
+    rule.when.loader.is_empty() || rule.when.loader.contains(&Loader::Ipxe)
+}
+
+/// Whether firmware is given iPXE on the way there, whatever the image is.
+fn leads_through_ipxe(then: &Then) -> bool {
+    match then {
+        Then::Menu => true,
+        Then::Boot(boot) => boot.path == Path::Ipxe || (boot.append.is_some() && boot.path != Path::Direct),
+        Then::Local | Then::Ignore => false,
+    }
+}
+
+fn warn_of_ipxe(section: &Section<'_>) {
+    section.warning(
+        section.span.clone(),
+        "when.loader",
+        "the machine is given iPXE, which asks next as loader \"ipxe\", and no rule matches that",
+        "add \"ipxe\" to the rule's loaders",
+    );
 }
 
 fn read_when(section: &Section<'_>) -> (When, Vec<At<String>>) {
