@@ -254,6 +254,7 @@ fn a_pick_counts_where_the_menu_is_offered_and_nowhere_else() {
         "script: chain ~/image/efi@2/boot.efi console=ttyS0"
     );
     assert_eq!(picked(&rules(Then::Ignore), "uki"), line(Err(Why::Ignored { rule: "r".into() })));
+    assert_eq!(picked(&Rules::zero_configuration(), "none"), line(Err(Why::NoImage { image: "none".into() })));
 }
 
 #[test]

@@ -158,7 +158,9 @@ pub(super) fn answer(server: &Server, request: &Request, ends: Ends) -> Reply {
         }
     };
     let whole = request.method == Method::Get && matches!(reply.plan.status, Status::Ok | Status::PartialContent);
-    reply.note.about = About::File { path, sent: 0, took: Duration::ZERO, whole };
+    if !path.is_empty() {
+        reply.note.about = About::File { path, sent: 0, took: Duration::ZERO, whole };
+    }
     reply
 }
 

@@ -4,6 +4,7 @@ mod arp;
 mod file;
 mod history;
 mod log;
+mod plain;
 mod record;
 
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -67,6 +68,7 @@ impl Journal {
 
     /// Notes one outcome.
     pub fn note(&self, mut entry: Entry) {
+        plain::make_plain(&mut entry);
         if entry.mac.is_none() {
             entry.mac = entry.ip.and_then(|ip| self.mac_of(ip));
         }
