@@ -1,7 +1,7 @@
 //! Giving up what the server does not need, before its first thread and its first packet.
 //!
-//! What stays, and why: `CAP_NET_BIND_SERVICE` binds ports 67 and 69, again after a reload; `CAP_NET_RAW` sends a DHCP reply to a
-//! client that has no address yet; `CAP_NET_ADMIN` enters such a client as a neighbour, so that an ordinary datagram reaches it.
+//! What stays, and why: `CAP_NET_BIND_SERVICE` binds ports 67 and 69, again after a reload; `CAP_NET_RAW` ties DHCP's sockets to
+//! their interfaces (before Linux 5.7); `CAP_NET_ADMIN` gives them receive buffers beyond the system's limit, for a crowd at once.
 //! Capabilities belong to threads: dropped before there are threads, they are dropped for all. Bound before or after makes no
 //! difference then, because binding is among what stays.
 

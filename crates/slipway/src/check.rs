@@ -45,7 +45,9 @@ fn against_machine(global: &Global, config: &Config) -> Result<Vec<Fault>> {
         eprintln!("slipway: {:#}", anyhow::Error::new(error));
     }
     let (interfaces, default_route) = interfaces::read().context("cannot read the network interfaces")?;
-    let facts = Facts { interfaces, default_route, chosen: Vec::new(), catalog, blobs: Blobs::under(&data) };
+    let blobs = Blobs::under(&data);
+    let data = std::path::absolute(&data).unwrap_or(data);
+    let facts = Facts { interfaces, default_route, chosen: Vec::new(), catalog, blobs, data };
     let list = match build(config, &facts) {
         Ok(Built { warnings, .. }) => warnings,
         Err(NoSite::Faults(list)) => list,

@@ -24,14 +24,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Client {
     socket: PathBuf,
+    /// Why the configuration could not say where the socket is.
+    unread: Option<String>,
 }
 
 impl Client {
     /// The server that this command line, configuration and environment lead to.
     pub(crate) fn of(global: &Global) -> Self {
         // A configuration with faults still has a server running by the one before.
-        let config = load(config_file(global.config.as_deref()).as_deref()).ok();
-        Self { socket: Surroundings::read().control(global.data.as_deref(), config.as_ref()) }
+        let config = load(config_file(global.config.as_deref()).as_deref());
+        let socket = Surroundings::read().control(global.data.as_deref(), config.as_ref().ok());
+        Self { socket, unread: config.err().map(|fault| fault.to_string()) }
     }
 
     /// Asks for a resource.
@@ -46,10 +49,14 @@ impl Client {
 
     fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (status, body) = runtime.block_on(async {
+        let answer = runtime.block_on(async {
             tokio::time::timeout(PATIENCE, exchange(&self.socket, method, path))
                 .await
                 .map_err(|_| anyhow!("the server does not answer on {}", self.socket.display()))?
+        });
+        let (status, body) = answer.map_err(|error| match &self.unread {
+            Some(fault) => anyhow!("{error}\nthe configuration could not say where the server's socket is:\n{fault}"),
+            None => error,
         })?;
         if !status.is_success() {
             match serde_json::from_slice::<Failure>(&body) {
@@ -98,8 +105,9 @@ mod tests {
     fn a_server_that_does_not_run_is_told_with_socket_and_remedy() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("control.sock");
-        let client = Client { socket: socket.clone() };
+        let client = Client { socket: socket.clone(), unread: Some("x.toml: wrong".to_owned()) };
         let error = client.get::<slipway_api::Status>("/status").unwrap_err().to_string();
         assert!(error.contains(&socket.display().to_string()) && error.contains("slipway serve"), "{error}");
+        assert!(error.ends_with("x.toml: wrong"), "{error}");
     }
 }

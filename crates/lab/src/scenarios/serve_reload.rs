@@ -80,7 +80,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     see_clean_end(lab, &server, &node1)
 }
 
-/// No thread of the server can do more than bind low ports, send raw frames and enter neighbours: capabilities 10, 12 and 13.
+/// No thread of the server has more than the capabilities 10, 12 and 13: to bind low ports, to tie sockets to interfaces, to enlarge their buffers.
 fn see_few_privileges(server: &Server) -> Result<()> {
     const KEPT: u64 = 1 << 10 | 1 << 12 | 1 << 13;
     let tasks = format!("/proc/{}/task", server.process()?.id());

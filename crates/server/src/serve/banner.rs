@@ -102,6 +102,7 @@ mod tests {
             chosen: Vec::new(),
             catalog: Catalog::default(),
             blobs: slipway_store::Blobs::under(Path::new("/d")),
+            data: Path::new("/d").to_owned(),
         };
         let config = Config::embedded();
         let site = build(&config, &facts).unwrap().site;

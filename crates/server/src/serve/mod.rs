@@ -244,6 +244,7 @@ fn facts(start: &Start, catalog: slipway_engine::catalog::Catalog) -> Result<Fac
         chosen: start.options.interfaces.clone(),
         catalog,
         blobs: slipway_store::Blobs::under(&start.data),
+        data: std::path::absolute(&start.data).unwrap_or_else(|_| start.data.clone()),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Configuration plus facts gives the site: pure, so that a reload either gives a whole new site or the reasons why not.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
 
 use slipway_engine::catalog::Catalog;
 use slipway_engine::rules::Then;
@@ -23,6 +24,8 @@ pub struct Facts {
     pub catalog: Catalog,
     /// Where it is.
     pub blobs: Blobs,
+    /// The data folder, absolute.
+    pub data: PathBuf,
 }
 
 /// A site, and what is odd about it.
@@ -62,6 +65,7 @@ pub fn build(config: &Config, facts: &Facts) -> Result<Built, NoSite> {
     let interfaces = interfaces(config, facts, &mut faults)?;
     check_subnets(config, &interfaces, &mut faults);
     check_rules(config, facts, &interfaces, &mut faults);
+    check_export(config, &facts.data, &mut faults);
     if faults.iter().any(|fault| fault.severity == crate::config::Severity::Error) {
         return Err(NoSite::Faults(faults));
     }
@@ -119,6 +123,22 @@ fn interfaces(config: &Config, facts: &Facts, faults: &mut Vec<Fault>) -> Result
         chosen.push(Interface { mode: choice.mode, ..found.interface.clone() });
     }
     Ok(chosen)
+}
+
+/// Everybody on the network may read the exported folder: what the server keeps must not be in it, nor it in there.
+fn check_export(config: &Config, data: &Path, faults: &mut Vec<Fault>) {
+    let Some(export) = &config.export else { return };
+    if data.starts_with(&export.value) || export.value.starts_with(data) {
+        faults.push(Fault::error(
+            export.span.clone(),
+            "tftp.export",
+            format!(
+                "it and the data folder, {}, lie in each other: anybody could read leases and journal",
+                data.display()
+            ),
+            "export a folder that holds nothing but files for machines, such as \"/srv/tftp\"",
+        ));
+    }
 }
 
 fn check_interface(found: &Found, mode: Mode, span: &crate::config::Span, faults: &mut Vec<Fault>) {
@@ -224,7 +244,6 @@ fn check_rules(config: &Config, facts: &Facts, interfaces: &[Interface], faults:
 mod tests {
     use super::*;
     use crate::config::parse;
-    use std::path::Path;
 
     fn found(name: &str, ip: [u8; 4]) -> Found {
         Found {
@@ -250,6 +269,7 @@ mod tests {
             chosen: Vec::new(),
             catalog: Catalog::default(),
             blobs: Blobs::under(Path::new("/nonexistent")),
+            data: PathBuf::from("/nonexistent/data"),
         }
     }
 
@@ -270,6 +290,18 @@ mod tests {
         assert_eq!(built.site.rules.rules.len(), 1);
         assert_eq!(built.site.rules.rules[0].then, Then::Menu);
         assert_eq!(built.warnings, []);
+    }
+
+    #[test]
+    fn the_exported_folder_and_the_data_folder_are_kept_apart() {
+        let told = |export: &str| told(&format!("[tftp]\nexport = \"{export}\"\n"), &facts());
+        for export in ["/", "/nonexistent", "/nonexistent/data", "/nonexistent/data/blobs"] {
+            let told = told(export);
+            assert!(told.contains("t.toml:2") && told.contains("lie in each other"), "{export}: {told}");
+        }
+        for export in ["/srv/tftp", "/nonexistent/data2"] {
+            assert!(!told(export).contains("lie in each other"), "{export}");
+        }
     }
 
     #[test]
