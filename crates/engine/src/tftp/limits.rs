@@ -26,12 +26,17 @@ impl Default for Caps {
     }
 }
 
+/// How often it is looked who can be forgotten.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// Keeps count of who asks.
 #[derive(Clone, Debug)]
 pub struct Limits {
     caps: Caps,
     transfers: u32,
     sources: HashMap<IpAddr, Source>,
+    /// When sources were last looked through for those to forget.
+    looked: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +76,7 @@ impl Limits {
     /// Nobody has asked yet.
     #[must_use]
     pub fn new(caps: Caps) -> Self {
-        Self { caps, transfers: 0, sources: HashMap::new() }
+        Self { caps, transfers: 0, sources: HashMap::new(), looked: None }
     }
 
     /// Counts a request. To be asked before anything is looked up or answered.
@@ -121,8 +126,13 @@ impl Limits {
         }
     }
 
-    /// Forgets who has no transfer and has not asked for a second: their credit is full again.
+    /// Forgets who has no transfer and has not asked for a second: their credit is full again. That looks at all of them, so it is
+    /// not done for each of a flood's forged addresses.
     fn forget(&mut self, now: Duration) {
+        if self.looked.is_some_and(|looked| now < looked + LOOK) {
+            return;
+        }
+        self.looked = Some(now);
         self.sources.retain(|_, source| source.transfers > 0 || now < source.refilled + Duration::from_secs(1));
     }
 }
@@ -195,6 +205,9 @@ mod tests {
         assert_eq!((0..1000).filter(|n| limits.request(at(0.0), ip(*n)).is_ok()).count(), 100);
         limits.open(at(0.0), ip(7)).unwrap();
         assert_eq!((1000..2000).filter(|n| limits.request(at(5.0), ip(*n)).is_ok()).count(), 99);
+        assert_eq!(limits.looked, Some(at(5.0)));
+        assert!(limits.request(at(5.1), ip(3000)).is_err());
+        assert_eq!(limits.looked, Some(at(5.0)), "not again so soon");
         assert!(limits.sources.contains_key(&ip(7)), "a transfer keeps its source in mind");
     }
 }

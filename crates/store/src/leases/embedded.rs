@@ -1,6 +1,8 @@
 //! The lease database on disk.
 
+use std::fs::OpenOptions;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use redb::{
@@ -38,6 +40,8 @@ impl Embedded {
         };
         std::fs::create_dir_all(data).map_err(|error| unavailable(error.into()))?;
         let corrupt = |detail: String| LeaseError::Corrupt { path: path.clone(), detail };
+        // Who has which address is for the server's user and group. What is wrong with the place, the database will say.
+        let _ = OpenOptions::new().create(true).append(true).mode(0o640).open(&path);
         let db = Database::create(&path).map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => LeaseError::InUse { path: path.clone() },
             DatabaseError::RepairAborted | DatabaseError::UpgradeRequired(_) => corrupt(error.to_string()),
@@ -110,6 +114,8 @@ mod tests {
         let data = tempdir().unwrap();
         let mut store = Embedded::open(data.path()).unwrap();
         assert_eq!(store.restore().unwrap(), []);
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(data.path().join(Embedded::FILE)).unwrap());
+        assert_eq!(mode & 0o007, 0, "not for everybody to read");
         store.commit(&[lease(1, 1, 10), lease(2, 2, 10), lease(1, 3, 20)]).unwrap();
         store.commit(&[lease(2, 2, 30)]).unwrap();
         drop(store);
