@@ -18,6 +18,8 @@ use crate::site::{Interface, Mode, Site};
 
 /// Datagrams that one system call takes.
 const BATCH: usize = 64;
+/// So often a socket is emptied before the other, and the end, get their turn: a flood must not keep them out.
+const TURNS: usize = 16;
 /// The largest datagram that is read: more than any link carries unfragmented to us.
 const LARGEST: usize = 4096;
 /// Pause after a socket failed (its interface went down), before it is tried again.
@@ -114,14 +116,17 @@ impl Worker {
         }
     }
 
-    /// Answers all that this socket holds.
+    /// Answers what this socket holds.
     fn drain(
         &self,
         post: &Post,
         batch: &mut Batch,
         on_batch: fn(&Self, &Batch, &Arc<Site>) -> Vec<Draft>,
     ) -> Result<(), slipway_netio::Error> {
-        while post.socket.receive(batch)? > 0 {
+        for _ in 0..TURNS {
+            if post.socket.receive(batch)? == 0 {
+                break;
+            }
             let site = self.shared.site.load_full();
             let drafts = on_batch(self, batch, &site);
             let (later, now): (Vec<Draft>, Vec<Draft>) = drafts.into_iter().partition(Draft::needs_commit);
