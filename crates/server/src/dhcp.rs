@@ -13,7 +13,7 @@ mod lane;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::{io, iter};
+use std::{fmt, io, iter};
 
 use slipway_engine::dhcp4::{Book, Desk};
 use slipway_store::leases::{LeaseError, LeaseStore};
@@ -187,4 +187,13 @@ fn stop(lanes: Vec<Lane>) {
 fn story(error: &dyn std::error::Error) -> String {
     let causes = iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// The bytes of a message, for the log.
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
 }

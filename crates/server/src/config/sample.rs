@@ -58,7 +58,7 @@ const TEMPLATE: &str = r#"# Slipway's configuration.
 # socket = "/run/slipway/control.sock"
 
 [log]
-# error: you must act. warn: something is misconfigured. info: each step of a boot. debug: each packet. trace: its bytes.
+# error: you must act. warn: something is misconfigured. info: each step of a boot. debug: each packet and transfer. trace: DHCP's bytes.
 # level = "info"
 # "text" for people, "json" for programs: one object a line.
 # format = "text"

@@ -10,7 +10,7 @@ use slipway_engine::journal::{Entry, Outcome};
 use slipway_netio::{Source, UdpSocket};
 use slipway_store::leases::LeaseStore;
 
-use super::story;
+use super::{Hex, story};
 use crate::journal::Journal;
 
 /// Drafts that may wait. Beyond, receiving waits, and the kernel's buffers hold the rest.
@@ -60,6 +60,7 @@ impl Post {
     pub(super) fn send(&self, settled: Settled, journal: &Journal) {
         let Settled { reply, entry } = settled;
         let sent = reply.map_or(Ok(()), |reply| {
+            tracing::trace!(target: "slipway::bytes", from = %reply.from, to = %reply.to, "{}", Hex(&reply.data));
             let from = Source { ip: Some(reply.from.into()), ifindex: self.ifindex };
             self.socket.send(reply.to.into(), from, &reply.data)
         });

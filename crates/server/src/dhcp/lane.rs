@@ -12,7 +12,7 @@ use slipway_engine::request::Exchange;
 use slipway_netio::{Batch, Bind, Received, UdpSocket, Waker, wait};
 
 use super::commit::{Job, Post, Queue};
-use super::{Error, Ports, Shared, ours, story};
+use super::{Error, Hex, Ports, Shared, ours, story};
 use crate::journal::now;
 use crate::site::{Interface, Mode, Site};
 
@@ -185,6 +185,7 @@ fn heard<'b>(interface: &Interface, datagram: &Received<'b>) -> Option<(Heard<'b
     let (SocketAddr::V4(from), IpAddr::V4(to), IpAddr::V4(local)) = (datagram.from, datagram.to, datagram.local) else {
         return None;
     };
+    tracing::trace!(target: "slipway::bytes", iface = interface.name, %from, %to, "{}", Hex(datagram.data));
     let server = interface.v4.iter().map(|&(ip, _)| ip).find(|&ip| ip == local);
     let server = server.or_else(|| interface.v4.first().map(|&(ip, _)| ip)).unwrap_or(local);
     Some((Heard { data: datagram.data, from, to }, server))
