@@ -76,19 +76,29 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Gives a folder and all in it to a user, links not followed.
+/// Gives a folder and all in it to a user. A link in it is given, never followed, even one that is put there meanwhile: whoever owned
+/// the folder so far must not choose what else root gives away.
 ///
 /// # Errors
 /// The file system's.
 pub fn give(folder: &Path, user: &User) -> io::Result<()> {
-    use rustix::fs::{AtFlags, CWD, Gid, Uid};
+    use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid, chownat, fchown, open, openat, statat};
     let (uid, gid) = (Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)));
-    let mut left = vec![folder.to_owned()];
-    while let Some(path) = left.pop() {
-        rustix::fs::chownat(CWD, &path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
-        if std::fs::symlink_metadata(&path)?.is_dir() {
-            for entry in std::fs::read_dir(&path)? {
-                left.push(entry?.path());
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut left = vec![open(folder, flags, Mode::empty())?];
+    while let Some(folder) = left.pop() {
+        fchown(&folder, uid, gid)?;
+        for entry in Dir::read_from(&folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let status = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
+                left.push(openat(&folder, name, flags | OFlags::NOFOLLOW, Mode::empty())?);
+            } else {
+                chownat(&folder, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
             }
         }
     }
@@ -153,6 +163,24 @@ mod tests {
         let message = user("no-such-user-here").unwrap_err().to_string();
         assert!(message.contains("useradd --system --no-create-home no-such-user-here"), "{message}");
         assert!(matches!(user("nul\0inside"), Err(Error::NoUser(_))));
+    }
+
+    #[test]
+    fn a_folder_is_given_with_all_in_it_and_nothing_that_a_link_leads_to() {
+        use std::os::unix::fs::{MetadataExt as _, symlink};
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(at("a/b")).unwrap();
+        std::fs::write(at("a/b/file"), "").unwrap();
+        symlink(outside.path(), at("a/link")).unwrap();
+        let ours = std::fs::metadata(outside.path()).unwrap();
+        // Another user where we may give to one, else ourselves.
+        let uid = if is_root() { 12_345 } else { ours.uid() };
+        give(folder.path(), &User { name: "x".to_owned(), uid, gid: ours.gid() }).unwrap();
+        for name in ["", "a", "a/b", "a/b/file", "a/link"] {
+            assert_eq!(std::fs::symlink_metadata(at(name)).unwrap().uid(), uid, "{name}");
+        }
+        assert_eq!(std::fs::metadata(outside.path()).unwrap().uid(), ours.uid());
     }
 
     /// Capabilities are a thread's own, so a thread can try what a process does.

@@ -57,7 +57,10 @@ impl Journal {
     /// The file system's. Lines that cannot be read are skipped and counted in the log.
     pub fn open(data: &Path) -> io::Result<Self> {
         let mut history = History::default();
-        let (read, skipped) = file::load(data, |entry| history.add(Arc::new(entry)))?;
+        let (read, skipped) = file::load(data, |mut entry| {
+            plain::make_plain(&mut entry);
+            history.add(Arc::new(entry));
+        })?;
         if skipped > 0 {
             tracing::warn!(skipped, "the journal holds lines that cannot be read: they are left out");
         }
