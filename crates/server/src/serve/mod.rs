@@ -161,6 +161,7 @@ impl Start {
 pub fn serve(Prepared { start, survey, kept }: Prepared, say: &dyn Fn(&str)) -> Result<(), Error> {
     tracing::debug!(?kept, user = start.config.user.as_ref().map(|at| &at.value), "privileges given up");
     allow_open_files();
+    fall_with_our_threads();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -170,6 +171,23 @@ pub fn serve(Prepared { start, survey, kept }: Prepared, say: &dyn Fn(&str)) -> 
     // A transfer or a blocking read that does not end must not keep the process.
     runtime.shutdown_timeout(core::time::Duration::from_millis(500));
     result
+}
+
+/// A server that lost one of its threads to a panic looks alive and answers nobody: it ends instead, and whoever watches over it
+/// (systemd) starts it again. Nothing acknowledged is lost by that. A panic over one HTTP connection stays that connection's own.
+fn fall_with_our_threads() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        if std::thread::current().name().is_some_and(is_a_planes) {
+            std::process::abort();
+        }
+    }));
+}
+
+/// Whether a thread of this name is one that nothing replaces.
+fn is_a_planes(thread: &str) -> bool {
+    matches!(thread, "tftp" | "leases" | "journal") || thread.starts_with("dhcp-")
 }
 
 /// As many open files as we may have: each transfer needs one or two, and a shell's 1,024 are few.
