@@ -201,3 +201,14 @@ fn damage_is_named_with_its_place_and_remedy_and_fails_the_command() {
     desk.says(&["add", "script", "--ipxe", text(&script)]);
     desk.says(&["verify"]);
 }
+
+#[test]
+fn a_data_folder_of_one_word_that_is_not_there_yet_is_made_where_the_command_was_given() {
+    let desk = Desk::new();
+    let script = desk.file("boot.ipxe", "#!ipxe\nexit 1\n");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_slipway"));
+    command.current_dir(desk.folder.path()).args(["--data", "data", "image", "add", "script", "--ipxe", text(&script)]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(desk.data().join("images/script/1.json").is_file());
+}

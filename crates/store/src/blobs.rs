@@ -208,7 +208,8 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
 
 /// Creates a folder and its parents, so that they survive a power cut.
 pub(crate) fn create_folder(folder: &Path) -> Result<(), StoreError> {
-    if folder.is_dir() {
+    // The parent of a relative path of one part is empty: the folder we are in.
+    if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
     }
     if let Some(parent) = folder.parent() {
