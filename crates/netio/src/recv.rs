@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::ptr;
 
 use crate::control::Control;
-use crate::{Error, Source, UdpSocket};
+use crate::{Error, UdpSocket};
 
 /// The most datagrams that one call takes.
 const MOST: usize = 64;
@@ -74,14 +74,6 @@ pub struct Received<'a> {
     pub truncated: bool,
     /// The payload.
     pub data: &'a [u8],
-}
-
-impl Received<'_> {
-    /// The source that an answer to this datagram should leave from.
-    #[must_use]
-    pub const fn answer_from(&self) -> Source {
-        Source { ip: Some(self.local), ifindex: self.ifindex }
-    }
 }
 
 impl Batch {

@@ -50,7 +50,8 @@ fn an_answer_leaves_from_the_address_that_was_asked() {
     assert!(wait(&[&server], &Waker::new().unwrap(), SECOND).unwrap().has(0));
     server.receive(&mut batch).unwrap();
     let question = batch.iter().next().unwrap();
-    server.send(question.from, question.answer_from(), b"!").unwrap();
+    let from = Source { ip: Some(question.local), ifindex: question.ifindex };
+    server.send(question.from, from, b"!").unwrap();
     assert!(wait(&[&client], &Waker::new().unwrap(), SECOND).unwrap().has(0));
     client.receive(&mut batch).unwrap();
     assert_eq!(batch.iter().next().unwrap().from, SocketAddr::new(asked, server.local_addr().port()));
