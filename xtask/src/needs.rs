@@ -81,6 +81,7 @@ pub(crate) const NEEDS: &[Need] = &[
     program("tftp", "tftp-hpa", Work::Peers, "a foreign TFTP client"),
     program("atftp", "atftp", Work::Peers, "a foreign TFTP client that speaks RFC 7440 windows"),
     program("curl", "curl", Work::Peers, "a foreign HTTP and TFTP client"),
+    file(&["/etc/services"], "netbase", Work::Peers, "the port names that atftp looks up"),
 ];
 
 #[cfg(test)]
