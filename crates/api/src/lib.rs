@@ -28,6 +28,9 @@ pub struct Status {
     pub interfaces: Vec<Interface>,
     /// Port of the HTTP boot server.
     pub http_port: u16,
+    /// Port of HTTPS, where it is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https_port: Option<u16>,
     /// Port of TFTP.
     pub tftp_port: u16,
     /// Networks that addresses are given in.
@@ -146,7 +149,7 @@ pub struct Stage {
 pub struct Event {
     /// When.
     pub at: String,
-    /// The protocol: `dhcp4`, `proxy-dhcp4`, `pxe-4011`, `tftp`, `http`, `agent`.
+    /// The protocol: `dhcp4`, `proxy-dhcp4`, `pxe-4011`, `tftp`, `http`, `https`, `agent`.
     pub proto: String,
     /// Our interface.
     pub interface: String,

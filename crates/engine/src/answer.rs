@@ -64,6 +64,8 @@ pub struct ServerAddr {
     pub ip: IpAddr,
     /// The HTTP boot server's port.
     pub http_port: u16,
+    /// Whether TLS is spoken on that port.
+    pub https: bool,
 }
 
 impl ServerAddr {
@@ -74,7 +76,12 @@ impl ServerAddr {
             IpAddr::V4(ip) => ip.to_string(),
             IpAddr::V6(ip) => format!("[{ip}]"),
         };
-        if self.http_port == 80 { format!("http://{host}") } else { format!("http://{host}:{}", self.http_port) }
+        let (scheme, usual) = if self.https { ("https", 443) } else { ("http", 80) };
+        if self.http_port == usual {
+            format!("{scheme}://{host}")
+        } else {
+            format!("{scheme}://{host}:{}", self.http_port)
+        }
     }
 
     /// The URL of a path in the namespace, percent-encoded (RFC 3986 §3.3).
@@ -127,9 +134,12 @@ mod tests {
 
     #[test]
     fn urls_hold_ip_literals_and_encoded_paths() {
-        let v4 = ServerAddr { ip: [10, 77, 0, 1].into(), http_port: 8067 };
-        let v6 = ServerAddr { ip: "fd00::1".parse().unwrap(), http_port: 80 };
+        let v4 = ServerAddr { ip: [10, 77, 0, 1].into(), http_port: 8067, https: false };
+        let v6 = ServerAddr { ip: "fd00::1".parse().unwrap(), http_port: 80, https: false };
+        let tls = ServerAddr { https: true, ..v4 };
         for (url, wanted) in [
+            (tls.url("loader/ipxe.efi"), "https://10.77.0.1:8067/loader/ipxe.efi"),
+            (ServerAddr { http_port: 443, ..tls }.report_url(), "https://10.77.0.1/agent/report"),
             (v4.url("image/debian@12.1/uki.efi"), "http://10.77.0.1:8067/image/debian@12.1/uki.efi"),
             (v6.url("loader/ipxe.efi"), "http://[fd00::1]/loader/ipxe.efi"),
             (v4.url("a b/${x}?#%ä\n"), "http://10.77.0.1:8067/a%20b/%24%7Bx%7D%3F%23%25%C3%A4%0A"),

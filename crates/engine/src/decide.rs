@@ -135,7 +135,11 @@ impl<'a> Case<'a> {
     /// A boot file for the firmware itself.
     fn nbp(self, path: &str) -> Result<Step, &'static str> {
         if self.request.loader == Loader::UefiHttp {
-            return Ok(Step::Url { url: self.server.url(path) });
+            let server = match self.rule.https {
+                Some(http_port) => ServerAddr { http_port, https: true, ..self.server },
+                None => self.server,
+            };
+            return Ok(Step::Url { url: server.url(path) });
         }
         if path.len() > LONGEST_FILE {
             return Err("its name and version are too long for a boot file's path (127 bytes)");

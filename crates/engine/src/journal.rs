@@ -23,6 +23,8 @@ pub enum Proto {
     Tftp,
     /// HTTP.
     Http,
+    /// HTTP over TLS, and the handshake before it.
+    Https,
     /// The agent's report.
     Agent,
 }
@@ -37,6 +39,7 @@ impl Proto {
             Self::BootServer4 => "pxe-4011",
             Self::Tftp => "tftp",
             Self::Http => "http",
+            Self::Https => "https",
             Self::Agent => "agent",
         }
     }
@@ -92,6 +95,8 @@ pub enum About {
     },
     /// A script for this machine was asked for; what it was given, if it was.
     Script(Option<Given>),
+    /// A TLS handshake that failed. One that succeeds is no entry: the requests after it are.
+    Handshake,
     /// The agent reported in from the booted system.
     Report,
     /// Nothing of a boot.

@@ -79,6 +79,9 @@ impl Boot {
         let mut text = self.state.to_string();
         if self.is_silent(now) {
             text.push_str(&format!(", but nothing was heard for {} min", now.since(self.last).as_secs() / 60));
+            if self.state.waits_for_https() {
+                text.push_str(" (firmware in which no CA is enrolled does not even connect: `slipway ca export`)");
+            }
         }
         if let Some(notice) = &self.notice {
             text.push_str(&format!("; {notice}"));
@@ -159,6 +162,7 @@ impl Boot {
                 self.stage("report", entry.at, entry.at, entry.asked.clone());
                 self.state = State::Booted { after };
             }
+            About::Handshake => self.state = State::of_fault("the TLS handshake", &entry.outcome),
             About::Other => {}
         }
     }
@@ -198,7 +202,11 @@ impl Boot {
     }
 
     fn take_file(&mut self, entry: &Entry, path: &str, sent: u64, took: Duration, whole: bool) {
-        let over = if entry.proto == Proto::Tftp { "TFTP" } else { "HTTP" };
+        let over = match entry.proto {
+            Proto::Tftp => "TFTP",
+            Proto::Https => "HTTPS",
+            _ => "HTTP",
+        };
         let was_told_to =
             matches!(&self.state, State::Offered { what } | State::Loading { what } if what.ends_with(path));
         if whole {

@@ -18,6 +18,7 @@ pub mod script;
 pub mod subnet;
 pub mod tftp;
 mod time;
+pub mod tls;
 mod why;
 
 pub use time::Timestamp;

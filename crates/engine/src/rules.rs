@@ -17,7 +17,7 @@ impl Rules {
     /// The rules of a site that nobody has described: every machine is offered the menu.
     #[must_use]
     pub fn zero_configuration() -> Self {
-        Self { rules: vec![Rule { name: "default".to_owned(), when: When::default(), then: Then::Menu }] }
+        Self { rules: vec![Rule { name: "default".to_owned(), when: When::default(), then: Then::Menu, https: None }] }
     }
 
     /// The first rule that matches. `server` is where the machine asked us: without a relay, it sits in our own network, and so
@@ -37,6 +37,9 @@ pub struct Rule {
     pub when: When,
     /// What a matching machine is given.
     pub then: Then,
+    /// The port where UEFI HTTP Boot is sent to by `https`; none is plain HTTP. Only firmware: iPXE trusts the CAs it was built with,
+    /// and a distribution's build does not trust ours.
+    pub https: Option<u16>,
 }
 
 /// A network in prefix notation.
@@ -172,7 +175,7 @@ mod tests {
     }
 
     fn server() -> ServerAddr {
-        ServerAddr { ip: [10, 77, 0, 1].into(), http_port: 8067 }
+        ServerAddr { ip: [10, 77, 0, 1].into(), http_port: 8067, https: false }
     }
 
     fn net(text: &str) -> IpNet {
@@ -242,7 +245,12 @@ mod tests {
 
     #[test]
     fn the_first_match_wins() {
-        let rule = |name: &str, uefi, then| Rule { name: name.into(), when: When { uefi, ..When::default() }, then };
+        let rule = |name: &str, uefi, then| Rule {
+            name: name.into(),
+            when: When { uefi, ..When::default() },
+            then,
+            https: None,
+        };
         let rules = Rules {
             rules: vec![
                 rule("bios", Some(false), Then::Local),

@@ -66,6 +66,21 @@ pub enum Why {
     Forbidden,
     /// The source may not ask: outside the served networks, broadcast, or port 0.
     NotServed,
+    /// In a TLS handshake the machine said that it does not know the CA of our certificate.
+    UnknownCa,
+    /// The machine left the TLS handshake when it had seen our certificate, and did not say why. Firmware and iPXE that do not know
+    /// our CA do that.
+    CertificateRefused,
+    /// The machine said that our certificate is not valid now: by its clock.
+    WrongClock,
+    /// The machine said that our certificate is not for the name or address that it asked.
+    WrongName,
+    /// The machine and we have no cipher suite, key exchange or signature in common.
+    NoCommonCipher,
+    /// The machine speaks no TLS 1.2 or newer.
+    OldTls,
+    /// Something else than TLS came to the port of HTTPS.
+    NotTls,
     /// A limit that protects us or others was reached.
     Limited {
         /// Which one.
@@ -97,6 +112,13 @@ impl Why {
             Self::BadPath => "bad-path",
             Self::Forbidden => "forbidden",
             Self::NotServed => "not-served",
+            Self::UnknownCa => "unknown-ca",
+            Self::CertificateRefused => "certificate-refused",
+            Self::WrongClock => "wrong-clock",
+            Self::WrongName => "wrong-name",
+            Self::NoCommonCipher => "no-common-cipher",
+            Self::OldTls => "old-tls",
+            Self::NotTls => "not-tls",
             Self::Limited { .. } => "limited",
         }
     }
@@ -132,6 +154,20 @@ impl fmt::Display for Why {
             Self::BadPath => f.write_str("not a path that can be asked for"),
             Self::Forbidden => f.write_str("writing is never allowed"),
             Self::NotServed => f.write_str("the source is not one that is served"),
+            Self::UnknownCa => {
+                f.write_str("the machine does not know our CA: enrol it in the firmware (`slipway ca export`)")
+            }
+            Self::CertificateRefused => {
+                f.write_str("the machine left when it had seen our certificate: most likely it does not know our CA ")?;
+                f.write_str("(`slipway ca export`), or its clock is wrong")
+            }
+            Self::WrongClock => f.write_str("our certificate is not valid by the machine's clock: set it"),
+            Self::WrongName => {
+                f.write_str("our certificate is not for the name that the machine asked: add it to `names` in [https]")
+            }
+            Self::NoCommonCipher => f.write_str("no common cipher: the machine offers nothing that we speak"),
+            Self::OldTls => f.write_str("the machine speaks no TLS 1.2"),
+            Self::NotTls => f.write_str("not TLS: this port is for https:// only"),
             Self::Limited { limit } => write!(f, "limit reached: {limit}"),
         }
     }

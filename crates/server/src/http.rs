@@ -1,12 +1,15 @@
-//! The boot plane's HTTP/1.1 server, IPv4 and IPv6: files of the namespace and of the exported folder, scripts for iPXE, the agent's
-//! report. A loop of its own and no framework, because firmware cares about bytes that frameworks decide: a length and never chunks,
-//! header names in title case, HEAD like GET, no redirect, no encoding. Bodies go from the page cache to the socket (`sendfile`).
+//! The boot plane's HTTP/1.1 server, IPv4 and IPv6, plain and over TLS: files of the namespace and of the exported folder, scripts for
+//! iPXE, the agent's report. A loop of its own and no framework, because firmware cares about bytes that frameworks decide: a length
+//! and never chunks, header names in title case, HEAD like GET, no redirect, no encoding. Plain bodies go from the page cache to the
+//! socket (`sendfile`).
 
 mod answer;
 mod connection;
 mod report;
 mod script;
+mod secure;
 mod send;
+mod stream;
 
 use std::collections::HashMap;
 use std::io;
@@ -18,12 +21,14 @@ use rustix::io::Errno;
 use slipway_engine::Why;
 use slipway_engine::journal::{About, Entry, Outcome, Proto};
 use socket2::{Domain, Protocol, Socket, Type};
+use stream::Stream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::journal::{Journal, now};
 use crate::site::SharedSite;
+use crate::tls::Credentials;
 
 /// What protects the server from its clients, and clients from each other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -103,6 +108,24 @@ async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
 /// # Errors
 /// The first socket that cannot be opened; then nothing is left running.
 pub fn spawn(listen: &[SocketAddr], limits: Limits, site: SharedSite, journal: Journal) -> Result<Handle, Error> {
+    open(listen, Server { site, journal, limits, credentials: None, sources: Mutex::default() })
+}
+
+/// The same over TLS, with certificates from here.
+///
+/// # Errors
+/// As [`spawn`].
+pub fn spawn_tls(
+    listen: &[SocketAddr],
+    limits: Limits,
+    site: SharedSite,
+    journal: Journal,
+    credentials: Arc<Credentials>,
+) -> Result<Handle, Error> {
+    open(listen, Server { site, journal, limits, credentials: Some(credentials), sources: Mutex::default() })
+}
+
+fn open(listen: &[SocketAddr], server: Server) -> Result<Handle, Error> {
     let mut listeners = Vec::new();
     for addr in listen {
         match bind(*addr) {
@@ -114,14 +137,15 @@ pub fn spawn(listen: &[SocketAddr], limits: Limits, site: SharedSite, journal: J
         }
     }
     let (phase, watching) = watch::channel(Phase::Running);
-    let server = Arc::new(Server { site, journal, limits, sources: Mutex::default() });
+    let drain = server.limits.drain;
+    let server = Arc::new(server);
     let mut accepting = JoinSet::new();
     let mut addrs = Vec::new();
     for listener in listeners {
         addrs.extend(listener.local_addr().ok());
         accepting.spawn(accept(listener, Arc::clone(&server), watching.clone()));
     }
-    Ok(Handle { addrs, phase, accepting, drain: limits.drain })
+    Ok(Handle { addrs, phase, accepting, drain })
 }
 
 fn has_no_ipv6(error: &io::Error) -> bool {
@@ -166,6 +190,8 @@ struct Server {
     site: SharedSite,
     journal: Journal,
     limits: Limits,
+    /// For HTTPS: where its certificates come from.
+    credentials: Option<Arc<Credentials>>,
     sources: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -201,17 +227,22 @@ impl Server {
         Ok(Seat { server: Arc::clone(self), source })
     }
 
+    /// HTTP, or HTTPS.
+    const fn proto(&self) -> Proto {
+        if self.credentials.is_some() { Proto::Https } else { Proto::Http }
+    }
+
     /// Notes what is not about a request that could be read.
-    fn note_connection(&self, peer: SocketAddr, asked: &str, outcome: Outcome) {
+    fn note_connection(&self, peer: SocketAddr, asked: &str, about: About, outcome: Outcome) {
         self.journal.note(Entry {
             at: now(),
-            proto: Proto::Http,
+            proto: self.proto(),
             mac: None,
             ip: Some(peer.ip()),
             uuid: None,
             interface: String::new(),
             asked: asked.to_owned(),
-            about: About::Other,
+            about,
             outcome,
         });
     }
@@ -251,7 +282,7 @@ fn admit(
             let server = Arc::clone(server);
             let phase = phase.clone();
             connections.spawn(async move {
-                connection::serve(&server, stream, peer, phase).await;
+                serve(&server, stream, peer, phase).await;
                 drop(seat);
             });
         }
@@ -259,7 +290,22 @@ fn admit(
             // Whether this arrives does not matter: it must not cost a task.
             let _ =
                 stream.try_write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            server.note_connection(peer, "connection", Outcome::Declined(why));
+            server.note_connection(peer, "connection", About::Other, Outcome::Declined(why));
         }
     }
+}
+
+async fn serve(server: &Server, stream: TcpStream, peer: SocketAddr, phase: watch::Receiver<Phase>) {
+    let Ok(local) = stream.local_addr() else { return };
+    // Small answers must not wait for the acknowledgement of earlier ones.
+    let _ = stream.set_nodelay(true);
+    let ends = answer::Ends { peer, local };
+    let stream = match &server.credentials {
+        None => Stream::Plain(stream),
+        Some(credentials) => match secure::handshake(server, credentials, stream, ends, phase.clone()).await {
+            Some(stream) => Stream::Tls(stream),
+            None => return,
+        },
+    };
+    connection::serve(server, stream, ends, phase).await;
 }

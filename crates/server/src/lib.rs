@@ -14,3 +14,4 @@ pub mod privileges;
 pub mod serve;
 pub mod site;
 pub mod tftp;
+pub mod tls;

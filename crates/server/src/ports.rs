@@ -54,7 +54,7 @@ impl Survey {
                     "stop it, or keep it off the interface that Slipway serves (two boot servers on one host cannot share it)"
                 }
                 Port::Udp(_) => "stop it, or set another `port` in [tftp] (firmware asks on 69 only)",
-                Port::Tcp(_) => "stop it, or set another `port` in [http]",
+                Port::Tcp(_) => "stop it, or set another `port` in [http] or [https]",
             };
             format!("{port} is held by {holder}: {remedy}")
         };
@@ -108,7 +108,7 @@ mod tests {
         let told = Survey::of(&ports).told();
         let us = format!("(pid {})", std::process::id());
         assert_eq!(told.matches(&us).count(), 2, "{told}");
-        assert!(told.contains("[tftp]") && told.contains("[http]"), "{told}");
+        assert!(told.contains("[tftp]") && told.contains("[http] or [https]"), "{told}");
     }
 
     #[test]

@@ -30,10 +30,21 @@ pub struct Site {
     pub blobs: Blobs,
     /// Port of the HTTP boot server.
     pub http_port: u16,
+    /// HTTPS, if it is served.
+    pub https: Option<HttpsSettings>,
     /// A folder of the operator's own, served read-only beside the namespace (TFTP and HTTP), if any.
     pub export: Option<PathBuf>,
     /// TFTP's settings.
     pub tftp: TftpSettings,
+}
+
+/// What the operator can set of HTTPS.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HttpsSettings {
+    /// Its port.
+    pub port: u16,
+    /// Names by which machines ask for this server, beside its addresses.
+    pub names: Vec<String>,
 }
 
 /// What the operator can set of TFTP.

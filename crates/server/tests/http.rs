@@ -95,6 +95,7 @@ impl Lab {
             catalog: Catalog { images: images.into(), ..Catalog::default() },
             blobs,
             http_port: 0,
+            https: None,
             export: Some(export),
             tftp: TftpSettings { blksize_max: 1468, single_port: false, allow: Vec::new() },
         };
@@ -123,7 +124,7 @@ impl Lab {
     }
 
     fn rule(&self, then: Then) {
-        let rules = Rules { rules: vec![Rule { name: "r".into(), when: When::default(), then }] };
+        let rules = Rules { rules: vec![Rule { name: "r".into(), when: When::default(), then, https: None }] };
         self.site.store(Arc::new(Site { rules, ..Site::clone(&self.site.load()) }));
     }
 

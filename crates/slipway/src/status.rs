@@ -40,7 +40,8 @@ fn told(status: &Status, now: jiff::Timestamp) -> String {
             format!("{} {} {}", interface.name, interface.mode, interface.addresses.join(" ")).trim_end().to_owned(),
         )
     }));
-    lines.push(("ports", format!("TFTP {}, HTTP {}", status.tftp_port, status.http_port)));
+    let https = status.https_port.map_or(String::new(), |port| format!(", HTTPS {port}"));
+    lines.push(("ports", format!("TFTP {}, HTTP {}{https}", status.tftp_port, status.http_port)));
     for (name, list) in [
         ("subnets", &status.subnets),
         ("rules", &status.rules),
@@ -96,6 +97,7 @@ mod tests {
                 addresses: vec!["10.77.0.1/24".to_owned()],
             }],
             http_port: 8067,
+            https_port: Some(8443),
             tftp_port: 69,
             rules: vec!["lab".to_owned(), "default".to_owned()],
             warnings: vec!["slipway.toml:8:8: rule.boot: image \"debian\" is not in the store".to_owned()],
@@ -109,7 +111,7 @@ server         slipway 0.1.0, process 7, started 1 h 0 min ago
 configuration  built-in default (no file), taken over 5 s ago
 data           /var/lib/slipway
 interface      eth1 dhcp 10.77.0.1/24
-ports          TFTP 69, HTTP 8067
+ports          TFTP 69, HTTP 8067, HTTPS 8443
 subnets        none
 rules          lab, default
 images         none

@@ -5,6 +5,7 @@
 //! without text of its own; numbers on the wire are newtypes, so that a value without a name here survives.
 
 pub mod dhcp4;
+pub mod esl;
 pub mod http;
 pub mod ipxe;
 pub mod pxe;

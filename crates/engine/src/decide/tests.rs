@@ -5,7 +5,7 @@ use crate::catalog::{Digest, FileRef, ImageKind};
 use crate::rules::When;
 
 const SERVER: ServerAddr =
-    ServerAddr { ip: core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, 77, 0, 1)), http_port: 8067 };
+    ServerAddr { ip: core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, 77, 0, 1)), http_port: 8067, https: false };
 
 fn image(name: &str, kind: ImageKind, cpu: Option<Cpu>, files: &[&str]) -> (String, Vec<Image>) {
     let file = FileRef { digest: Digest([7; 32]), size: 4096 };
@@ -68,7 +68,7 @@ fn script_of(arch: ClientArch) -> BootRequest {
 }
 
 fn rules(then: Then) -> Rules {
-    Rules { rules: vec![Rule { name: "r".into(), when: When::default(), then }] }
+    Rules { rules: vec![Rule { name: "r".into(), when: When::default(), then, https: None }] }
 }
 
 fn boot(image: &str, path: Path) -> Boot {
@@ -288,7 +288,7 @@ fn the_scripts_url_tells_what_http_does_not_show_again() {
         ..request(Loader::Ipxe, ClientArch::X64_UEFI, Exchange::Dhcp)
     };
     let menu = Rules::zero_configuration();
-    let v6 = ServerAddr { ip: "fd00::1".parse().unwrap(), http_port: 80 };
+    let v6 = ServerAddr { ip: "fd00::1".parse().unwrap(), http_port: 80, https: false };
     insta::assert_snapshot!(line(decide(&asked, &menu, &catalog(), v6)), @"url http://[fd00::1]/boot.ipxe?mac=52-54-00-12-34-56&uuid=00112233-4455-6677-8899-aabbccddeeff&arch=7&relay=10.88.0.1");
 }
 
@@ -302,4 +302,25 @@ fn an_operators_script_is_handed_over_with_its_values() {
         (values.image.as_str(), values.version.as_str(), values.append.as_deref()),
         ("script", "2", Some("x=1"))
     );
+}
+
+#[test]
+fn only_firmware_is_sent_to_https_and_only_by_a_rule_that_says_so() {
+    let catalog = catalog();
+    let by_https = |then: Then| {
+        let mut rules = rules(then);
+        rules.rules.iter_mut().for_each(|rule| rule.https = Some(8443));
+        rules
+    };
+    let http = |exchange| request(Loader::UefiHttp, ClientArch::X64_UEFI_HTTP, exchange);
+    let ipxe = request(Loader::Ipxe, ClientArch::X64_UEFI, Exchange::Dhcp);
+    for (request, then, wanted) in [
+        (http(Exchange::Dhcp), Then::Boot(boot("uki", Path::Auto)), "url https://10.77.0.1:8443/image/uki/uki.efi"),
+        (http(Exchange::ProxyDhcp), Then::Menu, "url https://10.77.0.1:8443/loader/snponly.efi"),
+        (pxe(ClientArch::X64_UEFI), Then::Menu, "tftp loader/snponly.efi"),
+        (ipxe, Then::Menu, "url http://10.77.0.1:8067/boot.ipxe?"),
+    ] {
+        let said = line(decide(&request, &by_https(then), &catalog, SERVER));
+        assert!(said.starts_with(wanted), "{said}");
+    }
 }

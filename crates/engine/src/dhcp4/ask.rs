@@ -110,7 +110,7 @@ impl<'a> Ask<'a> {
     }
 
     pub(super) const fn server(&self) -> ServerAddr {
-        ServerAddr { ip: IpAddr::V4(self.link.server), http_port: self.link.http_port }
+        ServerAddr { ip: IpAddr::V4(self.link.server), http_port: self.link.http_port, https: false }
     }
 
     /// The relay that passed it on.

@@ -71,7 +71,7 @@ fn catalog() -> Catalog {
 }
 
 fn rules(then: Then) -> Rules {
-    Rules { rules: vec![Rule { name: "everything".into(), when: When::default(), then }] }
+    Rules { rules: vec![Rule { name: "everything".into(), when: When::default(), then, https: None }] }
 }
 
 fn boot_debian() -> Rules {

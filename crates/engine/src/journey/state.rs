@@ -74,6 +74,11 @@ impl State {
         }
     }
 
+    /// Whether the machine was told to come by `https`, and has not come.
+    pub(super) fn waits_for_https(&self) -> bool {
+        matches!(self, Self::Offered { what } | Self::Loading { what } if what.starts_with("https://"))
+    }
+
     /// Whether something more is expected of the machine.
     #[must_use]
     pub const fn is_on_its_way(&self) -> bool {

@@ -311,3 +311,22 @@ fn a_report_from_nowhere_is_a_boot_whose_start_nobody_saw() {
     assert_eq!(story.stands(), "booted: booted: reported in");
     assert_eq!(boots::<Entry>(&[]), []);
 }
+
+#[test]
+fn a_machine_that_does_not_know_our_ca_stops_at_the_handshake() {
+    let mut story = Story::default();
+    let given = Some(("https://10.0.0.1:8443/image/debian/uki.efi", Some("debian@1")));
+    story.dhcp(Proto::Dhcp4, DhcpMessage::Discover, Loader::UefiHttp, given);
+    story.after(4000).dhcp(Proto::Dhcp4, DhcpMessage::Request, Loader::UefiHttp, given);
+    let silent = boots(&story.entries);
+    let said = silent[0].summary(Timestamp(1_000_000 + 4000 + 180_000));
+    assert!(said.contains("nothing was heard for 3 min (firmware in which no CA is enrolled"), "{said}");
+    story.after(300).note(Proto::Https, About::Handshake, Outcome::Declined(Why::UnknownCa));
+    let boots = boots(&story.entries);
+    let said = boots[0].summary(Timestamp(1_010_000));
+    assert!(
+        said.starts_with("stopped at the TLS handshake: declined (unknown-ca): the machine does not know"),
+        "{said}"
+    );
+    assert_eq!(boots[0].word(Timestamp(1_010_000)), "stopped");
+}

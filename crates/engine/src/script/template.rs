@@ -117,7 +117,7 @@ mod tests {
             arch: ClientArch::X64_UEFI,
             ip: Some([10, 77, 0, 100].into()),
             interface: "eth1".into(),
-            server: ServerAddr { ip: [10, 77, 0, 1].into(), http_port: 8067 },
+            server: ServerAddr { ip: [10, 77, 0, 1].into(), http_port: 8067, https: false },
             image: "talos".into(),
             version: "1.9".into(),
             cmdline: Some("console=ttyS0".into()),

@@ -1,6 +1,7 @@
 //! The configuration: one TOML file. Reading it is pure, and tells every fault at once.
 
 mod fault;
+mod https;
 mod reader;
 mod rules;
 mod sample;
@@ -18,13 +19,15 @@ pub use fault::{At, Fault, Faults, Severity, Span};
 pub use sample::sample;
 pub(crate) use values::masked as network_of;
 
-use crate::site::{Mode, TftpSettings};
+use crate::site::{HttpsSettings, Mode, TftpSettings};
 use reader::{Section, Sink};
 
 /// Where the configuration is looked for when none is named.
 pub const DEFAULT_PATH: &str = "/etc/slipway/slipway.toml";
 /// The HTTP boot server's port when none is given.
 pub const DEFAULT_HTTP_PORT: u16 = 8067;
+/// HTTPS's port when none is given.
+pub const DEFAULT_HTTPS_PORT: u16 = 8443;
 /// TFTP's port when none is given.
 pub const DEFAULT_TFTP_PORT: u16 = 69;
 
@@ -49,6 +52,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Port of the HTTP boot server.
     pub http_port: u16,
+    /// HTTPS, if the file has a section for it or a rule asks for it.
+    pub https: Option<HttpsSettings>,
     /// Port of TFTP.
     pub tftp_port: u16,
     /// What else can be set of TFTP.
@@ -183,7 +188,7 @@ fn line_of(text: &str, span: Option<Span>) -> Range<usize> {
     first..last + 1
 }
 
-const TOP: [&str; 9] = ["data", "user", "control", "log", "http", "tftp", "interface", "subnet", "rule"];
+const TOP: [&str; 10] = ["data", "user", "control", "log", "http", "https", "tftp", "interface", "subnet", "rule"];
 const LEVELS: [(&str, Level); 5] = [
     ("error", Level::Error),
     ("warn", Level::Warn),
@@ -201,7 +206,9 @@ fn read(top: &Section<'_>) -> Config {
     let subnets = subnets::read(top);
     check_modes(top, &interfaces, &subnets);
     let http_port = http.as_ref().and_then(|t| t.number("port", 1, u16::MAX)).unwrap_or(DEFAULT_HTTP_PORT);
-    let rules = rules::read(top);
+    let section = https::read(top);
+    let rules = rules::read(top, &section);
+    let https = section.wanted(top, &rules, http_port);
     Config {
         file: String::new(),
         text: String::new(),
@@ -222,6 +229,7 @@ fn read(top: &Section<'_>) -> Config {
             })
             .map_or(LogFormat::default(), |at| at.value),
         http_port,
+        https,
         tftp_port: tftp.as_ref().and_then(|t| t.number("port", 1, u16::MAX)).unwrap_or(DEFAULT_TFTP_PORT),
         tftp: TftpSettings {
             blksize_max: tftp.as_ref().and_then(|t| t.number("blksize-max", 512, 65464)).unwrap_or(65464),

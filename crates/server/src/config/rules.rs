@@ -5,16 +5,19 @@ use slipway_engine::rules::{Boot, Path, Rule, Rules, Then, When};
 
 use super::ConfiguredRule;
 use super::fault::At;
+use super::https::Https;
 use super::reader::Section;
 use super::values;
 
-const KEYS: [&str; 8] = ["name", "when", "boot", "path", "append", "menu", "local", "ignore"];
+const KEYS: [&str; 9] = ["name", "when", "boot", "path", "append", "scheme", "menu", "local", "ignore"];
 const WHEN: [&str; 10] = ["mac", "uuid", "arch", "cpu", "loader", "subnet", "interface", "relay", "user-class", "uefi"];
 
 /// The rules of the file; where it has none, one that shows every machine the menu.
-pub(super) fn read(top: &Section<'_>) -> Vec<ConfiguredRule> {
+pub(super) fn read(top: &Section<'_>, https: &Https) -> Vec<ConfiguredRule> {
     if !top.has("rule") {
-        let rules = Rules::zero_configuration().rules.into_iter();
+        let mut rules = Rules::zero_configuration().rules;
+        rules.iter_mut().for_each(|rule| rule.https = https.of_rule(None));
+        let rules = rules.into_iter();
         return rules.map(|rule| ConfiguredRule { rule, boot_at: None, interfaces_at: Vec::new() }).collect();
     }
     let mut rules: Vec<ConfiguredRule> = Vec::new();
@@ -45,8 +48,9 @@ pub(super) fn read(top: &Section<'_>) -> Vec<ConfiguredRule> {
         if leads_through_ipxe(&then) {
             through_ipxe.push(section);
         }
+        let https = https.of_rule(read_scheme(section));
         let boot_at = section.has("boot").then(|| section.span_of("boot"));
-        rules.push(ConfiguredRule { rule: Rule { name, when, then }, boot_at, interfaces_at });
+        rules.push(ConfiguredRule { rule: Rule { name, when, then, https }, boot_at, interfaces_at });
     }
     if !rules.iter().any(|other| matches_ipxe(&other.rule)) {
         through_ipxe.into_iter().for_each(warn_of_ipxe);
@@ -99,6 +103,17 @@ fn read_when(section: &Section<'_>) -> (When, Vec<At<String>>) {
         );
     }
     (when, interfaces)
+}
+
+/// Whether the rule says that firmware loads by `https`; nothing, if it does not say.
+fn read_scheme(section: &Section<'_>) -> Option<bool> {
+    let schemes = |raw: &str| values::one_of(raw, &[("http", false), ("https", true)], "a scheme");
+    let said = section.text("scheme", schemes)?;
+    if !section.has("boot") && !section.has("menu") {
+        let remedy = "add `boot = \"IMAGE\"` or `menu = true`, or remove the key";
+        section.error(said.span, "scheme", "belongs to `boot` and `menu`", remedy);
+    }
+    Some(said.value)
 }
 
 fn bare<T>(list: Vec<At<T>>) -> Vec<T> {

@@ -67,6 +67,12 @@ const TEMPLATE: &str = r#"# Slipway's configuration.
 # Port of the HTTP boot server. It is named in every URL that a machine is given.
 # port = 8067
 
+# The same over TLS, for firmware in which the boot CA is enrolled (`slipway ca export`). Served if this section is there.
+# [https]
+# port = 8443
+# names = ["boot.example"]                    # example; names that machines ask for, beside this server's addresses
+# offer = false                               # true: UEFI HTTP Boot is sent here by every rule that has no `scheme` of its own
+
 [tftp]
 # Firmware asks on 69 only: change it for tests.
 # port = 69
@@ -112,6 +118,7 @@ mode = "proxy"
 #   cpu     ia32, x64, arm32, arm64, riscv64, loongarch64
 #   loader  pxe, uefi-http, ipxe, u-boot, agent
 # Then one of: boot = "IMAGE" or "IMAGE@VERSION", menu = true, local = true (its own disk), ignore = true.
+# With boot or menu also: scheme = "http" or "https" (for UEFI HTTP Boot).
 # With boot also: path = "auto", "direct" (the firmware itself) or "ipxe"; append = "text after the image's command line".
 #
 # [[rule]]
@@ -159,7 +166,7 @@ mod tests {
     fn every_key_in_the_comments_is_one_that_is_read() {
         let text = sample(Some(&lan()));
         let is_key = |rest: &str| {
-            rest.starts_with("[[")
+            rest.starts_with('[')
                 || rest
                     .split_once(" = ")
                     .is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))

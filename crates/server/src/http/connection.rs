@@ -1,24 +1,24 @@
 //! One connection: request after request, each with a time limit, until one side has had enough.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use slipway_engine::http::Plan;
-use slipway_engine::journal::Outcome;
+use slipway_engine::journal::{About, Outcome, Proto};
 use slipway_wire::http::{HeadFault, LONGEST_HEAD, Method, Request, ResponseHead, Status, render_date};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{Body, Ends, Reply, answer};
 use super::send::{Cut, Sender};
+use super::stream::Stream;
 use super::{Phase, Server, reached, report};
 use crate::journal::now;
 
 /// The longest body that is taken in, and the most that is read and thrown away after an early answer.
 const LONGEST_BODY: u64 = 4096;
+/// What a TLS connection begins with.
+const TLS_HANDSHAKE: u8 = 22;
 
 /// Why no request was read.
 enum NoRequest {
@@ -34,7 +34,7 @@ enum NoRequest {
 
 struct Connection<'a> {
     server: &'a Server,
-    stream: TcpStream,
+    stream: Stream,
     ends: Ends,
     phase: watch::Receiver<Phase>,
     /// Bytes that were received and not used yet.
@@ -42,11 +42,7 @@ struct Connection<'a> {
 }
 
 /// Serves a connection until its end.
-pub(super) async fn serve(server: &Server, stream: TcpStream, peer: SocketAddr, phase: watch::Receiver<Phase>) {
-    let Ok(local) = stream.local_addr() else { return };
-    // Small answers must not wait for the acknowledgement of earlier ones.
-    let _ = stream.set_nodelay(true);
-    let ends = Ends { peer, local };
+pub(super) async fn serve(server: &Server, stream: Stream, ends: Ends, phase: watch::Receiver<Phase>) {
     let mut connection = Connection { server, stream, ends, phase, received: Vec::with_capacity(1024) };
     let mut first = true;
     while connection.exchange(first).await {
@@ -78,7 +74,9 @@ impl Connection<'_> {
     }
 
     fn note_fault(&self, fault: &str) {
-        self.server.note_connection(self.ends.peer, "request", Outcome::Peer(fault.to_owned()));
+        let spoken_to = self.server.credentials.is_none() && self.received.first() == Some(&TLS_HANDSHAKE);
+        let fault = if spoken_to { "TLS on the port of plain HTTP" } else { fault };
+        self.server.note_connection(self.ends.peer, "request", About::Other, Outcome::Peer(fault.to_owned()));
     }
 
     async fn request(&mut self, first: bool) -> Result<Request, NoRequest> {
@@ -101,7 +99,7 @@ impl Connection<'_> {
             let read = tokio::select! {
                 biased;
                 () = reached(&mut self.phase, Phase::Draining) => return Err(NoRequest::Over),
-                read = timeout_at(deadline, self.stream.read_buf(&mut self.received)) => read,
+                read = timeout_at(deadline, self.stream.read(&mut self.received)) => read,
             };
             match read {
                 Ok(Ok(0)) | Ok(Err(_)) if begun => return Err(NoRequest::Broken),
@@ -126,7 +124,7 @@ impl Connection<'_> {
         let keep = request.keep_alive && body_is_read && *self.phase.borrow() == Phase::Running;
         let Reply { plan, body, mut note } = reply;
         let head = self.head(&request, &plan, keep);
-        let mut sender = Sender { stream: &self.stream, stall: self.server.limits.stall, phase: &mut self.phase };
+        let mut sender = Sender { stream: &mut self.stream, stall: self.server.limits.stall, phase: &mut self.phase };
         let result = match &body {
             Body::None => sender.bytes(&head, false).await.map(|()| 0),
             Body::Text(_) if request.method == Method::Head => sender.bytes(&head, false).await.map(|()| 0),
@@ -141,6 +139,9 @@ impl Connection<'_> {
             },
         };
         note.finish(&plan, &result, started.elapsed());
+        if note.proto == Proto::Http {
+            note.proto = self.server.proto();
+        }
         self.server.journal.note(note.into_entry(&self.server.site.load(), self.ends));
         if result.is_ok() && !keep {
             self.linger(!body_is_read).await;
@@ -166,13 +167,14 @@ impl Connection<'_> {
             return Err(report::refused(request, Status::ContentTooLarge, "the report is longer than 4 KiB"));
         }
         if request.expects_continue && self.received.is_empty() {
-            let mut sender = Sender { stream: &self.stream, stall: self.server.limits.stall, phase: &mut self.phase };
+            let mut sender =
+                Sender { stream: &mut self.stream, stall: self.server.limits.stall, phase: &mut self.phase };
             let _ = sender.bytes(b"HTTP/1.1 100 Continue\r\n\r\n", false).await;
         }
         let length = usize::try_from(request.content_length).unwrap_or(usize::MAX);
         let whole = async {
             while self.received.len() < length {
-                if self.stream.read_buf(&mut self.received).await? == 0 {
+                if self.stream.read(&mut self.received).await? == 0 {
                     return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
                 }
             }
@@ -193,7 +195,7 @@ impl Connection<'_> {
             ("Connection", "close".to_owned()),
         ];
         let head = ResponseHead { status, headers }.encode();
-        let mut sender = Sender { stream: &self.stream, stall: self.server.limits.stall, phase: &mut self.phase };
+        let mut sender = Sender { stream: &mut self.stream, stall: self.server.limits.stall, phase: &mut self.phase };
         if sender.bytes(&head, false).await.is_ok() {
             self.linger(true).await;
         }
@@ -207,10 +209,10 @@ impl Connection<'_> {
             return;
         }
         let mut rest = 4 * LONGEST_HEAD;
-        let mut scrap = [0; 2048];
         let drained = async {
             while rest > 0 {
-                match self.stream.read(&mut scrap).await {
+                self.received.clear();
+                match self.stream.read(&mut self.received).await {
                     Ok(0) | Err(_) => break,
                     Ok(read) => rest = rest.saturating_sub(read),
                 }

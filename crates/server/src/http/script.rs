@@ -20,8 +20,9 @@ use crate::site::Site;
 const LONGEST_TEMPLATE: u64 = 64 * 1024;
 
 /// Answers with the machine's script. Refusals are scripts too: they say why on the machine's own console, where somebody looks.
-pub(super) fn answer(site: &Site, request: &Request, ends: Ends) -> Reply {
-    let server = ServerAddr { ip: ends.local.ip().to_canonical(), http_port: ends.local.port() };
+pub(super) fn answer(site: &Site, request: &Request, ends: Ends, https: bool) -> Reply {
+    // Whoever came by TLS goes on by TLS.
+    let server = ServerAddr { ip: ends.local.ip().to_canonical(), http_port: ends.local.port(), https };
     let (script, outcome, given) = match facts(site, request, ends) {
         Facts::Known(asked) => decided(site, &asked, server, request.query("image")),
         Facts::Unknown => {

@@ -5,16 +5,11 @@ use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
-use rustix::net::{SendFlags, send};
-use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::stream::Stream;
 use super::{Phase, reached};
-
-/// The most that one `sendfile` is asked for: other connections on this thread get their turn in between.
-const TURN: u64 = 1 << 20;
 
 /// Why sending ended early.
 #[derive(Debug)]
@@ -34,18 +29,17 @@ pub(super) type Sent = Result<u64, (Cut, u64)>;
 
 /// The way to one client.
 pub(super) struct Sender<'a> {
-    pub(super) stream: &'a TcpStream,
+    pub(super) stream: &'a mut Stream,
     pub(super) stall: Duration,
     pub(super) phase: &'a mut watch::Receiver<Phase>,
 }
 
 impl Sender<'_> {
-    /// Sends bytes; `more` tells the kernel that content follows, so that both share a segment.
+    /// Sends bytes; `more` tells that content follows.
     pub(super) async fn bytes(&mut self, mut bytes: &[u8], more: bool) -> Result<(), (Cut, u64)> {
-        let flags = SendFlags::NOSIGNAL | if more { SendFlags::MORE } else { SendFlags::empty() };
         while !bytes.is_empty() {
-            let stream = self.stream;
-            let sent = self.turn(|| send(stream, bytes, flags)).await.map_err(|cut| (cut, 0))?;
+            let step = self.stream.send(bytes, more);
+            let sent = turn(self.phase, self.stall, step).await.map_err(|cut| (cut, 0))?;
             bytes = bytes.get(sent..).unwrap_or_default();
         }
         Ok(())
@@ -53,11 +47,10 @@ impl Sender<'_> {
 
     /// Sends a part of a file.
     pub(super) async fn file(&mut self, file: &File, part: Range<u64>) -> Sent {
-        let mut at = part.start;
+        let (mut at, mut piece) = (part.start, Vec::new());
         while at < part.end {
-            let stream = self.stream;
-            let length = usize::try_from(part.end.saturating_sub(at).min(TURN)).unwrap_or(usize::MAX);
-            let sent = self.turn(|| rustix::fs::sendfile(stream, file, Some(&mut at), length)).await;
+            let step = self.stream.send_file(file, &mut at, part.end, &mut piece);
+            let sent = turn(self.phase, self.stall, step).await;
             let so_far = at.saturating_sub(part.start);
             match sent {
                 Ok(0) => return Err((Cut::File("the file has become shorter".to_owned()), so_far)),
@@ -67,28 +60,31 @@ impl Sender<'_> {
         }
         Ok(at.saturating_sub(part.start))
     }
+}
 
-    /// One system call as soon as the socket takes something.
-    async fn turn(&mut self, mut call: impl FnMut() -> rustix::io::Result<usize>) -> Result<usize, Cut> {
-        let ready = self.stream.async_io(Interest::WRITABLE, || call().map_err(io::Error::from));
-        let done = tokio::select! {
-            biased;
-            () = reached(self.phase, Phase::Stopped) => return Err(Cut::Stopping),
-            done = timeout(self.stall, ready) => done,
-        };
-        match done {
-            Err(_) => Err(Cut::Stalled),
-            Ok(Ok(sent)) => Ok(sent),
-            Ok(Err(error)) => Err(match error.kind() {
-                io::ErrorKind::BrokenPipe
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::NotConnected
-                | io::ErrorKind::TimedOut
-                | io::ErrorKind::HostUnreachable
-                | io::ErrorKind::NetworkUnreachable => Cut::Gone,
-                _ => Cut::File(error.to_string()),
-            }),
-        }
+/// One step of sending, while the client takes something and the server does not end.
+async fn turn(
+    phase: &mut watch::Receiver<Phase>,
+    stall: Duration,
+    step: impl Future<Output = io::Result<usize>>,
+) -> Result<usize, Cut> {
+    let done = tokio::select! {
+        biased;
+        () = reached(phase, Phase::Stopped) => return Err(Cut::Stopping),
+        done = timeout(stall, step) => done,
+    };
+    match done {
+        Err(_) => Err(Cut::Stalled),
+        Ok(Ok(sent)) => Ok(sent),
+        Ok(Err(error)) => Err(match error.kind() {
+            io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable => Cut::Gone,
+            _ => Cut::File(error.to_string()),
+        }),
     }
 }

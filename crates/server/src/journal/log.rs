@@ -25,6 +25,12 @@ fn declined(why: &Why) -> Level {
         Why::NoImage { .. } | Why::CannotRun { .. } | Why::NoLoader { .. } | Why::PoolEmpty | Why::AddressInUse => {
             Level::WARN
         }
+        Why::UnknownCa
+        | Why::CertificateRefused
+        | Why::WrongClock
+        | Why::WrongName
+        | Why::NoCommonCipher
+        | Why::OldTls => Level::WARN,
         Why::NoRule | Why::Ignored { .. } | Why::LocalBoot { .. } | Why::UnknownArch { .. } | Why::WrongAddress => {
             Level::INFO
         }
@@ -119,6 +125,7 @@ mod tests {
             (Outcome::Answered("OFFER".to_owned()), Level::INFO),
             (Outcome::Declined(Why::NoImage { image: "x".to_owned() }), Level::WARN),
             (Outcome::Declined(Why::PoolEmpty), Level::WARN),
+            (Outcome::Declined(Why::UnknownCa), Level::WARN),
             (Outcome::Declined(Why::NoRule), Level::INFO),
             (Outcome::Declined(Why::NotFound), Level::DEBUG),
             (Outcome::Peer("no END".to_owned()), Level::DEBUG),

@@ -35,6 +35,7 @@ enum Topic {
     File { path: String, sent: u64, took_ms: u64, whole: bool },
     Script(Option<Gift>),
     Report,
+    Handshake,
 }
 
 /// A [`Given`].
@@ -82,7 +83,8 @@ struct Reason {
     arch: Option<u16>,
 }
 
-const PROTOS: [Proto; 6] = [Proto::Dhcp4, Proto::Proxy4, Proto::BootServer4, Proto::Tftp, Proto::Http, Proto::Agent];
+const PROTOS: [Proto; 7] =
+    [Proto::Dhcp4, Proto::Proxy4, Proto::BootServer4, Proto::Tftp, Proto::Http, Proto::Https, Proto::Agent];
 const LOADERS: [Loader; 6] = [Loader::Os, Loader::Pxe, Loader::UefiHttp, Loader::Ipxe, Loader::UBoot, Loader::Agent];
 const MESSAGES: [(DhcpMessage, &str); 3] =
     [(DhcpMessage::Discover, "discover"), (DhcpMessage::Request, "request"), (DhcpMessage::Other, "other")];
@@ -146,6 +148,7 @@ fn topic(about: &About) -> Option<Topic> {
         },
         About::Script(given) => Topic::Script(given.as_ref().map(Gift::from)),
         About::Report => Topic::Report,
+        About::Handshake => Topic::Handshake,
         About::Other => return None,
     })
 }
@@ -163,6 +166,7 @@ fn about(topic: Topic) -> Option<About> {
         }
         Topic::Script(gift) => About::Script(gift.map(Given::from)),
         Topic::Report => About::Report,
+        Topic::Handshake => About::Handshake,
     })
 }
 
@@ -185,7 +189,7 @@ fn reason(why: &Why) -> Reason {
 }
 
 /// Every reason that carries nothing.
-const BARE: [Why; 12] = [
+const BARE: [Why; 19] = [
     Why::NotNetboot,
     Why::NoRule,
     Why::PoolEmpty,
@@ -198,6 +202,13 @@ const BARE: [Why; 12] = [
     Why::BadPath,
     Why::Forbidden,
     Why::NotServed,
+    Why::UnknownCa,
+    Why::CertificateRefused,
+    Why::WrongClock,
+    Why::WrongName,
+    Why::NoCommonCipher,
+    Why::OldTls,
+    Why::NotTls,
 ];
 
 fn why(reason: Reason) -> Option<Why> {
@@ -261,6 +272,7 @@ mod tests {
             About::Script(None),
             About::Script(Some(Given { what: "script".to_owned(), rule: "lab".to_owned(), image: None })),
             About::Report,
+            About::Handshake,
             About::Dhcp {
                 message: DhcpMessage::Request,
                 loader: Loader::UefiHttp,

@@ -16,8 +16,9 @@ pub(super) fn lines(config: &Config, file: Option<&Path>, site: &Site, data: &Pa
     };
     let mut lines = vec![format!("Slipway {version}: {source}")];
     lines.extend(site.interfaces.iter().map(interface));
+    let https = config.https.as_ref().map_or(String::new(), |https| format!(", HTTPS on port {}", https.port));
     lines.push(format!(
-        "files: TFTP on port {}, HTTP on port {}, from {}",
+        "files: TFTP on port {}, HTTP on port {}{https}, from {}",
         config.tftp_port,
         config.http_port,
         data.display()

@@ -148,7 +148,9 @@ impl Start {
         let user = self.config.user.as_ref().map(|at| privileges::user(&at.value)).transpose()?;
         prepare_folders(&self, user.as_ref())?;
         let (tftp, http) = (Port::Udp(self.config.tftp_port), Port::Tcp(self.config.http_port));
-        let survey = Survey::of(&[Port::Udp(67), Port::Udp(4011), tftp, http]);
+        let https = self.config.https.as_ref().map(|https| Port::Tcp(https.port));
+        let ports: Vec<Port> = [Port::Udp(67), Port::Udp(4011), tftp, http].into_iter().chain(https).collect();
+        let survey = Survey::of(&ports);
         let kept = privileges::give_up(user.as_ref())?;
         Ok(Prepared { start: self, survey, kept })
     }

@@ -1,18 +1,22 @@
-//! The planes: DHCP, TFTP and HTTP, their sockets bound at the start.
+//! The planes: DHCP, TFTP, HTTP and HTTPS, their sockets bound at the start.
 
 use core::error::Error as StdError;
 use std::io;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use slipway_store::leases::Embedded;
 
 use crate::dhcp;
 use crate::http;
-use crate::journal::Journal;
+use crate::journal::{Journal, now};
 use crate::ports::Survey;
-use crate::site::{SharedSite, Site};
+use crate::site::SharedSite;
 use crate::tftp;
+use crate::tls::{self, Authority, Credentials};
 
+use super::running::chain;
 use super::{Error, Start};
 
 /// How long running transfers may go on after a stop was asked for: less than the whole server has.
@@ -22,7 +26,34 @@ const DRAIN: Duration = Duration::from_secs(3);
 pub(super) struct Planes {
     tftp: tftp::Handle,
     http: http::Handle,
+    https: Option<Https>,
     dhcp: dhcp::Handle,
+}
+
+/// HTTPS, with the port that it was started for.
+struct Https {
+    port: u16,
+    handle: http::Handle,
+}
+
+/// Why there is no HTTPS.
+#[derive(Debug, thiserror::Error)]
+enum NoHttps {
+    #[error(transparent)]
+    Authority(#[from] tls::Error),
+    #[error(transparent)]
+    Socket(#[from] http::Error),
+}
+
+impl Https {
+    /// Opens the boot CA, which makes it if this is the first time, and the port.
+    fn spawn(port: u16, data: &Path, site: &SharedSite, journal: &Journal) -> Result<Self, NoHttps> {
+        let seconds = i64::try_from(now().0 / 1000).unwrap_or(i64::MAX);
+        let credentials = Arc::new(Credentials::by(Authority::open(data, seconds)?));
+        let limits = http::Limits { drain: DRAIN, ..http::Limits::default() };
+        let handle = http::spawn_tls(&http::everywhere(port), limits, site.clone(), journal.clone(), credentials)?;
+        Ok(Self { port, handle })
+    }
 }
 
 /// Binds every socket and starts every plane. When one cannot start, those before it are ended by the process's end.
@@ -40,12 +71,17 @@ pub(super) async fn spawn(
     let everywhere = http::everywhere(start.config.http_port);
     let http = http::spawn(&everywhere, limits, site.clone(), journal.clone())
         .map_err(|error| failed("the HTTP boot server", error, survey))?;
+    let port = start.config.https.as_ref().map(|https| https.port);
+    let https = port
+        .map(|port| Https::spawn(port, &start.data, site, journal))
+        .transpose()
+        .map_err(|error| failed("HTTPS", error, survey))?;
     // Last: once DHCP answers, firmware asks the others.
     let dhcp = Embedded::open(&start.data)
         .map_err(dhcp::Error::Leases)
         .and_then(|leases| dhcp::spawn(dhcp::Ports::default(), leases, site.clone(), journal.clone()))
         .map_err(|error| failed("DHCP", error, survey))?;
-    Ok(Planes { tftp, http, dhcp })
+    Ok(Planes { tftp, http, https, dhcp })
 }
 
 /// A plane's error, with who stands in the way or what is missing.
@@ -78,17 +114,33 @@ fn cause(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
 }
 
 impl Planes {
-    /// Follows a change of the site's interfaces: DHCP's sockets belong to interfaces, those of TFTP and HTTP to all. Tells what could
-    /// not be opened.
-    pub(super) fn adopt(&mut self, site: &Site) -> Vec<String> {
-        self.dhcp.adopt(site)
+    /// Follows a change of the site. DHCP's sockets belong to interfaces; those of TFTP and HTTP to all, so that they stay; HTTPS comes
+    /// and goes with the configuration. Tells what could not be opened.
+    pub(super) fn adopt(&mut self, data: &Path, site: &SharedSite, journal: &Journal) -> Vec<String> {
+        let current = site.load_full();
+        let mut problems = self.dhcp.adopt(&current);
+        let wanted = current.https.as_ref().map(|https| https.port);
+        if self.https.as_ref().map(|https| https.port) != wanted {
+            if let Some(before) = self.https.take() {
+                tokio::spawn(before.handle.shutdown());
+            }
+            match wanted.map(|port| Https::spawn(port, data, site, journal)).transpose() {
+                Ok(https) => self.https = https,
+                Err(error) => problems.push(format!("HTTPS cannot be served: {}", chain(&error))),
+            }
+        }
+        problems
     }
 
     /// Lets transfers end, in at most [`DRAIN`], and closes the sockets.
     pub(super) async fn shut_down(self) {
         let dhcp = tokio::task::spawn_blocking(move || self.dhcp.shutdown());
         let tftp = tokio::task::spawn_blocking(move || self.tftp.shutdown());
-        self.http.shutdown().await;
-        let _ = tokio::join!(tftp, dhcp);
+        let https = async {
+            if let Some(https) = self.https {
+                https.handle.shutdown().await;
+            }
+        };
+        let _ = tokio::join!(tftp, dhcp, self.http.shutdown(), https);
     }
 }

@@ -40,6 +40,9 @@ pub fn plan(old: &Config, mut new: Config) -> Reload {
     if old.tftp != new.tftp {
         changes.push("[tftp] changed".to_owned());
     }
+    if old.https != new.https {
+        changes.push("[https] changed".to_owned());
+    }
     let export = |config: &Config| config.export.as_ref().map(|at| at.value.clone());
     if export(old) != export(&new) {
         changes.push("the exported folder changed".to_owned());

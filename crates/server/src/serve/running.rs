@@ -122,7 +122,7 @@ impl Running {
         let started = self.status.load().started.clone();
         self.site.store(Arc::new(built.site));
         let site = self.site.load_full();
-        for problem in self.planes.adopt(&site) {
+        for problem in self.planes.adopt(&self.start.data, &self.site, &self.journal) {
             tracing::error!("{problem}");
             warned.push(problem);
         }
@@ -289,6 +289,7 @@ pub(super) fn status(start: &Start, site: &Site, warnings: Vec<String>) -> Statu
         data: start.data.display().to_string(),
         interfaces: interfaces.collect(),
         http_port: start.config.http_port,
+        https_port: start.config.https.as_ref().map(|https| https.port),
         tftp_port: start.config.tftp_port,
         subnets: site.subnets.iter().map(|subnet| format!("{}/{}", subnet.network, subnet.prefix)).collect(),
         rules: site.rules.rules.iter().map(|rule| rule.name.clone()).collect(),

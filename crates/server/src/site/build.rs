@@ -76,6 +76,7 @@ pub fn build(config: &Config, facts: &Facts) -> Result<Built, NoSite> {
         catalog: facts.catalog.clone(),
         blobs: facts.blobs.clone(),
         http_port: config.http_port,
+        https: config.https.clone(),
         export: config.export.as_ref().map(|at| at.value.clone()),
         tftp: config.tftp.clone(),
     };

@@ -81,6 +81,7 @@ pub fn site(data: &Path, plan: &Plan<'_>) -> Site {
         catalog,
         blobs,
         http_port: 8067,
+        https: None,
         export: plan.export.map(Path::to_owned),
         tftp: plan.settings.clone(),
     }

@@ -198,7 +198,7 @@ fn sample() -> Values {
         arch: ClientArch::X64_UEFI,
         ip: None,
         interface: "eth0".to_owned(),
-        server: ServerAddr { ip: Ipv4Addr::LOCALHOST.into(), http_port: 80 },
+        server: ServerAddr { ip: Ipv4Addr::LOCALHOST.into(), http_port: 80, https: false },
         image: "sample".to_owned(),
         version: "1".to_owned(),
         cmdline: None,

@@ -1,0 +1,12 @@
+//! The boot plane's TLS: a CA of our own, a server certificate that follows our addresses, and handshakes that firmware of 2022 and
+//! before can make. On OpenSSL, because such firmware offers nothing but DHE-RSA and RSA key exchange.
+
+mod authority;
+mod credentials;
+mod handshake;
+mod settings;
+
+pub use authority::{Authority, Error, Facts};
+pub use credentials::Credentials;
+pub(crate) use credentials::Names;
+pub(crate) use handshake::{Failed, accept};
