@@ -56,6 +56,9 @@ pub(crate) enum Command {
     /// Add, list, check and remove what machines boot
     #[command(subcommand)]
     Image(crate::image::ImageCommand),
+    /// The boot CA, which firmware must know to boot over HTTPS; it is made at the first use
+    #[command(subcommand)]
+    Ca(crate::ca::Ca),
     /// List the machines that asked, and how their last boot stands
     Machines(Machines),
     /// One machine: how it booted, stage by stage, or why not

@@ -1,5 +1,6 @@
 //! The one command.
 
+mod ca;
 mod check;
 mod cli;
 mod client;
@@ -47,6 +48,7 @@ fn obey(Cli { global, command }: Cli) -> Result<ExitCode> {
         Command::Init(init) => init::run(&init),
         Command::Check(check) => check::run(&global, &check),
         Command::Image(command) => change_images(&global, command),
+        Command::Ca(ca) => ca::run(&global, &ca),
         Command::Machines(machines) => machines::list(&global, &machines),
         Command::Machine(Machine::Show(show)) => machines::show(&global, &show),
         Command::Status => status::status(&global),
