@@ -53,6 +53,13 @@ pub(crate) const NEEDS: &[Need] = &[
         Work::Build,
         "the agent is linked statically",
     ),
+    program("pkg-config", "pkgconf", Work::Build, "finds OpenSSL"),
+    file(
+        &["/usr/include/openssl/ssl.h"],
+        "libssl-dev",
+        Work::Build,
+        "OpenSSL, for HTTPS Boot with what firmware knows of TLS",
+    ),
     program("g++", "g++", Work::Fuzz, "compiles libFuzzer"),
     program("qemu-system-x86_64", "qemu-system-x86", Work::Boot, "the virtual machine"),
     file(

@@ -68,8 +68,8 @@ pub enum Why {
     NotServed,
     /// In a TLS handshake the machine said that it does not know the CA of our certificate.
     UnknownCa,
-    /// The machine left the TLS handshake when it had seen our certificate, and did not say why. Firmware and iPXE that do not know
-    /// our CA do that.
+    /// The machine left the TLS handshake when it had seen our certificate, and did not say why. edk2 that does not know our CA does
+    /// that (seen with 2022.11), and iPXE.
     CertificateRefused,
     /// The machine said that our certificate is not valid now: by its clock.
     WrongClock,
@@ -158,8 +158,8 @@ impl fmt::Display for Why {
                 f.write_str("the machine does not know our CA: enrol it in the firmware (`slipway ca export`)")
             }
             Self::CertificateRefused => {
-                f.write_str("the machine left when it had seen our certificate: most likely it does not know our CA ")?;
-                f.write_str("(`slipway ca export`), or its clock is wrong")
+                f.write_str("the machine left when it saw our certificate: it does not know our CA, most likely: enrol it in the ")?;
+                f.write_str("firmware (`slipway ca export`); or its clock is weeks ahead")
             }
             Self::WrongClock => f.write_str("our certificate is not valid by the machine's clock: set it"),
             Self::WrongName => {

@@ -34,6 +34,7 @@ pub struct Order {
     firmware: Firmware,
     memory_mib: u32,
     cpus: u8,
+    trusted: Option<PathBuf>,
 }
 
 /// A machine that was switched on.
@@ -70,7 +71,7 @@ impl Order {
     /// A blank machine. `number` makes its hardware address and UUID: unique within a scenario.
     #[must_use]
     pub fn new(name: &str, number: u8, firmware: Firmware) -> Self {
-        Self { name: name.to_owned(), number, firmware, memory_mib: 1024, cpus: 1 }
+        Self { name: name.to_owned(), number, firmware, memory_mib: 1024, cpus: 1, trusted: None }
     }
 
     /// Its memory, in MiB (1024 unless said).
@@ -84,6 +85,13 @@ impl Order {
     #[must_use]
     pub fn cpus(mut self, count: u8) -> Self {
         self.cpus = count;
+        self
+    }
+
+    /// The CAs that its firmware believes over HTTPS: an EFI signature list (none unless said).
+    #[must_use]
+    pub fn trusting(mut self, authorities: &Path) -> Self {
+        self.trusted = Some(authorities.to_owned());
         self
     }
 
@@ -150,6 +158,9 @@ impl Order {
         }
         if self.firmware != Firmware::Bios {
             add("-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n".to_owned());
+        }
+        if let Some(trusted) = &self.trusted {
+            add("-fw_cfg", format!("name=etc/edk2/https/cacerts,file={}", trusted.display()));
         }
         words.extend(["-nodefaults".to_owned(), "-no-reboot".to_owned()]);
         words
@@ -284,6 +295,9 @@ mod tests {
         assert!(pxe.contains("romfile= ") && !pxe.contains("IPv4PXESupport"), "edk2's own client: {pxe}");
         let http = arguments(Firmware::UefiHttp);
         assert!(http.contains("IPv4PXESupport,string=n") && http.contains("IPv6PXESupport,string=n"), "{http}");
+        let order = Order::new("node1", 7, Firmware::UefiHttp).trusting(Path::new("/ca.esl"));
+        let https = order.arguments(Some(&("/code".into(), "/vars".into())), "lan.7").join(" ");
+        assert!(https.contains("-fw_cfg name=etc/edk2/https/cacerts,file=/ca.esl"), "{https}");
         let bios = arguments(Firmware::Bios);
         assert!(!bios.contains("romfile") && !bios.contains("pflash"), "{bios}");
     }

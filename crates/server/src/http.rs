@@ -122,6 +122,8 @@ pub fn spawn_tls(
     journal: Journal,
     credentials: Arc<Credentials>,
 ) -> Result<Handle, Error> {
+    let (first, of) = (Arc::clone(&credentials), site.load_full());
+    tokio::task::spawn_blocking(move || first.prepare(&of));
     open(listen, Server { site, journal, limits, credentials: Some(credentials), sources: Mutex::default() })
 }
 

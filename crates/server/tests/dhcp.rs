@@ -77,6 +77,7 @@ fn site(mode: Mode, data: &std::path::Path) -> Site {
         catalog: Catalog { loaders: [("snponly.efi".to_owned(), file)].into(), ..Catalog::default() },
         blobs: Blobs::under(data),
         http_port: 8067,
+        https: None,
         export: None,
         tftp: TftpSettings { blksize_max: 1468, single_port: false, allow: Vec::new() },
     }

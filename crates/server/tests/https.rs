@@ -339,3 +339,60 @@ fn a_server_that_ends_lets_a_handshake_wait_for_nothing() {
     lab.runtime.block_on(lab.server.shutdown());
     assert!(started.elapsed() < Limits::default().drain, "{:?}", started.elapsed());
 }
+
+/// The hello that OVMF of 2022 opens a connection with, captured.
+fn hello() -> Vec<u8> {
+    let text = include_str!("../../../fixtures/tls/tianocore-ovmf-x64-hello.hex");
+    text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+}
+
+#[test]
+fn the_captured_hello_of_firmware_is_answered_with_dhe_over_ffdhe2048() {
+    let lab = Lab::start();
+    let mut stream = TcpStream::connect(lab.addr()).unwrap();
+    stream.write_all(&hello()).unwrap();
+    let mut handshake = Vec::new();
+    // Records are unwrapped until ServerHelloDone (14), which is empty and the last.
+    while !handshake.ends_with(&[14, 0, 0, 0]) {
+        let mut head = [0; 5];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(head[..3], [22, 3, 3], "a handshake record of TLS 1.2");
+        let mut record = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
+        stream.read_exact(&mut record).unwrap();
+        handshake.extend(record);
+    }
+    let mut messages = Vec::new();
+    let mut rest = handshake.as_slice();
+    while let [kind, a, b, c, tail @ ..] = rest {
+        let (message, after) = tail.split_at(u32::from_be_bytes([0, *a, *b, *c]) as usize);
+        messages.push((*kind, message));
+        rest = after;
+    }
+    assert_eq!(messages.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), [2, 11, 12, 14]);
+    let (server_hello, key_exchange) = (messages[0].1, messages[2].1);
+    // Version, random, no session, DHE-RSA-AES128-GCM-SHA256.
+    assert_eq!((&server_hello[..2], &server_hello[34..37]), (&[3, 3][..], &[0, 0, 0x9e][..]));
+    // A prime of 2048 bits: ffdhe2048 begins and ends with 64 ones.
+    assert_eq!(
+        (&key_exchange[..2], &key_exchange[2..14]),
+        (&[1, 0][..], &b"\xff\xff\xff\xff\xff\xff\xff\xff\xad\xf8\x54\x58"[..])
+    );
+    drop(stream);
+    // Having seen all that, it left: what this firmware does when it does not know our CA.
+    let said = lab.entry(1).outcome.to_string();
+    assert!(said.starts_with("declined (certificate-refused): "), "{said}");
+}
+
+#[test]
+fn a_hello_cut_off_anywhere_is_an_entry_and_nothing_worse() {
+    let lab = Lab::start();
+    let hello = hello();
+    for end in 1..hello.len() {
+        let mut stream = TcpStream::connect(lab.addr()).unwrap();
+        stream.write_all(&hello[..end]).unwrap();
+        drop(stream);
+        let said = lab.entry(end).outcome.to_string();
+        assert!(said.starts_with("peer's fault: closed the connection before the handshake"), "{end}: {said}");
+    }
+    assert!(lab.connect(lab.client(), None).is_ok());
+}

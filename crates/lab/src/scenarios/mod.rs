@@ -15,6 +15,7 @@ mod lease_crash;
 mod serve_reload;
 mod tftp_clients;
 mod uefi_http_uki;
+mod uefi_https;
 mod uefi_ipxe_uki;
 mod uefi_proxy_uki;
 mod uefi_pxe_relay;
@@ -57,6 +58,20 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: true,
         tools: &[],
         run: uefi_http_uki::run,
+    },
+    Scenario {
+        name: "uefi-https-uki",
+        about: "UEFI HTTPS Boot loads a UKI, our CA being enrolled in firmware that knows no elliptic curves",
+        boots: true,
+        tools: &[],
+        run: uefi_https::boots,
+    },
+    Scenario {
+        name: "uefi-https-unknown-ca",
+        about: "UEFI HTTPS Boot with another CA enrolled: the firmware refuses us, and the journal says why",
+        boots: true,
+        tools: &[],
+        run: uefi_https::refused,
     },
     Scenario {
         name: "uefi-ipxe-uki",

@@ -20,9 +20,7 @@ pub(super) async fn handshake(
     ends: Ends,
     mut phase: watch::Receiver<Phase>,
 ) -> Option<SslStream<TcpStream>> {
-    let site = server.site.load();
-    let names = Names::of(&site, ends.local.ip());
-    drop(site);
+    let names = Names::of(&server.site.load(), Some(ends.local.ip()));
     let accepted = tokio::select! {
         biased;
         () = reached(&mut phase, Phase::Draining) => return None,

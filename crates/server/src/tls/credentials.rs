@@ -10,6 +10,7 @@ use openssl::ssl::SslContext;
 
 use super::authority::{Authority, new_key};
 use super::settings;
+use crate::journal::now;
 use crate::site::Site;
 
 /// How long a server certificate is valid, in seconds: as far as a machine's clock may be ahead, and then some.
@@ -27,11 +28,11 @@ pub(crate) struct Names {
 impl Names {
     /// Those of the site: the addresses of all interfaces that are served, and the names that the operator gave us. `asked` is the
     /// address that a machine has just connected to, which is ours, too.
-    pub(crate) fn of(site: &Site, asked: IpAddr) -> Self {
+    pub(crate) fn of(site: &Site, asked: Option<IpAddr>) -> Self {
         let interfaces = || site.interfaces.iter();
         let v4 = interfaces().flat_map(|interface| interface.v4.iter().map(|(ip, _)| IpAddr::V4(*ip)));
         let v6 = interfaces().flat_map(|interface| interface.v6.iter().map(|(ip, _)| IpAddr::V6(*ip)));
-        let ips = v4.chain(v6).chain([asked.to_canonical()]).collect();
+        let ips = v4.chain(v6).chain(asked.map(|asked| asked.to_canonical())).collect();
         let dns = site.https.iter().flat_map(|https| https.names.iter().cloned()).collect();
         Self { ips, dns }
     }
@@ -66,10 +67,15 @@ struct Current {
 }
 
 impl Credentials {
-    /// Certificates by this CA. The first is made when the first machine asks.
+    /// Certificates by this CA.
     #[must_use]
     pub const fn by(authority: Authority) -> Self {
         Self { authority, current: Mutex::new(None) }
+    }
+
+    /// Makes the first certificate, so that the first machine does not wait for it. If that fails, the first machine's entry says why.
+    pub(crate) fn prepare(&self, site: &Site) {
+        let _ = self.made(&Names::of(site, None), seconds());
     }
 
     /// What a handshake at this time (in seconds since 1970), for these names, is made with, if it is at hand.
@@ -104,6 +110,11 @@ impl Current {
     fn is_fresh(&self, now: i64) -> bool {
         (self.renew_at.saturating_sub(USED)..self.renew_at).contains(&now)
     }
+}
+
+/// The time now, in seconds since 1970.
+pub(super) fn seconds() -> i64 {
+    i64::try_from(now().0 / 1000).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -11,8 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_openssl::SslStream;
 
-use super::credentials::{Credentials, Names};
-use crate::journal::now;
+use super::credentials::{Credentials, Names, seconds};
 
 /// The record type that every TLS connection begins with (RFC 8446 §5.1: handshake).
 const HANDSHAKE: u8 = 22;
@@ -69,7 +68,7 @@ pub(crate) async fn accept(
         Ok(_) => return Err(Failed::before_hello(Failure::Left { after_certificate: false })),
         Err(_) => return Err(Failed::before_hello(Failure::Late)),
     }
-    let now = i64::try_from(now().0 / 1000).unwrap_or(i64::MAX);
+    let now = seconds();
     let context = match credentials.at_hand(&names, now) {
         Some(context) => context,
         None => {
