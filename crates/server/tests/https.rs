@@ -41,6 +41,11 @@ struct Lab {
 
 impl Lab {
     fn start() -> Self {
+        Self::start_as(true)
+    }
+
+    /// With `tls`, HTTPS; without, the plain server.
+    fn start_as(tls: bool) -> Self {
         let data = tempfile::tempdir().unwrap();
         let blobs = Blobs::under(data.path());
         let content: Vec<u8> = (0..3_000_017_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
@@ -89,7 +94,11 @@ impl Lab {
             let _inside = runtime.enter();
             let (site, credentials) = (Arc::new(ArcSwap::from_pointee(site)), Arc::new(Credentials::by(authority)));
             let listen = ["127.0.0.1:0".parse().unwrap()];
-            http::spawn_tls(&listen, Limits::default(), site, journal.clone(), credentials).unwrap()
+            if tls {
+                http::spawn_tls(&listen, Limits::default(), site, journal.clone(), credentials).unwrap()
+            } else {
+                http::spawn(&listen, Limits::default(), site, journal.clone()).unwrap()
+            }
         };
         Self { data, journal, server, content, runtime }
     }
@@ -329,6 +338,13 @@ fn plain_http_on_this_port_is_told_so() {
     assert!(said.starts_with("HTTP/1.1 400 ") && said.ends_with("this port is for https:// URLs only\n"), "{said}");
     let said = lab.entry(1).outcome.to_string();
     assert!(said.starts_with("declined (not-tls): "), "{said}");
+}
+
+#[test]
+fn tls_on_the_port_of_plain_http_is_told_so() {
+    let lab = Lab::start_as(false);
+    lab.connect(lab.client(), None).unwrap_err();
+    assert_eq!(lab.entry(1).outcome.to_string(), "peer's fault: TLS on the port of plain HTTP");
 }
 
 #[test]

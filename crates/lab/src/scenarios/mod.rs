@@ -11,6 +11,7 @@ mod bios_undionly_linux;
 mod boot;
 mod dhcp_clients;
 mod http_clients;
+mod https_clients;
 mod lease_crash;
 mod serve_reload;
 mod tftp_clients;
@@ -121,6 +122,13 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: false,
         tools: &[CURL],
         run: http_clients::run,
+    },
+    Scenario {
+        name: "https-clients",
+        about: "curl over TLS, old and new, while the server gains HTTPS, an address and another port, and loses HTTPS again",
+        boots: false,
+        tools: &[CURL],
+        run: https_clients::run,
     },
     Scenario {
         name: "serve-reload",
