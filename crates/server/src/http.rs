@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 
 use crate::journal::{Journal, now};
 use crate::site::SharedSite;
-use crate::tls::Credentials;
+use crate::tls::Certificates;
 
 /// What protects the server from its clients, and clients from each other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -108,7 +108,7 @@ async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
 /// # Errors
 /// The first socket that cannot be opened; then nothing is left running.
 pub fn spawn(listen: &[SocketAddr], limits: Limits, site: SharedSite, journal: Journal) -> Result<Handle, Error> {
-    open(listen, Server { site, journal, limits, credentials: None, sources: Mutex::default() })
+    open(listen, Server { site, journal, limits, tls: None, sources: Mutex::default() })
 }
 
 /// The same over TLS, with certificates from here.
@@ -120,11 +120,13 @@ pub fn spawn_tls(
     limits: Limits,
     site: SharedSite,
     journal: Journal,
-    credentials: Arc<Credentials>,
+    certificates: Arc<Certificates>,
 ) -> Result<Handle, Error> {
-    let (first, of) = (Arc::clone(&credentials), site.load_full());
-    tokio::task::spawn_blocking(move || first.prepare(&of));
-    open(listen, Server { site, journal, limits, credentials: Some(credentials), sources: Mutex::default() })
+    if let Some(first) = certificates.ours() {
+        let of = site.load_full();
+        tokio::task::spawn_blocking(move || first.prepare(&of));
+    }
+    open(listen, Server { site, journal, limits, tls: Some(certificates), sources: Mutex::default() })
 }
 
 fn open(listen: &[SocketAddr], server: Server) -> Result<Handle, Error> {
@@ -193,7 +195,7 @@ struct Server {
     journal: Journal,
     limits: Limits,
     /// For HTTPS: where its certificates come from.
-    credentials: Option<Arc<Credentials>>,
+    tls: Option<Arc<Certificates>>,
     sources: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -231,7 +233,7 @@ impl Server {
 
     /// HTTP, or HTTPS.
     const fn proto(&self) -> Proto {
-        if self.credentials.is_some() { Proto::Https } else { Proto::Http }
+        if self.tls.is_some() { Proto::Https } else { Proto::Http }
     }
 
     /// Notes what is not about a request that could be read.
@@ -302,9 +304,9 @@ async fn serve(server: &Server, stream: TcpStream, peer: SocketAddr, phase: watc
     // Small answers must not wait for the acknowledgement of earlier ones.
     let _ = stream.set_nodelay(true);
     let ends = answer::Ends { peer, local };
-    let stream = match &server.credentials {
+    let stream = match &server.tls {
         None => Stream::Plain(stream),
-        Some(credentials) => match secure::handshake(server, credentials, stream, ends, phase.clone()).await {
+        Some(certificates) => match secure::handshake(server, certificates, stream, ends, phase.clone()).await {
             Some(stream) => Stream::Tls(stream),
             None => return,
         },

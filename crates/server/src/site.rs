@@ -14,6 +14,8 @@ use slipway_engine::rules::{IpNet, Rules};
 use slipway_engine::subnet::Subnet;
 use slipway_store::Blobs;
 
+use crate::tls::Own;
+
 /// One immutable picture of the site: configuration, interfaces and catalog. A reload or a change of the image store replaces it
 /// whole, so that one packet never sees half of a change.
 #[derive(Clone, Debug)]
@@ -39,12 +41,14 @@ pub struct Site {
 }
 
 /// What the operator can set of HTTPS.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct HttpsSettings {
     /// Its port.
     pub port: u16,
     /// Names by which machines ask for this server, beside its addresses.
     pub names: Vec<String>,
+    /// The operator's own certificate, in place of those by our CA.
+    pub own: Option<Own>,
 }
 
 /// What the operator can set of TFTP.

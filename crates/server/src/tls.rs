@@ -4,9 +4,10 @@
 mod authority;
 mod credentials;
 mod handshake;
+mod own;
 mod settings;
 
 pub use authority::{Authority, Error, Facts};
-pub use credentials::Credentials;
-pub(crate) use credentials::Names;
+pub use credentials::{Certificates, seconds};
 pub(crate) use handshake::{Failed, accept};
+pub use own::Own;

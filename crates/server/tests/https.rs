@@ -15,16 +15,22 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use openssl::asn1::Asn1Time;
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
 use openssl::ssl::{Ssl, SslContext, SslContextBuilder, SslMethod, SslStream, SslVerifyMode, SslVersion};
 use openssl::x509::X509;
+use openssl::x509::extension::SubjectAlternativeName;
 use slipway_engine::Timestamp;
 use slipway_engine::catalog::{Catalog, Digest, FileRef, Image, ImageKind};
 use slipway_engine::journal::{About, Entry, Outcome, Proto};
 use slipway_engine::rules::Rules;
+use slipway_server::config::CertificateFiles;
 use slipway_server::http::{self, Limits};
 use slipway_server::journal::Journal;
 use slipway_server::site::{HttpsSettings, Interface, Mode, Site, TftpSettings};
-use slipway_server::tls::{Authority, Credentials};
+use slipway_server::tls::{Authority, Certificates, Own};
 use slipway_store::Blobs;
 use slipway_wire::MacAddr;
 use tokio::runtime::Runtime;
@@ -46,6 +52,10 @@ impl Lab {
 
     /// With `tls`, HTTPS; without, the plain server.
     fn start_as(tls: bool) -> Self {
+        Self::start_with(tls, None)
+    }
+
+    fn start_with(tls: bool, own: Option<Own>) -> Self {
         let data = tempfile::tempdir().unwrap();
         let blobs = Blobs::under(data.path());
         let content: Vec<u8> = (0..3_000_017_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
@@ -71,7 +81,7 @@ impl Lab {
             catalog: Catalog { images: [("lab".to_owned(), vec![image])].into(), ..Catalog::default() },
             blobs,
             http_port: 0,
-            https: Some(HttpsSettings { port: 0, names: vec!["boot.example".to_owned()] }),
+            https: Some(HttpsSettings { port: 0, names: vec!["boot.example".to_owned()], own }),
             export: None,
             tftp: TftpSettings { blksize_max: 1468, single_port: false, allow: Vec::new() },
         };
@@ -88,14 +98,15 @@ impl Lab {
             about: About::Other,
             outcome: Outcome::Answered("ACK".into()),
         });
-        let authority = Authority::open(data.path(), seconds()).unwrap();
+        let certificates = Certificates::default();
+        certificates.open(data.path(), &site).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let server = {
             let _inside = runtime.enter();
-            let (site, credentials) = (Arc::new(ArcSwap::from_pointee(site)), Arc::new(Credentials::by(authority)));
+            let (site, certificates) = (Arc::new(ArcSwap::from_pointee(site)), Arc::new(certificates));
             let listen = ["127.0.0.1:0".parse().unwrap()];
             if tls {
-                http::spawn_tls(&listen, Limits::default(), site, journal.clone(), credentials).unwrap()
+                http::spawn_tls(&listen, Limits::default(), site, journal.clone(), certificates).unwrap()
             } else {
                 http::spawn(&listen, Limits::default(), site, journal.clone()).unwrap()
             }
@@ -411,4 +422,35 @@ fn a_hello_cut_off_anywhere_is_an_entry_and_nothing_worse() {
         assert!(said.starts_with("peer's fault: closed the connection before the handshake"), "{end}: {said}");
     }
     assert!(lab.connect(lab.client(), None).is_ok());
+}
+
+/// A certificate that signs itself, for 127.0.0.1, with its key, in files.
+fn own(folder: &std::path::Path) -> (X509, CertificateFiles) {
+    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::days_from_now(2).unwrap()).unwrap();
+    let names = SubjectAlternativeName::new().ip("127.0.0.1").build(&builder.x509v3_context(None, None)).unwrap();
+    builder.append_extension(names).unwrap();
+    builder.sign(&key, MessageDigest::sha256()).unwrap();
+    let certificate = builder.build();
+    let files = CertificateFiles { certificate: folder.join("own.pem"), key: folder.join("own.key") };
+    fs::write(&files.certificate, certificate.to_pem().unwrap()).unwrap();
+    fs::write(&files.key, key.private_key_to_pem_pkcs8().unwrap()).unwrap();
+    (certificate, files)
+}
+
+#[test]
+fn a_certificate_of_the_operators_own_is_served_and_no_ca_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, files) = own(folder.path());
+    let lab = Lab::start_with(true, Some(Own::read(&files, seconds()).unwrap()));
+    let mut client = SslContext::builder(SslMethod::tls_client()).unwrap();
+    client.cert_store_mut().add_cert(certificate).unwrap();
+    client.set_verify(SslVerifyMode::PEER);
+    let (head, _) = ask(lab.connect(client, None).unwrap(), "HEAD /image/lab/uki.efi");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(!lab.data.path().join("tls").exists());
 }

@@ -47,7 +47,8 @@ fn against_machine(global: &Global, config: &Config) -> Result<Vec<Fault>> {
     let (interfaces, default_route) = interfaces::read().context("cannot read the network interfaces")?;
     let blobs = Blobs::under(&data);
     let data = std::path::absolute(&data).unwrap_or(data);
-    let facts = Facts { interfaces, default_route, chosen: Vec::new(), catalog, blobs, data };
+    let certificate = config.own_certificate();
+    let facts = Facts { interfaces, default_route, chosen: Vec::new(), catalog, blobs, data, certificate };
     let list = match build(config, &facts) {
         Ok(Built { warnings, .. }) => warnings,
         Err(NoSite::Faults(list)) => list,

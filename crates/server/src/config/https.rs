@@ -1,18 +1,39 @@
 //! `[https]`: the boot server over TLS.
 
-use super::fault::Span;
+use std::path::PathBuf;
+
+use super::fault::{At, Span};
 use super::reader::Section;
 use super::{ConfiguredRule, DEFAULT_HTTPS_PORT, values};
-use crate::site::HttpsSettings;
 
-const KEYS: [&str; 3] = ["port", "names", "offer"];
+const KEYS: [&str; 5] = ["port", "names", "offer", "certificate", "key"];
+
+/// HTTPS as the operator chose it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HttpsChoice {
+    /// Its port.
+    pub port: u16,
+    /// Names by which machines ask for this server, beside its addresses.
+    pub names: Vec<String>,
+    /// A certificate of the operator's own.
+    pub files: Option<At<CertificateFiles>>,
+}
+
+/// Where a certificate of the operator's own is, in PEM.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CertificateFiles {
+    /// The server's certificate, then those of the CAs between it and the one that machines know.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
 
 /// The section, as far as the file has one.
 #[derive(Clone, Debug)]
 pub(super) struct Https {
     /// Where its port stands, or the section.
     port_at: Option<Span>,
-    settings: HttpsSettings,
+    choice: HttpsChoice,
     /// Whether rules that say nothing of it send firmware to `https`.
     offer: bool,
 }
@@ -22,29 +43,47 @@ pub(super) fn read(top: &Section<'_>) -> Https {
     let section = section.as_ref();
     let port = section.and_then(|t| t.number("port", 1, u16::MAX)).unwrap_or(DEFAULT_HTTPS_PORT);
     let names = section.map_or(Vec::new(), |t| t.texts("names", values::hostname));
+    let names = names.into_iter().map(|at| at.value).collect();
     let offer = section.and_then(|t| t.flag("offer")).is_some_and(|at| at.value);
-    let settings = HttpsSettings { port, names: names.into_iter().map(|at| at.value).collect() };
-    Https { port_at: section.map(|t| t.span_of("port")), settings, offer }
+    let choice = HttpsChoice { port, names, files: section.and_then(read_files) };
+    Https { port_at: section.map(|t| t.span_of("port")), choice, offer }
+}
+
+fn read_files(section: &Section<'_>) -> Option<At<CertificateFiles>> {
+    let certificate = section.text("certificate", values::absolute);
+    let key = section.text("key", values::absolute);
+    for (one, other) in [("certificate", "key"), ("key", "certificate")] {
+        if section.has(one) && !section.has(other) {
+            let remedy = format!("add `{other} = \"/...\"`, or remove `{one}`");
+            section.error(section.span_of(one), one, format!("is of no use without `{other}`"), remedy);
+        }
+    }
+    if section.has("certificate") && section.has("names") {
+        let remedy = "remove `names`: those in the certificate count";
+        section.error(section.span_of("names"), "names", "is for certificates by our own CA", remedy);
+    }
+    let (certificate, key) = (certificate?, key?.value);
+    Some(At { value: CertificateFiles { certificate: certificate.value, key }, span: certificate.span })
 }
 
 impl Https {
     /// Where a rule sends UEFI HTTP Boot: as it says itself, else as the section does.
     pub(super) fn of_rule(&self, said: Option<bool>) -> Option<u16> {
-        said.unwrap_or(self.offer).then_some(self.settings.port)
+        said.unwrap_or(self.offer).then_some(self.choice.port)
     }
 
     /// What is served: for whoever asked for it.
-    pub(super) fn wanted(self, top: &Section<'_>, rules: &[ConfiguredRule], http_port: u16) -> Option<HttpsSettings> {
+    pub(super) fn wanted(self, top: &Section<'_>, rules: &[ConfiguredRule], http_port: u16) -> Option<HttpsChoice> {
         let asked = rules.iter().any(|configured| configured.rule.https.is_some());
         if self.port_at.is_none() && !asked {
             return None;
         }
-        if self.settings.port == http_port {
+        if self.choice.port == http_port {
             let place = self.port_at.unwrap_or(top.span_of("http"));
             let reason = format!("{http_port} is the port of plain HTTP, too");
             top.error(place, "https.port", reason, "give `port` in [http] and in [https] different numbers");
         }
-        Some(self.settings)
+        Some(self.choice)
     }
 }
 

@@ -16,10 +16,12 @@ use slipway_engine::subnet::Subnet;
 use toml::de::DeTable;
 
 pub use fault::{At, Fault, Faults, Severity, Span};
+pub use https::{CertificateFiles, HttpsChoice};
 pub use sample::sample;
 pub(crate) use values::masked as network_of;
 
-use crate::site::{HttpsSettings, Mode, TftpSettings};
+use crate::site::{Mode, TftpSettings};
+use crate::tls::{Own, seconds};
 use reader::{Section, Sink};
 
 /// Where the configuration is looked for when none is named.
@@ -53,7 +55,7 @@ pub struct Config {
     /// Port of the HTTP boot server.
     pub http_port: u16,
     /// HTTPS, if the file has a section for it or a rule asks for it.
-    pub https: Option<HttpsSettings>,
+    pub https: Option<HttpsChoice>,
     /// Port of TFTP.
     pub tftp_port: u16,
     /// What else can be set of TFTP.
@@ -143,6 +145,13 @@ impl Config {
     #[must_use]
     pub fn faults(&self, list: Vec<Fault>) -> Faults {
         Faults::new(&self.file, &self.text, list)
+    }
+
+    /// Reads the certificate that it names, if it names one.
+    #[must_use]
+    pub fn own_certificate(&self) -> Option<Result<Own, String>> {
+        let files = self.https.as_ref()?.files.as_ref()?;
+        Some(Own::read(&files.value, seconds()))
     }
 
     /// The rules as the engine takes them.

@@ -68,6 +68,7 @@ const TEMPLATE: &str = r#"# Slipway's configuration.
 # port = 8067
 
 # The same over TLS, for firmware in which the boot CA is enrolled (`slipway ca export`). Served if this section is there.
+# In place of the boot CA and `names`, `certificate` and `key` may name files of your own, in PEM.
 # [https]
 # port = 8443
 # names = ["boot.example"]                    # example; names that machines ask for, beside this server's addresses

@@ -74,7 +74,7 @@ impl Connection<'_> {
     }
 
     fn note_fault(&self, fault: &str) {
-        let spoken_to = self.server.credentials.is_none() && self.received.first() == Some(&TLS_HANDSHAKE);
+        let spoken_to = self.server.tls.is_none() && self.received.first() == Some(&TLS_HANDSHAKE);
         let fault = if spoken_to { "TLS on the port of plain HTTP" } else { fault };
         self.server.note_connection(self.ends.peer, "request", About::Other, Outcome::Peer(fault.to_owned()));
     }

@@ -1,7 +1,5 @@
 //! From a fresh connection to one in TLS.
 
-use std::sync::Arc;
-
 use slipway_engine::journal::{About, Outcome};
 use slipway_engine::tls::outcome;
 use tokio::net::TcpStream;
@@ -10,21 +8,21 @@ use tokio_openssl::SslStream;
 
 use super::answer::Ends;
 use super::{Phase, Server, reached};
-use crate::tls::{Credentials, Failed, Names, accept};
+use crate::tls::{Certificates, Failed, accept};
 
 /// Speaks TLS with the client; if that fails, says so in the journal, which then knows why the machine does not boot.
 pub(super) async fn handshake(
     server: &Server,
-    credentials: &Arc<Credentials>,
+    certificates: &Certificates,
     stream: TcpStream,
     ends: Ends,
     mut phase: watch::Receiver<Phase>,
 ) -> Option<SslStream<TcpStream>> {
-    let names = Names::of(&server.site.load(), Some(ends.local.ip()));
+    let site = server.site.load_full();
     let accepted = tokio::select! {
         biased;
         () = reached(&mut phase, Phase::Draining) => return None,
-        accepted = accept(credentials, names, stream, server.limits.head) => accepted,
+        accepted = accept(certificates, &site, ends.local.ip(), stream, server.limits.head) => accepted,
     };
     let outcome = match accepted {
         Ok(stream) => return Some(stream),

@@ -104,6 +104,7 @@ mod tests {
             catalog: Catalog::default(),
             blobs: slipway_store::Blobs::under(Path::new("/d")),
             data: Path::new("/d").to_owned(),
+            certificate: None,
         };
         let config = Config::embedded();
         let site = build(&config, &facts).unwrap().site;

@@ -235,7 +235,7 @@ async fn run(start: Start, survey: &Survey, say: &dyn Fn(&str)) -> Result<(), Er
     let control = Control::bind(&start.socket)?;
     let journal = Journal::open(&start.data).map_err(unwritable)?;
     let catalog = catalog::load(&start.data).await?;
-    let facts = facts(&start, catalog)?;
+    let facts = facts(&start, &start.config, catalog)?;
     let Built { site, warnings } = build(&start.config, &facts).map_err(|error| no_site(&start.config, error))?;
     let warnings = start.config.warnings.iter().cloned().chain(warnings).collect();
     let warned = running::warn(&start.config, warnings);
@@ -256,7 +256,7 @@ async fn run(start: Start, survey: &Survey, say: &dyn Fn(&str)) -> Result<(), Er
     Ok(())
 }
 
-fn facts(start: &Start, catalog: slipway_engine::catalog::Catalog) -> Result<Facts, Error> {
+fn facts(start: &Start, config: &Config, catalog: slipway_engine::catalog::Catalog) -> Result<Facts, Error> {
     let (interfaces, default_route) = interfaces::read().map_err(system("read the network interfaces"))?;
     Ok(Facts {
         interfaces,
@@ -265,6 +265,7 @@ fn facts(start: &Start, catalog: slipway_engine::catalog::Catalog) -> Result<Fac
         catalog,
         blobs: slipway_store::Blobs::under(&start.data),
         data: std::path::absolute(&start.data).unwrap_or_else(|_| start.data.clone()),
+        certificate: config.own_certificate(),
     })
 }
 

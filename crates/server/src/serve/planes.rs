@@ -10,11 +10,11 @@ use slipway_store::leases::Embedded;
 
 use crate::dhcp;
 use crate::http;
-use crate::journal::{Journal, now};
+use crate::journal::Journal;
 use crate::ports::Survey;
-use crate::site::SharedSite;
+use crate::site::{SharedSite, Site};
 use crate::tftp;
-use crate::tls::{self, Authority, Credentials};
+use crate::tls::{self, Certificates};
 
 use super::running::chain;
 use super::{Error, Start};
@@ -33,6 +33,7 @@ pub(super) struct Planes {
 /// HTTPS, with the port that it was started for.
 struct Https {
     port: u16,
+    certificates: Arc<Certificates>,
     handle: http::Handle,
 }
 
@@ -46,13 +47,16 @@ enum NoHttps {
 }
 
 impl Https {
-    /// Opens the boot CA, which makes it if this is the first time, and the port.
-    fn spawn(port: u16, data: &Path, site: &SharedSite, journal: &Journal) -> Result<Self, NoHttps> {
-        let seconds = i64::try_from(now().0 / 1000).unwrap_or(i64::MAX);
-        let credentials = Arc::new(Credentials::by(Authority::open(data, seconds)?));
+    /// Opens the boot CA, which makes it if this is the first time, and the port. Nothing where none is wanted.
+    fn spawn(data: &Path, site: &SharedSite, journal: &Journal) -> Result<Option<Self>, NoHttps> {
+        let current = site.load_full();
+        let Some(port) = current.https.as_ref().map(|https| https.port) else { return Ok(None) };
+        let certificates = Arc::new(Certificates::default());
+        certificates.open(data, &current)?;
         let limits = http::Limits { drain: DRAIN, ..http::Limits::default() };
-        let handle = http::spawn_tls(&http::everywhere(port), limits, site.clone(), journal.clone(), credentials)?;
-        Ok(Self { port, handle })
+        let shared = Arc::clone(&certificates);
+        let handle = http::spawn_tls(&http::everywhere(port), limits, site.clone(), journal.clone(), shared)?;
+        Ok(Some(Self { port, certificates, handle }))
     }
 }
 
@@ -71,11 +75,7 @@ pub(super) async fn spawn(
     let everywhere = http::everywhere(start.config.http_port);
     let http = http::spawn(&everywhere, limits, site.clone(), journal.clone())
         .map_err(|error| failed("the HTTP boot server", error, survey))?;
-    let port = start.config.https.as_ref().map(|https| https.port);
-    let https = port
-        .map(|port| Https::spawn(port, &start.data, site, journal))
-        .transpose()
-        .map_err(|error| failed("HTTPS", error, survey))?;
+    let https = Https::spawn(&start.data, site, journal).map_err(|error| failed("HTTPS", error, survey))?;
     // Last: once DHCP answers, firmware asks the others.
     let dhcp = Embedded::open(&start.data)
         .map_err(dhcp::Error::Leases)
@@ -119,17 +119,31 @@ impl Planes {
     pub(super) fn adopt(&mut self, data: &Path, site: &SharedSite, journal: &Journal) -> Vec<String> {
         let current = site.load_full();
         let mut problems = self.dhcp.adopt(&current);
-        let wanted = current.https.as_ref().map(|https| https.port);
-        if self.https.as_ref().map(|https| https.port) != wanted {
-            if let Some(before) = self.https.take() {
-                tokio::spawn(before.handle.shutdown());
-            }
-            match wanted.map(|port| Https::spawn(port, data, site, journal)).transpose() {
-                Ok(https) => self.https = https,
-                Err(error) => problems.push(format!("HTTPS cannot be served: {}", chain(&error))),
-            }
+        if let Err(error) = self.adopt_https(data, site, &current, journal) {
+            problems.push(format!("HTTPS cannot be served: {}", chain(&error)));
         }
         problems
+    }
+
+    fn adopt_https(
+        &mut self,
+        data: &Path,
+        site: &SharedSite,
+        current: &Site,
+        journal: &Journal,
+    ) -> Result<(), NoHttps> {
+        match &self.https {
+            Some(https) if current.https.as_ref().is_some_and(|wanted| wanted.port == https.port) => {
+                https.certificates.open(data, current)?;
+            }
+            _ => {
+                if let Some(before) = self.https.take() {
+                    tokio::spawn(before.handle.shutdown());
+                }
+                self.https = Https::spawn(data, site, journal)?;
+            }
+        }
+        Ok(())
     }
 
     /// Lets transfers end, in at most [`DRAIN`], and closes the sockets.

@@ -40,7 +40,13 @@ pub fn plan(old: &Config, mut new: Config) -> Reload {
     if old.tftp != new.tftp {
         changes.push("[tftp] changed".to_owned());
     }
-    if old.https != new.https {
+    let https = |config: &Config| {
+        config
+            .https
+            .as_ref()
+            .map(|https| (https.port, https.names.clone(), https.files.as_ref().map(|at| at.value.clone())))
+    };
+    if https(old) != https(&new) {
         changes.push("[https] changed".to_owned());
     }
     let export = |config: &Config| config.export.as_ref().map(|at| at.value.clone());

@@ -111,7 +111,7 @@ impl Running {
     }
 
     fn build(&self, config: &Config, catalog: Catalog) -> Result<Built, String> {
-        let facts = facts(&self.start, catalog).map_err(|error| chain(&error))?;
+        let facts = facts(&self.start, config, catalog).map_err(|error| chain(&error))?;
         build(config, &facts).map_err(|error| chain(&no_site(config, error)))
     }
 

@@ -7,9 +7,10 @@ use slipway_engine::catalog::Catalog;
 use slipway_engine::rules::Then;
 use slipway_store::Blobs;
 
-use super::{Interface, Mode, Site};
+use super::{HttpsSettings, Interface, Mode, Site};
 use crate::config::{Config, Fault};
 use crate::interfaces::{Found, NoLan, lan};
+use crate::tls::Own;
 
 /// What a site is made of besides the configuration.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Facts {
     pub blobs: Blobs,
     /// The data folder, absolute.
     pub data: PathBuf,
+    /// The certificate that the configuration names, if it names one, or what is wrong with it.
+    pub certificate: Option<Result<Own, String>>,
 }
 
 /// A site, and what is odd about it.
@@ -65,6 +68,7 @@ pub fn build(config: &Config, facts: &Facts) -> Result<Built, NoSite> {
     let interfaces = interfaces(config, facts, &mut faults)?;
     check_subnets(config, &interfaces, &mut faults);
     check_rules(config, facts, &interfaces, &mut faults);
+    let https = https(config, facts, &interfaces, &mut faults);
     check_export(config, &facts.data, &mut faults);
     if faults.iter().any(|fault| fault.severity == crate::config::Severity::Error) {
         return Err(NoSite::Faults(faults));
@@ -76,7 +80,7 @@ pub fn build(config: &Config, facts: &Facts) -> Result<Built, NoSite> {
         catalog: facts.catalog.clone(),
         blobs: facts.blobs.clone(),
         http_port: config.http_port,
-        https: config.https.clone(),
+        https,
         export: config.export.as_ref().map(|at| at.value.clone()),
         tftp: config.tftp.clone(),
     };
@@ -212,6 +216,37 @@ fn check_subnets(config: &Config, interfaces: &[Interface], faults: &mut Vec<Fau
     }
 }
 
+/// HTTPS with its certificate. One of the operator's own must be for the addresses that machines are sent to.
+fn https(config: &Config, facts: &Facts, interfaces: &[Interface], faults: &mut Vec<Fault>) -> Option<HttpsSettings> {
+    const THING: &str = "https.certificate";
+    let choice = config.https.as_ref()?;
+    let own = match (&choice.files, &facts.certificate) {
+        (Some(_), Some(Ok(own))) => Some(own.clone()),
+        (Some(at), Some(Err(fault))) => {
+            let remedy = "see `openssl x509 -text -in FILE`; both files are PEM, and the server's user must be able to read them";
+            faults.push(Fault::error(at.span.clone(), THING, fault.clone(), remedy));
+            None
+        }
+        _ => None,
+    };
+    if let (Some(at), Some(own)) = (&choice.files, &own) {
+        if !own.is_rsa() {
+            let reason = "its key is not RSA, which firmware without elliptic curves needs (most before 2025)";
+            faults.push(Fault::warning(at.span.clone(), THING, reason, "have it made with an RSA key of 2048 bits"));
+        }
+        let offered = config.rules.iter().any(|configured| configured.rule.https.is_some());
+        let served = interfaces.iter().filter(|interface| interface.mode != Mode::Off);
+        let unnamed = served.flat_map(|interface| &interface.v4).filter(|(ip, _)| !own.is_for(IpAddr::V4(*ip)));
+        let unnamed: Vec<String> = unnamed.map(|(ip, _)| ip.to_string()).collect();
+        if offered && !unnamed.is_empty() {
+            let reason = format!("is not for {}, where machines are sent to", unnamed.join(", "));
+            let remedy = "URLs hold addresses: have it made with these as IP addresses in subjectAltName";
+            faults.push(Fault::error(at.span.clone(), THING, reason, remedy));
+        }
+    }
+    Some(HttpsSettings { port: choice.port, names: choice.names.clone(), own })
+}
+
 fn check_rules(config: &Config, facts: &Facts, interfaces: &[Interface], faults: &mut Vec<Fault>) {
     for configured in &config.rules {
         for at in &configured.interfaces_at {
@@ -271,6 +306,7 @@ mod tests {
             catalog: Catalog::default(),
             blobs: Blobs::under(Path::new("/nonexistent")),
             data: PathBuf::from("/nonexistent/data"),
+            certificate: None,
         }
     }
 

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwapOption;
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private};
 use openssl::ssl::SslContext;
 
-use super::authority::{Authority, new_key};
+use super::authority::{Authority, Error, new_key};
 use super::settings;
 use crate::journal::now;
 use crate::site::Site;
@@ -50,9 +52,35 @@ impl Names {
     }
 }
 
+/// Where the certificates of handshakes come from: from our CA, once it is needed. One of the operator's own is in the site, and goes
+/// before.
+#[derive(Debug, Default)]
+pub struct Certificates {
+    ours: ArcSwapOption<Credentials>,
+}
+
+impl Certificates {
+    /// Opens our CA, unless it is open or this site does without.
+    ///
+    /// # Errors
+    /// It is needed and cannot be used.
+    pub fn open(&self, data: &Path, site: &Site) -> Result<(), Error> {
+        let has_own = site.https.as_ref().is_some_and(|https| https.own.is_some());
+        if !has_own && self.ours.load().is_none() {
+            self.ours.store(Some(Arc::new(Credentials::by(Authority::open(data, seconds())?))));
+        }
+        Ok(())
+    }
+
+    /// Those by our CA.
+    pub(crate) fn ours(&self) -> Option<Arc<Credentials>> {
+        self.ours.load_full()
+    }
+}
+
 /// Gives each handshake its certificate.
 #[derive(Debug)]
-pub struct Credentials {
+pub(crate) struct Credentials {
     authority: Authority,
     current: Mutex<Option<Current>>,
 }
@@ -68,8 +96,7 @@ struct Current {
 
 impl Credentials {
     /// Certificates by this CA.
-    #[must_use]
-    pub const fn by(authority: Authority) -> Self {
+    pub(super) const fn by(authority: Authority) -> Self {
         Self { authority, current: Mutex::new(None) }
     }
 
@@ -94,7 +121,7 @@ impl Credentials {
             Some(_) | None => (new_key()?, wanted.clone()),
         };
         let certificate = self.authority.issue(&key, &names, now.saturating_add(LIFE))?;
-        let context = settings::context(&certificate, &key)?;
+        let context = settings::context(&certificate, &[], &key)?;
         tracing::debug!(?names, until = %certificate.not_after(), "a server certificate was made");
         *current = Some(Current { context: context.clone(), key, names, renew_at: now.saturating_add(USED) });
         Ok(context)
@@ -113,7 +140,8 @@ impl Current {
 }
 
 /// The time now, in seconds since 1970.
-pub(super) fn seconds() -> i64 {
+#[must_use]
+pub fn seconds() -> i64 {
     i64::try_from(now().0 / 1000).unwrap_or(i64::MAX)
 }
 

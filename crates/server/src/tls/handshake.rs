@@ -1,17 +1,19 @@
 //! One handshake, and what it says about the machine if it fails.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use openssl::error::ErrorStack;
-use openssl::ssl::{self, NameType, Ssl, SslRef};
+use openssl::ssl::{self, NameType, Ssl, SslContext, SslRef};
 use slipway_engine::tls::Failure;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_openssl::SslStream;
 
-use super::credentials::{Credentials, Names, seconds};
+use super::credentials::{Certificates, Credentials, Names, seconds};
+use crate::site::Site;
 
 /// The record type that every TLS connection begins with (RFC 8446 §5.1: handshake).
 const HANDSHAKE: u8 = 22;
@@ -56,8 +58,9 @@ impl From<ErrorStack> for Failed {
 
 /// Speaks TLS on a fresh connection, in at most `limit`.
 pub(crate) async fn accept(
-    credentials: &Arc<Credentials>,
-    names: Names,
+    certificates: &Certificates,
+    site: &Site,
+    local: IpAddr,
     stream: TcpStream,
     limit: Duration,
 ) -> Result<SslStream<TcpStream>, Failed> {
@@ -68,25 +71,32 @@ pub(crate) async fn accept(
         Ok(_) => return Err(Failed::before_hello(Failure::Left { after_certificate: false })),
         Err(_) => return Err(Failed::before_hello(Failure::Late)),
     }
-    let now = seconds();
-    let context = match credentials.at_hand(&names, now) {
-        Some(context) => context,
-        None => {
-            let (credentials, names) = (Arc::clone(credentials), names.clone());
-            let made = tokio::task::spawn_blocking(move || credentials.made(&names, now)).await;
-            made.map_err(|error| Failed::Here(error.to_string()))??
-        }
+    let own = site.https.as_ref().and_then(|https| https.own.as_ref());
+    let context = match (own, certificates.ours()) {
+        (Some(own), _) => own.context.clone(),
+        (None, Some(ours)) => made(ours, Names::of(site, Some(local))).await?,
+        (None, None) => return Err(Failed::Here("there is no CA to make a certificate".to_owned())),
     };
     let mut stream = SslStream::new(Ssl::new(&context)?, stream)?;
     match timeout(limit, Pin::new(&mut stream).accept()).await {
         Ok(Ok(())) => Ok(stream),
         Ok(Err(error)) => {
             let asked = stream.ssl().servername(NameType::HOST_NAME);
-            let named = asked.is_none_or(|name| names.dns.contains(name));
+            let ours = |name| site.https.iter().any(|https| https.names.iter().any(|known| known == name));
+            let named = asked.is_none_or(|name| own.map_or_else(|| ours(name), |own| own.is_for_name(name)));
             Err(Failed::There { failure: failure(&error, stream.ssl()), named, plain: None })
         }
         Err(_) => Err(Failed::before_hello(Failure::Late)),
     }
+}
+
+async fn made(credentials: Arc<Credentials>, names: Names) -> Result<SslContext, Failed> {
+    let now = seconds();
+    if let Some(context) = credentials.at_hand(&names, now) {
+        return Ok(context);
+    }
+    let made = tokio::task::spawn_blocking(move || credentials.made(&names, now)).await;
+    Ok(made.map_err(|error| Failed::Here(error.to_string()))??)
 }
 
 /// Reads OpenSSL's error. Its last reason is the outermost and says least.

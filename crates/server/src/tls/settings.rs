@@ -29,8 +29,8 @@ const FFDHE2048: &str = "\
     0B07A7C8EE0A6D709E02FCE1CDF7E2ECC03404CD28342F619172FE9CE98583FF8E4F1232EEF28183C3FE3B1B4C6FAD733BB5FCBC2EC22005\
     C58EF1837D1683B2C6F34A26C1B2EFFA886B423861285C97FFFFFFFFFFFFFFFF";
 
-/// Everything about a handshake but the connection.
-pub(super) fn context(certificate: &X509, key: &PKey<Private>) -> Result<SslContext, ErrorStack> {
+/// Everything about a handshake but the connection. `issuers` are the CAs between the certificate and the one that machines know.
+pub(super) fn context(certificate: &X509, issuers: &[X509], key: &PKey<Private>) -> Result<SslContext, ErrorStack> {
     let mut builder = SslContext::builder(SslMethod::tls_server())?;
     builder.set_security_level(SECURITY_LEVEL);
     builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
@@ -50,6 +50,9 @@ pub(super) fn context(certificate: &X509, key: &PKey<Private>) -> Result<SslCont
     builder.set_num_tickets(0)?;
     builder.set_mode(SslMode::ACCEPT_MOVING_WRITE_BUFFER | SslMode::ENABLE_PARTIAL_WRITE | SslMode::RELEASE_BUFFERS);
     builder.set_certificate(certificate)?;
+    for issuer in issuers {
+        builder.add_extra_chain_cert(issuer.clone())?;
+    }
     builder.set_private_key(key)?;
     builder.check_private_key()?;
     Ok(builder.build())
