@@ -15,6 +15,10 @@ pub enum Field {
     OptionArea,
     /// A DHCP option, by its code.
     Option(u8),
+    /// A DHCPv6 option, by its code.
+    Option6(u16),
+    /// The relays that a DHCPv6 message has passed.
+    Hops,
     /// A sub-option: the enclosing option's code and its own.
     SubOption(u8, u8),
     /// The TFTP opcode.
@@ -71,8 +75,10 @@ impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Option(code) => return write!(f, "option {code}"),
+            Self::Option6(code) => return write!(f, "option {code}"),
             Self::SubOption(outer, inner) => return write!(f, "option {outer}.{inner}"),
             Self::Header => "header",
+            Self::Hops => "number of relays",
             Self::Cookie => "magic cookie",
             Self::HardwareLength => "hardware address length",
             Self::OptionArea => "option area",

@@ -1,13 +1,15 @@
-//! Bytes to meaning and back, for everything a booting machine says: DHCPv4 with the PXE and iPXE options, TFTP packets,
-//! hardware addresses and machine identities.
+//! Bytes to meaning and back, for everything a booting machine says: DHCPv4 with the PXE and iPXE options, DHCPv6,
+//! router advertisements, TFTP packets, hardware addresses and machine identities.
 //!
 //! This crate is pure: it opens no socket, reads no clock, writes no log. A codec error is `{field, at, fault}`, copyable and
 //! without text of its own; numbers on the wire are newtypes, so that a value without a name here survives.
 
 pub mod dhcp4;
+pub mod dhcp6;
 pub mod esl;
 pub mod http;
 pub mod ipxe;
+pub mod ndp;
 pub mod pxe;
 pub mod tftp;
 

@@ -1,6 +1,7 @@
 //! Ethernet hardware addresses.
 
 use core::fmt;
+use core::net::Ipv6Addr;
 use core::str::FromStr;
 
 /// An Ethernet (48-bit) hardware address: DHCP `htype` 1, `hlen` 6.
@@ -20,6 +21,16 @@ impl fmt::Display for ParseMacError {
 impl core::error::Error for ParseMacError {}
 
 impl MacAddr {
+    /// The hardware address that an IPv6 address was made from (modified EUI-64, RFC 4291 appendix A): firmware makes its link-local
+    /// address so. None where the interface identifier is none of that form; one made at random looks like it once in 65536 times.
+    #[must_use]
+    pub fn of_eui64(ip: Ipv6Addr) -> Option<Self> {
+        let [.., a, b, c, 0xff, 0xfe, d, e, f] = ip.octets() else { return None };
+        // The bit for "assigned by hand" is turned round; groups have no interface.
+        let a = a ^ 2;
+        (a & 1 == 0).then_some(Self([a, b, c, d, e, f]))
+    }
+
     /// The form that pxelinux and GRUB look files up by: lower case, dashes (`52-54-00-12-34-56`).
     #[must_use]
     pub fn hyphenated(&self) -> String {
@@ -72,6 +83,19 @@ mod tests {
         }
         assert_eq!(mac.to_string(), "52:54:00:12:34:ab");
         assert_eq!(mac.hyphenated(), "52-54-00-12-34-ab");
+    }
+
+    #[test]
+    fn an_address_made_from_a_card_tells_which() {
+        for (ip, mac) in [
+            ("fe80::5054:ff:fe12:34ab", Some(MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0xab]))),
+            ("fd77::20c:29ff:fe00:1", Some(MacAddr([0, 0x0c, 0x29, 0, 0, 1]))),
+            ("fd77::1", None),
+            ("fe80::320c:29ff:fd00:1", None),
+            ("fe80::30c:29ff:fe00:1", None),
+        ] {
+            assert_eq!(MacAddr::of_eui64(ip.parse().unwrap()), mac, "{ip}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code")]
 
 use slipway_wire::dhcp4::Message;
+use slipway_wire::dhcp6;
 use slipway_wire::tftp::Packet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,6 +70,31 @@ fn every_truncation_of_a_dhcp_message_is_refused_or_named() {
                     assert!(len >= 240, "{} cut to {len}", path.display());
                     let same = cut.options == whole.options && cut.faults == whole.faults;
                     assert!(same || !cut.faults.is_empty(), "{} cut to {len} loses options silently", path.display());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_dhcpv6_packet_is_read_as_told_and_survives_a_round_trip() {
+    for (path, bytes) in fixtures("dhcp6") {
+        let packet = dhcp6::Packet::decode(&bytes).unwrap();
+        compare(&path, &packet.describe());
+        assert_eq!(packet.encode(), bytes, "{}", path.display());
+    }
+}
+
+#[test]
+fn every_truncation_of_a_dhcpv6_packet_is_refused_or_loses_options() {
+    for (path, bytes) in fixtures("dhcp6") {
+        let whole = dhcp6::Packet::decode(&bytes).unwrap();
+        for len in 0..bytes.len() {
+            match dhcp6::Packet::decode(&bytes[..len]) {
+                Err(_) => assert!(len < 4, "{} cut to {len}", path.display()),
+                Ok(cut) => {
+                    let lost = cut.message.options.len() < whole.message.options.len();
+                    assert!(lost, "{} cut to {len}", path.display());
                 }
             }
         }
