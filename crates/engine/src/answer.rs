@@ -69,13 +69,25 @@ pub struct ServerAddr {
 }
 
 impl ServerAddr {
+    fn host(&self) -> String {
+        match self.ip {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        }
+    }
+
+    /// The URL of a path in the namespace over TFTP: what DHCPv6 says where DHCPv4 has a server and a file name.
+    #[must_use]
+    pub fn tftp_url(&self, path: &str) -> String {
+        let mut url = format!("tftp://{}/", self.host());
+        percent_encode(path, &mut url);
+        url
+    }
+
     /// The HTTP boot server's root, with an IP literal (firmware then needs no DNS) and no `/` at the end.
     #[must_use]
     pub fn root(&self) -> String {
-        let host = match self.ip {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-        };
+        let host = self.host();
         let (scheme, usual) = if self.https { ("https", 443) } else { ("http", 80) };
         if self.http_port == usual {
             format!("{scheme}://{host}")
@@ -144,6 +156,7 @@ mod tests {
             (v6.url("loader/ipxe.efi"), "http://[fd00::1]/loader/ipxe.efi"),
             (v4.url("a b/${x}?#%ä\n"), "http://10.77.0.1:8067/a%20b/%24%7Bx%7D%3F%23%25%C3%A4%0A"),
             (v6.report_url(), "http://[fd00::1]/agent/report"),
+            (v6.tftp_url("image/debian@1/uki.efi"), "tftp://[fd00::1]/image/debian@1/uki.efi"),
         ] {
             assert_eq!(url, wanted);
         }

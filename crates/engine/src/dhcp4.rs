@@ -19,9 +19,11 @@ mod route;
 pub use ask::{AGENT_CLASS, Heard, Link, Policy, classify};
 pub use book::{Book, Change, HOLD, HOLDS_MAX, QUARANTINE};
 pub use desk::{Desk, beside};
-pub use draft::{Draft, Settled, Transmit, settle};
+pub use draft::{Draft, Settled, Transmit};
 pub use lease::{ClientKey, Holder, Record};
 pub use route::destination;
+
+pub use crate::draft::settle;
 
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,10 @@ pub enum Proto {
     Proxy4,
     /// The PXE boot server on port 4011.
     BootServer4,
+    /// DHCPv6 on port 547.
+    Dhcp6,
+    /// Router discovery (ICMPv6).
+    Router,
     /// TFTP.
     Tftp,
     /// HTTP.
@@ -37,6 +41,8 @@ impl Proto {
             Self::Dhcp4 => "dhcp4",
             Self::Proxy4 => "proxy-dhcp4",
             Self::BootServer4 => "pxe-4011",
+            Self::Dhcp6 => "dhcp6",
+            Self::Router => "router",
             Self::Tftp => "tftp",
             Self::Http => "http",
             Self::Https => "https",

@@ -1,6 +1,6 @@
 //! The networks that we give addresses in, as the operator described them.
 
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 use slipway_wire::MacAddr;
@@ -41,4 +41,42 @@ pub struct Reservation {
     pub ip: Ipv4Addr,
     /// Option 12.
     pub hostname: Option<String>,
+}
+
+/// One IPv6 network.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Subnet6 {
+    /// Network address (host bits zero).
+    pub network: Ipv6Addr,
+    /// Prefix length: 16-126.
+    pub prefix: u8,
+    /// Ranges of addresses to give out, both ends included; inside the network, not overlapping. None: only machines with a
+    /// reservation get an address, others get parameters alone (stateless).
+    pub pools: Vec<(Ipv6Addr, Ipv6Addr)>,
+    /// Option 23.
+    pub dns: Vec<Ipv6Addr>,
+    /// Option 24.
+    pub domains: Vec<String>,
+    /// How long a lease lasts: 60 s to 10 years.
+    pub lease: Duration,
+    /// Addresses kept for certain machines; inside the network, in a pool or not.
+    pub reservations: Vec<Reservation6>,
+}
+
+/// An IPv6 address kept for one machine.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reservation6 {
+    /// The machine.
+    pub mac: MacAddr,
+    /// Its address.
+    pub ip: Ipv6Addr,
+}
+
+impl Subnet6 {
+    /// Whether an address lies in it.
+    #[must_use]
+    pub fn holds(&self, ip: Ipv6Addr) -> bool {
+        let differs = self.network.to_bits() ^ ip.to_bits();
+        differs.leading_zeros() >= u32::from(self.prefix)
+    }
 }
