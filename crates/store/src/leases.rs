@@ -4,12 +4,15 @@
 //! that a storm of a thousand clients costs a handful of flushes ([`LeaseStore::commit`] is what the group commit calls).
 
 mod codec;
+mod codec6;
 mod embedded;
 mod memory;
 
 use std::path::PathBuf;
 
 use slipway_engine::dhcp4::Record;
+use slipway_engine::dhcp6;
+use slipway_wire::dhcp6::Duid;
 
 pub use embedded::Embedded;
 pub use memory::Memory;
@@ -27,6 +30,24 @@ pub trait LeaseStore: Send {
     /// # Errors
     /// [`LeaseError::Unavailable`]: none of them may be relied on.
     fn commit(&mut self, records: &[Record]) -> Result<(), LeaseError>;
+
+    /// Every IPv6 record, as of the last commit that returned `Ok`.
+    ///
+    /// # Errors
+    /// [`LeaseError::Corrupt`] and [`LeaseError::Unavailable`].
+    fn restore6(&self) -> Result<Vec<dhcp6::Record>, LeaseError>;
+
+    /// Makes these changes of IPv6 addresses durable, all or none, in their order.
+    ///
+    /// # Errors
+    /// [`LeaseError::Unavailable`]: none of them may be relied on.
+    fn commit6(&mut self, writes: &[dhcp6::Write]) -> Result<(), LeaseError>;
+
+    /// Our own DUID: made at random the first time, the same ever after (RFC 8415 §11).
+    ///
+    /// # Errors
+    /// [`LeaseError::Corrupt`] and [`LeaseError::Unavailable`].
+    fn server_id(&mut self) -> Result<Duid, LeaseError>;
 }
 
 /// Why the lease database cannot be used.

@@ -1,7 +1,8 @@
 //! The lease database on disk.
 
 use std::fs::OpenOptions;
-use std::net::Ipv4Addr;
+use std::io::Read as _;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -9,12 +10,20 @@ use redb::{
     Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
 };
 use slipway_engine::dhcp4::Record;
+use slipway_engine::dhcp6;
+use slipway_wire::dhcp6::Duid;
 
 use super::codec::{decode, encode};
-use super::{LeaseError, LeaseStore};
+use super::{LeaseError, LeaseStore, codec6};
 
 /// Address (as a number) to record.
 const LEASES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("leases4");
+/// The same for IPv6.
+const LEASES6: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("leases6");
+/// What we are known by.
+const IDENTITY: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("identity");
+/// Our DUID's place in it.
+const DUID: &str = "duid";
 
 /// The lease database: one file, opened by one process at a time. A commit that returned is on disk.
 #[derive(Debug)]
@@ -55,6 +64,38 @@ impl Embedded {
         Ok(Self { db, path })
     }
 
+    /// One transaction, flushed to disk when this returns: the promise that an ACK makes.
+    fn transact(
+        &self,
+        work: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), LeaseError> {
+        let write = |error: redb::Error| self.fail("written", error);
+        let mut transaction = self.db.begin_write().map_err(|error| write(error.into()))?;
+        transaction.set_durability(Durability::Immediate).map_err(|error| write(error.into()))?;
+        work(&transaction).map_err(write)?;
+        transaction.commit().map_err(|error| write(error.into()))
+    }
+
+    /// Every row of a table; none where there is no such table yet.
+    fn rows<K: redb::Key + 'static, T>(
+        &self,
+        table: TableDefinition<'_, K, &'static [u8]>,
+        read: impl Fn(K::SelfType<'_>, &[u8]) -> Result<T, String>,
+    ) -> Result<Vec<T>, LeaseError> {
+        let transaction = self.db.begin_read().map_err(|error| self.fail("read", error))?;
+        let table = match transaction.open_table(table) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(self.fail("read", error)),
+        };
+        let rows = table.iter().map_err(|error| self.fail("read", error))?;
+        rows.map(|row| {
+            let (key, bytes) = row.map_err(|error| self.fail("read", error))?;
+            read(key.value(), bytes.value()).map_err(|detail| LeaseError::Corrupt { path: self.path.clone(), detail })
+        })
+        .collect()
+    }
+
     fn fail(&self, action: &'static str, error: impl Into<redb::Error>) -> LeaseError {
         match error.into() {
             redb::Error::Corrupted(detail) => LeaseError::Corrupt { path: self.path.clone(), detail },
@@ -65,34 +106,60 @@ impl Embedded {
 
 impl LeaseStore for Embedded {
     fn restore(&self) -> Result<Vec<Record>, LeaseError> {
-        let read = self.db.begin_read().map_err(|error| self.fail("read", error))?;
-        let table = match read.open_table(LEASES) {
-            Ok(table) => table,
-            Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-            Err(error) => return Err(self.fail("read", error)),
-        };
-        let rows = table.iter().map_err(|error| self.fail("read", error))?;
-        rows.map(|row| {
-            let (ip, bytes) = row.map_err(|error| self.fail("read", error))?;
-            let ip = Ipv4Addr::from_bits(ip.value());
-            decode(ip, bytes.value())
-                .map_err(|what| LeaseError::Corrupt { path: self.path.clone(), detail: format!("{what}, for {ip}") })
+        self.rows(LEASES, |ip, bytes| {
+            let ip = Ipv4Addr::from_bits(ip);
+            decode(ip, bytes).map_err(|what| format!("{what}, for {ip}"))
         })
-        .collect()
     }
 
     fn commit(&mut self, records: &[Record]) -> Result<(), LeaseError> {
-        let write = |error: redb::Error| self.fail("written", error);
-        let mut transaction = self.db.begin_write().map_err(|error| write(error.into()))?;
-        // The flush to disk is the promise that an ACK makes.
-        transaction.set_durability(Durability::Immediate).map_err(|error| write(error.into()))?;
-        {
-            let mut table = transaction.open_table(LEASES).map_err(|error| write(error.into()))?;
+        self.transact(|transaction| {
+            let mut table = transaction.open_table(LEASES)?;
             for record in records {
-                table.insert(record.ip.to_bits(), encode(record).as_slice()).map_err(|error| write(error.into()))?;
+                table.insert(record.ip.to_bits(), encode(record).as_slice())?;
             }
+            Ok(())
+        })
+    }
+
+    fn restore6(&self) -> Result<Vec<dhcp6::Record>, LeaseError> {
+        self.rows(LEASES6, |ip, bytes| {
+            let ip = Ipv6Addr::from_bits(ip);
+            codec6::decode(ip, bytes).map_err(|what| format!("{what}, for {ip}"))
+        })
+    }
+
+    fn commit6(&mut self, writes: &[dhcp6::Write]) -> Result<(), LeaseError> {
+        self.transact(|transaction| {
+            let mut table = transaction.open_table(LEASES6)?;
+            for write in writes {
+                match write {
+                    dhcp6::Write::Put(record) => {
+                        table.insert(record.ip.to_bits(), codec6::encode(record).as_slice())?;
+                    }
+                    dhcp6::Write::Drop(ip) => {
+                        table.remove(ip.to_bits())?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn server_id(&mut self) -> Result<Duid, LeaseError> {
+        let read = |_: &str, bytes: &[u8]| Duid::new(bytes).ok_or_else(|| "no DUID, for the server".to_owned());
+        if let Some(duid) = self.rows(IDENTITY, read)?.pop() {
+            return Ok(duid);
         }
-        transaction.commit().map_err(|error| write(error.into()))
+        let mut random = [0; 16];
+        let source = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random));
+        source.map_err(|error| self.fail("written", redb::Error::Io(error)))?;
+        let duid = Duid::of_uuid(random);
+        self.transact(|transaction| {
+            transaction.open_table(IDENTITY)?.insert(DUID, duid.as_bytes())?;
+            Ok(())
+        })?;
+        Ok(duid)
     }
 }
 
@@ -121,6 +188,29 @@ mod tests {
         drop(store);
         let store = Embedded::open(data.path()).unwrap();
         assert_eq!(store.restore().unwrap(), [lease(1, 3, 20), lease(2, 2, 30)]);
+    }
+
+    #[test]
+    fn ipv6_leases_and_our_name_outlive_the_process() {
+        let data = tempdir().unwrap();
+        let mut store = Embedded::open(data.path()).unwrap();
+        let name = store.server_id().unwrap();
+        let record = |last: u16, until| dhcp6::Record {
+            ip: Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, last),
+            holder: dhcp6::Holder::Stranger,
+            until: Timestamp(until),
+        };
+        let put = |last, until| dhcp6::Write::Put(record(last, until));
+        store.commit6(&[put(1, 10), put(2, 10), put(1, 20)]).unwrap();
+        store.commit6(&[dhcp6::Write::Drop(record(2, 0).ip), put(3, 30)]).unwrap();
+        store.commit(&[lease(1, 1, 10)]).unwrap();
+        drop(store);
+        let mut store = Embedded::open(data.path()).unwrap();
+        assert_eq!(store.restore6().unwrap(), [record(1, 20), record(3, 30)]);
+        assert_eq!(store.restore().unwrap(), [lease(1, 1, 10)]);
+        assert_eq!(store.server_id().unwrap(), name);
+        let other = tempdir().unwrap();
+        assert_ne!(Embedded::open(other.path()).unwrap().server_id().unwrap(), name);
     }
 
     #[test]
