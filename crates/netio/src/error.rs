@@ -1,7 +1,7 @@
 //! What can go wrong with a socket, with what was tried.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 /// A system call that failed, and what it was for.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,22 @@ pub enum Error {
         addr: SocketAddr,
         /// The interface asked for.
         device: Option<String>,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The socket for router discovery could not be opened.
+    #[error("cannot listen for router solicitations on {device}")]
+    Discovery {
+        /// The interface.
+        device: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A multicast group could not be joined.
+    #[error("cannot join the multicast group {group}")]
+    Join {
+        /// The group.
+        group: Ipv6Addr,
         /// The system's reason.
         source: io::Error,
     },

@@ -6,6 +6,7 @@
 
 mod control;
 mod error;
+mod multicast;
 mod recv;
 mod send;
 mod socket;

@@ -113,7 +113,7 @@ fn configure(socket: &Socket, bind: &Bind) -> Result<(), Error> {
     Ok(())
 }
 
-fn set_flag(socket: &Socket, level: i32, option: i32) -> io::Result<()> {
+pub(crate) fn set_flag(socket: &Socket, level: i32, option: i32) -> io::Result<()> {
     let on: libc::c_int = 1;
     let len = libc::socklen_t::try_from(size_of_val(&on)).unwrap_or_default();
     // SAFETY: the pointer is to a live c_int of the length given; the kernel only reads it.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::site::{Interface, Mode};
+use crate::site::{Interface, Ipv6, Mode};
 
 /// An interface as the kernel has it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -140,6 +140,7 @@ fn empty(name: String, flags: libc::c_uint) -> Found {
             v6: Vec::new(),
             mtu: 1500,
             mode: Mode::Off,
+            ipv6: Ipv6::default(),
         },
         up: has(libc::IFF_UP),
         loopback: has(libc::IFF_LOOPBACK),

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use slipway_engine::catalog::Catalog;
+use slipway_engine::ra::Ra;
 use slipway_engine::rules::{IpNet, Rules};
-use slipway_engine::subnet::Subnet;
+use slipway_engine::subnet::{Subnet, Subnet6};
 use slipway_store::Blobs;
 
 use crate::tls::Own;
@@ -24,6 +25,8 @@ pub struct Site {
     pub interfaces: Vec<Interface>,
     /// The networks we give addresses in.
     pub subnets: Vec<Subnet>,
+    /// The IPv6 networks that we give addresses or parameters in.
+    pub subnets6: Vec<Subnet6>,
     /// Which machine boots what.
     pub rules: Rules,
     /// What there is to serve.
@@ -79,6 +82,17 @@ pub struct Interface {
     pub mtu: u32,
     /// What we do on it.
     pub mode: Mode,
+    /// What we do on it about IPv6.
+    pub ipv6: Ipv6,
+}
+
+/// What we do about IPv6 on an interface, besides serving files.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Ipv6 {
+    /// Whether we answer DHCPv6.
+    pub dhcp: bool,
+    /// What we tell hosts that look for a router.
+    pub ra: Ra,
 }
 
 /// What we do about DHCP on an interface.

@@ -13,14 +13,14 @@ use slipway_engine::rules::Rules;
 use slipway_engine::subnet::Subnet;
 use slipway_server::dhcp::{Error, Handle, Ports, spawn};
 use slipway_server::journal::Journal;
-use slipway_server::site::{Interface, Mode, SharedSite, Site, TftpSettings};
+use slipway_server::site::{Interface, Ipv6, Mode, SharedSite, Site, TftpSettings};
 use slipway_store::Blobs;
 use slipway_store::leases::{Embedded, LeaseStore, Memory};
 use slipway_wire::MacAddr;
 use slipway_wire::dhcp4::{Message, MessageType, OptionCode};
 
 const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
-const ANY_PORTS: Ports = Ports { dhcp: 0, boot_server: 0 };
+const ANY_PORTS: Ports = Ports { dhcp: 0, boot_server: 0, dhcp6: 0 };
 
 struct World {
     site: SharedSite,
@@ -71,8 +71,10 @@ fn site(mode: Mode, data: &std::path::Path) -> Site {
             v6: Vec::new(),
             mtu: 1500,
             mode,
+            ipv6: Ipv6::default(),
         }],
         subnets: vec![subnet(20)],
+        subnets6: Vec::new(),
         rules: Rules::zero_configuration(),
         catalog: Catalog { loaders: [("snponly.efi".to_owned(), file)].into(), ..Catalog::default() },
         blobs: Blobs::under(data),
@@ -211,7 +213,7 @@ fn interfaces_come_and_go_while_it_runs() {
 fn a_port_that_is_taken_is_an_error_that_names_the_interface() {
     let world = World::new(Mode::Dhcp);
     let taken = world.handle.local_addrs("lo").unwrap()[0].port();
-    let ports = Ports { dhcp: taken, boot_server: 0 };
+    let ports = Ports { dhcp: taken, boot_server: 0, dhcp6: 0 };
     let error = spawn(ports, Memory::default(), world.site.clone(), world.journal.clone()).unwrap_err();
     assert!(matches!(&error, Error::Socket { interface, .. } if interface == "lo"), "{error:?}");
     world.handle.shutdown();

@@ -21,7 +21,7 @@ use slipway_engine::journal::{About, Entry, Outcome, Proto};
 use slipway_engine::rules::{Boot, Path, Rule, Rules, Then, When};
 use slipway_server::http::{self, Limits};
 use slipway_server::journal::Journal;
-use slipway_server::site::{Interface, Mode, SharedSite, Site, TftpSettings};
+use slipway_server::site::{Interface, Ipv6, Mode, SharedSite, Site, TftpSettings};
 use slipway_store::Blobs;
 use slipway_wire::Cpu;
 use tempfile::TempDir;
@@ -89,8 +89,10 @@ impl Lab {
                 v6: vec![("::1".parse().unwrap(), 128)],
                 mtu: 65536,
                 mode: Mode::Dhcp,
+                ipv6: Ipv6::default(),
             }],
             subnets: Vec::new(),
+            subnets6: Vec::new(),
             rules: Rules::zero_configuration(),
             catalog: Catalog { images: images.into(), ..Catalog::default() },
             blobs,

@@ -29,7 +29,7 @@ use slipway_engine::rules::Rules;
 use slipway_server::config::CertificateFiles;
 use slipway_server::http::{self, Limits};
 use slipway_server::journal::Journal;
-use slipway_server::site::{HttpsSettings, Interface, Mode, Site, TftpSettings};
+use slipway_server::site::{HttpsSettings, Interface, Ipv6, Mode, Site, TftpSettings};
 use slipway_server::tls::{Authority, Certificates, Own};
 use slipway_store::Blobs;
 use slipway_wire::MacAddr;
@@ -75,8 +75,10 @@ impl Lab {
                 v6: vec![("::1".parse().unwrap(), 128)],
                 mtu: 65536,
                 mode: Mode::Dhcp,
+                ipv6: Ipv6::default(),
             }],
             subnets: Vec::new(),
+            subnets6: Vec::new(),
             rules: Rules::zero_configuration(),
             catalog: Catalog { images: [("lab".to_owned(), vec![image])].into(), ..Catalog::default() },
             blobs,

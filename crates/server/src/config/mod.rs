@@ -6,13 +6,15 @@ mod reader;
 mod rules;
 mod sample;
 mod subnets;
+mod subnets6;
 mod values;
 
 use core::ops::Range;
 use std::path::PathBuf;
 
+use slipway_engine::ra::Ra;
 use slipway_engine::rules::Rule;
-use slipway_engine::subnet::Subnet;
+use slipway_engine::subnet::{Subnet, Subnet6};
 use toml::de::DeTable;
 
 pub use fault::{At, Fault, Faults, Severity, Span};
@@ -20,7 +22,7 @@ pub use https::{CertificateFiles, HttpsChoice};
 pub use sample::sample;
 pub(crate) use values::masked as network_of;
 
-use crate::site::{Mode, TftpSettings};
+use crate::site::{Ipv6, Mode, TftpSettings};
 use crate::tls::{Own, seconds};
 use reader::{Section, Sink};
 
@@ -66,6 +68,8 @@ pub struct Config {
     pub interfaces: Vec<InterfaceChoice>,
     /// The networks that addresses are given in, each with its place.
     pub subnets: Vec<At<Subnet>>,
+    /// The IPv6 networks that addresses or parameters are given in, each with its place.
+    pub subnets6: Vec<At<Subnet6>>,
     /// Which machine boots what; none in the file is one rule that shows the menu.
     pub rules: Vec<ConfiguredRule>,
 }
@@ -77,6 +81,8 @@ pub struct InterfaceChoice {
     pub name: At<String>,
     /// What to do about DHCP on it.
     pub mode: Mode,
+    /// What to do about IPv6 on it.
+    pub ipv6: Ipv6,
 }
 
 /// A rule, and where it names its image.
@@ -197,7 +203,8 @@ fn line_of(text: &str, span: Option<Span>) -> Range<usize> {
     first..last + 1
 }
 
-const TOP: [&str; 10] = ["data", "user", "control", "log", "http", "https", "tftp", "interface", "subnet", "rule"];
+const TOP: [&str; 11] =
+    ["data", "user", "control", "log", "http", "https", "tftp", "interface", "subnet", "subnet6", "rule"];
 const LEVELS: [(&str, Level); 5] = [
     ("error", Level::Error),
     ("warn", Level::Warn),
@@ -212,8 +219,9 @@ fn read(top: &Section<'_>) -> Config {
     let http = top.table("http", &["port"]);
     let tftp = top.table("tftp", &["port", "export", "blksize-max", "single-port", "allow"]);
     let interfaces = read_interfaces(top);
-    let subnets = subnets::read(top);
+    let (subnets, subnets6) = (subnets::read(top), subnets6::read(top));
     check_modes(top, &interfaces, &subnets);
+    check_ipv6(top, &interfaces, &subnets6);
     let http_port = http.as_ref().and_then(|t| t.number("port", 1, u16::MAX)).unwrap_or(DEFAULT_HTTP_PORT);
     let section = https::read(top);
     let rules = rules::read(top, &section);
@@ -253,16 +261,20 @@ fn read(top: &Section<'_>) -> Config {
         export: tftp.and_then(|t| t.text("export", values::absolute)),
         interfaces,
         subnets,
+        subnets6,
         rules,
     }
 }
 
 fn read_interfaces(top: &Section<'_>) -> Vec<InterfaceChoice> {
     let mut chosen: Vec<InterfaceChoice> = Vec::new();
-    for section in top.tables("interface", &["name", "mode"]) {
+    for section in top.tables("interface", &["name", "mode", "dhcp6", "ra"]) {
         let name =
             section.required("name", values::interface, "add `name = \"eth0\"`; `ip -brief address` lists the names");
         let mode = section.text("mode", values::mode).map_or(Mode::Proxy, |at| at.value);
+        // Whoever gives IPv4 addresses gives IPv6 addresses too, where there are some to give.
+        let dhcp6 = section.flag("dhcp6").map_or(mode == Mode::Dhcp && top.has("subnet6"), |at| at.value);
+        let ra = section.text("ra", values::ra).map_or(Ra::Off, |at| at.value);
         let Some(name) = name else { continue };
         if chosen.iter().any(|other| other.name.value == name.value) {
             section.error(
@@ -273,7 +285,7 @@ fn read_interfaces(top: &Section<'_>) -> Vec<InterfaceChoice> {
             );
             continue;
         }
-        chosen.push(InterfaceChoice { name, mode });
+        chosen.push(InterfaceChoice { name, mode, ipv6: Ipv6 { dhcp: dhcp6, ra } });
     }
     chosen
 }
@@ -282,7 +294,7 @@ fn read_interfaces(top: &Section<'_>) -> Vec<InterfaceChoice> {
 fn check_modes(top: &Section<'_>, interfaces: &[InterfaceChoice], subnets: &[At<Subnet>]) {
     let giving = interfaces.iter().find(|choice| choice.mode == Mode::Dhcp);
     match giving {
-        Some(choice) if subnets.is_empty() && !top.has("subnet") => top.error(
+        Some(choice) if subnets.is_empty() && !top.has("subnet") && !top.has("subnet6") => top.error(
             choice.name.span.clone(),
             "interface",
             format!("{:?} is to give addresses, but there is no subnet to give them from", choice.name.value),
@@ -299,5 +311,32 @@ fn check_modes(top: &Section<'_>, interfaces: &[InterfaceChoice], subnets: &[At<
             }
         }
         Some(_) => {}
+    }
+}
+
+/// The same for IPv6; and hosts must not be sent where nobody answers.
+fn check_ipv6(top: &Section<'_>, interfaces: &[InterfaceChoice], subnets: &[At<Subnet6>]) {
+    let missing = !top.has("subnet6");
+    for InterfaceChoice { name, ipv6: Ipv6 { dhcp, ra }, .. } in interfaces {
+        if *dhcp && missing {
+            let reason = format!("{:?} is to answer DHCPv6, but there is no IPv6 subnet", name.value);
+            let remedy = "add a `[[subnet6]]` with `network` and `pool`, or remove `dhcp6 = true`";
+            top.error(name.span.clone(), "interface", reason, remedy);
+        } else if ra.is_repeated() && missing {
+            let reason = format!("{:?} is to advertise `{}`, but there is no IPv6 subnet", name.value, ra.name());
+            let remedy = "add a `[[subnet6]]` with its `network`, or set `ra = \"boot-only\"`";
+            top.error(name.span.clone(), "interface", reason, remedy);
+        } else if *ra == Ra::Managed && !dhcp {
+            let reason =
+                format!("{:?} tells hosts to ask for addresses by DHCPv6, which it does not answer", name.value);
+            let remedy = "set `dhcp6 = true`, unless another server answers there";
+            top.warning(name.span.clone(), "interface", reason, remedy);
+        }
+    }
+    let used = interfaces.iter().any(|choice| choice.ipv6.dhcp || choice.ipv6.ra.is_repeated());
+    if let Some(subnet) = subnets.first().filter(|_| !used) {
+        let reason = "no interface answers DHCPv6, so this is never used";
+        let remedy = "set `dhcp6 = true` in an `[[interface]]`, or remove the subnet";
+        top.warning(subnet.span.clone(), "subnet6", reason, remedy);
     }
 }

@@ -91,10 +91,15 @@ const TEMPLATE: &str = r#"# Slipway's configuration.
 #   "proxy"  another server gives the addresses, Slipway says only what to boot (the default: it disturbs nobody)
 #   "dhcp"   Slipway gives the addresses too; it needs a [[subnet]]. Never do this on a network with another DHCP server.
 #   "off"    files only
+# dhcp6: true answers DHCPv6 too; it needs a [[subnet6]]. By default only where mode is "dhcp" and there is one.
+# ra: the router advertisements sent. "boot-only" answers whoever asks and says nothing (it spares iPXE 13 s), "managed" tells hosts
+#   to ask DHCPv6 for addresses, "stateless" to make their own. None of them makes this machine anybody's router.
 @FOUND@
 [[interface]]
 name = "@INTERFACE@"
 mode = "proxy"
+# dhcp6 = true                                # example
+# ra = "off"
 
 # The networks that addresses are given in, for an interface in mode "dhcp" and for relays.
 # [[subnet]]
@@ -112,6 +117,18 @@ mode = "proxy"
 # mac = "52:54:00:12:34:56"
 # ip = "@THREE@.10"
 # hostname = "node1"
+
+# The IPv6 networks that addresses are given in. Without a pool: parameters for all, addresses only for machines with a reservation.
+# [[subnet6]]
+# network = "fd77::/64"
+# pool = ["fd77::1:0-fd77::1:ffff"]
+# dns = ["fd77::1"]
+# domain = ["lab.example"]                    # example
+# lease = "1h"
+#
+# [[subnet6.reservation]]
+# mac = "52:54:00:12:34:56"
+# ip = "fd77::10"
 
 # Which machine boots what. The first rule that matches decides; a machine that none matches is not answered.
 # when: mac, uuid, arch, cpu, loader, subnet, interface, relay, user-class (each a value or a list of them), uefi (true or false).
@@ -137,7 +154,7 @@ menu = true
 mod tests {
     use super::*;
     use crate::config::parse;
-    use crate::site::Mode;
+    use crate::site::{Ipv6, Mode};
 
     fn lan() -> Interface {
         Interface {
@@ -148,6 +165,7 @@ mod tests {
             v6: Vec::new(),
             mtu: 1500,
             mode: Mode::Proxy,
+            ipv6: Ipv6::default(),
         }
     }
 
@@ -181,6 +199,7 @@ mod tests {
         assert_eq!(config.warnings, []);
         assert_eq!(config.subnets.len(), 1);
         assert_eq!(config.subnets[0].value.reservations.len(), 1);
+        assert_eq!(config.subnets6[0].value.reservations.len(), 1);
         assert_eq!(config.rules.len(), 2);
     }
 

@@ -1,9 +1,10 @@
 //! Text to value: what a configuration's strings may say. Each reader gives the value, or the reason and the remedy.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use slipway_engine::ra::Ra;
 use slipway_engine::request::Loader;
 use slipway_engine::rules::{IpNet, Path};
 use slipway_wire::{ClientArch, Cpu, MacAddr};
@@ -81,6 +82,10 @@ pub(super) fn ipv4(raw: &str) -> Result<Ipv4Addr, Reject> {
         .or_else(|_| reject(format!("{raw:?} is not an IPv4 address"), "write four numbers, such as \"10.77.0.1\""))
 }
 
+pub(super) fn ipv6(raw: &str) -> Result<Ipv6Addr, Reject> {
+    raw.parse().or_else(|_| reject(format!("{raw:?} is not an IPv6 address"), "write one such as \"fd77::1\""))
+}
+
 pub(super) fn ip(raw: &str) -> Result<IpAddr, Reject> {
     raw.parse()
         .or_else(|_| reject(format!("{raw:?} is not an IP address"), "write one such as \"10.77.0.1\" or \"fd00::1\""))
@@ -114,10 +119,37 @@ pub(super) fn subnet(raw: &str) -> Result<(Ipv4Addr, u8), Reject> {
             format!("a subnet of /{prefix} cannot hold clients and a server"),
             "use a prefix length from 8 to 30",
         ),
-        IpNet { .. } => {
-            reject(format!("{raw:?} is not IPv4"), "addresses are given by DHCPv4 only: use an IPv4 network")
-        }
+        IpNet { .. } => reject(format!("{raw:?} is not IPv4"), "use an IPv4 network, or make it a `[[subnet6]]`"),
     }
+}
+
+/// A network that IPv6 addresses can be given in: /16 to /126, and none that only one link knows.
+pub(super) fn subnet6(raw: &str) -> Result<(Ipv6Addr, u8), Reject> {
+    match net(raw)? {
+        IpNet { addr: IpAddr::V6(addr), .. } if addr.is_unicast_link_local() || addr.is_multicast() => {
+            reject(format!("{raw:?} is no network that addresses are given in"), "use one such as \"fd77::/64\"")
+        }
+        IpNet { addr: IpAddr::V6(addr), prefix } if (16..=126).contains(&prefix) => Ok((addr, prefix)),
+        IpNet { addr: IpAddr::V6(_), prefix } => {
+            reject(format!("a subnet of /{prefix} cannot be served"), "use a prefix length from 16 to 126; 64 is usual")
+        }
+        IpNet { .. } => reject(format!("{raw:?} is not IPv6"), "use an IPv6 network, or make it a `[[subnet]]`"),
+    }
+}
+
+/// `first-last`, both included, or one address.
+pub(super) fn range6(raw: &str) -> Result<(Ipv6Addr, Ipv6Addr), Reject> {
+    let (first, last) = raw.split_once('-').unwrap_or((raw, raw));
+    let (Ok(first), Ok(last)) = (first.trim().parse::<Ipv6Addr>(), last.trim().parse::<Ipv6Addr>()) else {
+        return reject(
+            format!("{raw:?} is not a range of IPv6 addresses"),
+            "write first-last, such as \"fd77::1:0-fd77::1:ffff\"",
+        );
+    };
+    if first > last {
+        return reject(format!("the range starts at {first} and ends before it, at {last}"), "swap the two addresses");
+    }
+    Ok((first, last))
 }
 
 /// The first address of an address's network.
@@ -254,6 +286,11 @@ pub(super) fn path(raw: &str) -> Result<Path, Reject> {
 
 pub(super) fn mode(raw: &str) -> Result<Mode, Reject> {
     one_of(raw, &[("dhcp", Mode::Dhcp), ("proxy", Mode::Proxy), ("off", Mode::Off)], "a mode")
+}
+
+pub(super) fn ra(raw: &str) -> Result<Ra, Reject> {
+    let all = [Ra::Off, Ra::BootOnly, Ra::Managed, Ra::Stateless];
+    one_of(raw, &all.map(|ra| (ra.name(), ra)), "a kind of router advertisement")
 }
 
 pub(super) fn one_of<T: Copy>(raw: &str, all: &[(&str, T)], what: &str) -> Result<T, Reject> {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use slipway_engine::Why;
-use slipway_engine::journal::{About, Entry, Outcome};
+use slipway_engine::journal::{About, Entry, Outcome, Proto};
 use slipway_engine::request::Loader;
 use tracing::Level;
 
@@ -12,6 +12,8 @@ pub(super) fn level(entry: &Entry) -> Level {
     match &entry.outcome {
         Outcome::Answered(_) => match entry.about {
             About::Dhcp { loader: Loader::Os, .. } => Level::DEBUG,
+            // Every host of the network asks.
+            _ if entry.proto == Proto::Router => Level::DEBUG,
             _ => Level::INFO,
         },
         Outcome::Declined(why) => declined(why),
@@ -103,7 +105,6 @@ impl Limiter {
 mod tests {
     use super::*;
     use slipway_engine::Timestamp;
-    use slipway_engine::journal::Proto;
 
     fn entry(outcome: Outcome) -> Entry {
         Entry {

@@ -94,11 +94,16 @@ impl Journal {
         }
     }
 
-    /// The machine that has this address, as far as DHCP told, else as far as the kernel's neighbours tell.
+    /// The machine that has this address, as far as DHCP told, else as far as the kernel's neighbours tell, else
+    /// the one that an IPv6 address was made from.
     #[must_use]
     pub fn mac_of(&self, ip: IpAddr) -> Option<MacAddr> {
         let told = lock(&self.0.history).mac_of(ip);
-        told.or_else(|| lock(&self.0.arp).mac_of(ip))
+        let made_from_it = || match ip {
+            IpAddr::V6(ip) => MacAddr::of_eui64(ip),
+            IpAddr::V4(_) => None,
+        };
+        told.or_else(|| lock(&self.0.arp).mac_of(ip)).or_else(made_from_it)
     }
 
     /// Every machine that is remembered with its entries, oldest entry first, the machine last seen first. Each is taken out by

@@ -83,8 +83,17 @@ struct Reason {
     arch: Option<u16>,
 }
 
-const PROTOS: [Proto; 7] =
-    [Proto::Dhcp4, Proto::Proxy4, Proto::BootServer4, Proto::Tftp, Proto::Http, Proto::Https, Proto::Agent];
+const PROTOS: [Proto; 9] = [
+    Proto::Dhcp4,
+    Proto::Proxy4,
+    Proto::BootServer4,
+    Proto::Dhcp6,
+    Proto::Router,
+    Proto::Tftp,
+    Proto::Http,
+    Proto::Https,
+    Proto::Agent,
+];
 const LOADERS: [Loader; 6] = [Loader::Os, Loader::Pxe, Loader::UefiHttp, Loader::Ipxe, Loader::UBoot, Loader::Agent];
 const MESSAGES: [(DhcpMessage, &str); 3] =
     [(DhcpMessage::Discover, "discover"), (DhcpMessage::Request, "request"), (DhcpMessage::Other, "other")];

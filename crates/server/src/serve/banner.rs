@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use slipway_engine::ra::Ra;
 use slipway_engine::rules::Then;
 
 use crate::config::Config;
@@ -29,14 +30,21 @@ pub(super) fn lines(config: &Config, file: Option<&Path>, site: &Site, data: &Pa
 }
 
 fn interface(interface: &Interface) -> String {
-    let addresses: Vec<String> = interface.v4.iter().map(|(ip, prefix)| format!("{ip}/{prefix}")).collect();
+    let v6 = interface.v6.iter().filter(|(ip, _)| interface.ipv6.dhcp && !ip.is_unicast_link_local());
+    let v4 = interface.v4.iter().map(|(ip, prefix)| format!("{ip}/{prefix}"));
+    let addresses: Vec<String> = v4.chain(v6.map(|(ip, prefix)| format!("{ip}/{prefix}"))).collect();
     let addresses = if addresses.is_empty() { "no IPv4 address".to_owned() } else { addresses.join(", ") };
     let what = match interface.mode {
         Mode::Dhcp => "DHCP: addresses and boot answers",
         Mode::Proxy => "ProxyDHCP: boot answers only, another server gives the addresses",
         Mode::Off => "files only",
     };
-    format!("{} ({addresses}): {what}", interface.name)
+    let dhcp6 = if interface.ipv6.dhcp { "; DHCPv6" } else { "" };
+    let ra = match interface.ipv6.ra {
+        Ra::Off => String::new(),
+        ra => format!("; router advertisements ({})", ra.name()),
+    };
+    format!("{} ({addresses}): {what}{dhcp6}{ra}", interface.name)
 }
 
 /// At most a handful by name.
@@ -81,7 +89,7 @@ fn rules(site: &Site) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::{Facts, build};
+    use crate::site::{Facts, Ipv6, build};
     use slipway_engine::catalog::Catalog;
     use std::net::Ipv4Addr;
 
@@ -95,6 +103,7 @@ mod tests {
             v6: Vec::new(),
             mtu: 1500,
             mode: Mode::Off,
+            ipv6: Ipv6::default(),
         };
         let found = crate::interfaces::Found { interface, up: true, loopback: false, ethernet: true };
         let facts = Facts {

@@ -30,11 +30,19 @@ pub fn plan(old: &Config, mut new: Config) -> Reload {
         &mut changes,
     );
     listed(
+        "subnet6",
+        &old.subnets6,
+        &new.subnets6,
+        |at| format!("{}/{}", at.value.network, at.value.prefix),
+        |a, b| a.value == b.value,
+        &mut changes,
+    );
+    listed(
         "interface",
         &old.interfaces,
         &new.interfaces,
         |choice| choice.name.value.clone(),
-        |a, b| a.mode == b.mode,
+        |a, b| (a.mode, a.ipv6) == (b.mode, b.ipv6),
         &mut changes,
     );
     if old.tftp != new.tftp {

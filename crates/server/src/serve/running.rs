@@ -279,6 +279,8 @@ pub(super) fn status(start: &Start, site: &Site, warnings: Vec<String>) -> Statu
             addresses: v4.chain(v6).collect(),
         }
     });
+    let v4 = site.subnets.iter().map(|subnet| format!("{}/{}", subnet.network, subnet.prefix));
+    let v6 = site.subnets6.iter().map(|subnet| format!("{}/{}", subnet.network, subnet.prefix));
     let now = time(now());
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -291,7 +293,7 @@ pub(super) fn status(start: &Start, site: &Site, warnings: Vec<String>) -> Statu
         http_port: start.config.http_port,
         https_port: start.config.https.as_ref().map(|https| https.port),
         tftp_port: start.config.tftp_port,
-        subnets: site.subnets.iter().map(|subnet| format!("{}/{}", subnet.network, subnet.prefix)).collect(),
+        subnets: v4.chain(v6).collect(),
         rules: site.rules.rules.iter().map(|rule| rule.name.clone()).collect(),
         images: image_names(site),
         loaders: site.catalog.loaders.keys().cloned().collect(),

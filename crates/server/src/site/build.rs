@@ -7,8 +7,8 @@ use slipway_engine::catalog::Catalog;
 use slipway_engine::rules::Then;
 use slipway_store::Blobs;
 
-use super::{HttpsSettings, Interface, Mode, Site};
-use crate::config::{Config, Fault};
+use super::{HttpsSettings, Interface, Ipv6, Mode, Site};
+use crate::config::{Config, Fault, InterfaceChoice};
 use crate::interfaces::{Found, NoLan, lan};
 use crate::tls::Own;
 
@@ -67,6 +67,7 @@ pub fn build(config: &Config, facts: &Facts) -> Result<Built, NoSite> {
     let mut faults = Vec::new();
     let interfaces = interfaces(config, facts, &mut faults)?;
     check_subnets(config, &interfaces, &mut faults);
+    check_subnets6(config, &interfaces, &mut faults);
     check_rules(config, facts, &interfaces, &mut faults);
     let https = https(config, facts, &interfaces, &mut faults);
     check_export(config, &facts.data, &mut faults);
@@ -76,6 +77,7 @@ pub fn build(config: &Config, facts: &Facts) -> Result<Built, NoSite> {
     let site = Site {
         interfaces,
         subnets: config.subnets.iter().map(|at| at.value.clone()).collect(),
+        subnets6: config.subnets6.iter().map(|at| at.value.clone()).collect(),
         rules: config.engine_rules(),
         catalog: facts.catalog.clone(),
         blobs: facts.blobs.clone(),
@@ -94,16 +96,19 @@ fn names(all: &[Found]) -> String {
 fn interfaces(config: &Config, facts: &Facts, faults: &mut Vec<Fault>) -> Result<Vec<Interface>, NoSite> {
     let by_name = |name: &str| facts.interfaces.iter().find(|found| found.interface.name == name);
     if !facts.chosen.is_empty() {
-        let mode_of = |name: &str| {
+        let served_as = |name: &str| {
             let configured = config.interfaces.iter().find(|choice| choice.name.value == name);
-            configured.map_or(Mode::Proxy, |choice| choice.mode)
+            configured.map_or((Mode::Proxy, Ipv6::default()), |choice| (choice.mode, choice.ipv6))
         };
         let there = names(&facts.interfaces);
         return facts
             .chosen
             .iter()
             .map(|name| match by_name(name) {
-                Some(found) => Ok(Interface { mode: mode_of(name), ..found.interface.clone() }),
+                Some(found) => {
+                    let (mode, ipv6) = served_as(name);
+                    Ok(Interface { mode, ipv6, ..found.interface.clone() })
+                }
                 None => Err(NoSite::NoInterface { name: name.clone(), there: there.clone() }),
             })
             .collect();
@@ -124,8 +129,8 @@ fn interfaces(config: &Config, facts: &Facts, faults: &mut Vec<Fault>) -> Result
             ));
             continue;
         };
-        check_interface(found, choice.mode, &choice.name.span, faults);
-        chosen.push(Interface { mode: choice.mode, ..found.interface.clone() });
+        check_interface(found, choice, faults);
+        chosen.push(Interface { mode: choice.mode, ipv6: choice.ipv6, ..found.interface.clone() });
     }
     Ok(chosen)
 }
@@ -146,14 +151,24 @@ fn check_export(config: &Config, data: &Path, faults: &mut Vec<Fault>) {
     }
 }
 
-fn check_interface(found: &Found, mode: Mode, span: &crate::config::Span, faults: &mut Vec<Fault>) {
-    let name = &found.interface.name;
-    if mode != Mode::Off && found.interface.v4.is_empty() {
+fn check_interface(found: &Found, choice: &InterfaceChoice, faults: &mut Vec<Fault>) {
+    let (name, span) = (&found.interface.name, &choice.name.span);
+    // A network without IPv4 is served by mode = "dhcp" alone: there is nothing to be a proxy of.
+    let over_ipv6 = choice.mode == Mode::Dhcp && choice.ipv6.dhcp;
+    if choice.mode != Mode::Off && found.interface.v4.is_empty() && !over_ipv6 {
         faults.push(Fault::error(
             span.clone(),
             "interface.name",
             format!("{name:?} has no IPv4 address, so no machine could reach this server by it"),
             format!("give it one (`ip address add 10.77.0.1/24 dev {name}`), or set `mode = \"off\"`"),
+        ));
+    }
+    if choice.ipv6.dhcp && found.interface.v6.iter().all(|(ip, _)| ip.is_unicast_link_local()) {
+        faults.push(Fault::error(
+            span.clone(),
+            "interface.name",
+            format!("{name:?} has no IPv6 address but a link-local one, which no boot URL can name"),
+            format!("give it one (`ip address add fd77::1/64 dev {name}`), or set `dhcp6 = false`"),
         ));
     }
     if !found.up {
@@ -200,7 +215,8 @@ fn check_subnets(config: &Config, interfaces: &[Interface], faults: &mut Vec<Fau
             .v4
             .iter()
             .any(|(ip, _)| config.subnets.iter().any(|at| holds(at.value.network, at.value.prefix, *ip)));
-        if !covered && !interface.v4.is_empty() {
+        let over_ipv6_alone = config.subnets.is_empty() && choice.ipv6.dhcp;
+        if !covered && !interface.v4.is_empty() && !over_ipv6_alone {
             let addresses: Vec<String> = interface.v4.iter().map(|(ip, prefix)| format!("{ip}/{prefix}")).collect();
             faults.push(Fault::warning(
                 choice.name.span.clone(),
@@ -211,6 +227,31 @@ fn check_subnets(config: &Config, interfaces: &[Interface], faults: &mut Vec<Fau
                     addresses.join(", ")
                 ),
                 "add a `[[subnet]]` for its network, unless relays are all that is meant",
+            ));
+        }
+    }
+}
+
+fn check_subnets6(config: &Config, interfaces: &[Interface], faults: &mut Vec<Fault>) {
+    for at in &config.subnets6 {
+        for (ip, interface) in interfaces.iter().flat_map(|i| i.v6.iter().map(move |(ip, _)| (ip, &i.name))) {
+            if let Some(reserved) = at.value.reservations.iter().find(|reserved| reserved.ip == *ip) {
+                let mac = reserved.mac;
+                let reason = format!("{ip}, reserved for {mac}, is this server's own address on {interface:?}");
+                let thing = "subnet6.reservation.ip";
+                faults.push(Fault::error(at.span.clone(), thing, reason, "reserve another address"));
+            }
+        }
+    }
+    for choice in config.interfaces.iter().filter(|choice| choice.ipv6.dhcp) {
+        let Some(interface) = interfaces.iter().find(|interface| interface.name == choice.name.value) else { continue };
+        let in_one = |ip| config.subnets6.iter().any(|at| at.value.holds(ip));
+        if !interface.v6.iter().any(|(ip, _)| in_one(*ip)) {
+            faults.push(Fault::warning(
+                choice.name.span.clone(),
+                "interface.dhcp6",
+                format!("no subnet6 holds an address of {}: only relayed machines are answered here", interface.name),
+                "add a `[[subnet6]]` for its network, unless relays are all that is meant",
             ));
         }
     }
@@ -291,6 +332,7 @@ mod tests {
                 v6: Vec::new(),
                 mtu: 1500,
                 mode: Mode::Off,
+                ipv6: Ipv6::default(),
             },
             up: true,
             loopback: false,

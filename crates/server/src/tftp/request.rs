@@ -62,7 +62,8 @@ fn served(site: &Site) -> Vec<IpNet> {
         v4.chain(interface.v6.iter().map(|(ip, prefix)| (IpAddr::V6(*ip), *prefix)))
     });
     let subnets = site.subnets.iter().map(|subnet| (IpAddr::V4(subnet.network), subnet.prefix));
-    let nets = interfaces.chain(subnets).map(|(addr, prefix)| IpNet { addr, prefix });
+    let subnets6 = site.subnets6.iter().map(|subnet| (IpAddr::V6(subnet.network), subnet.prefix));
+    let nets = interfaces.chain(subnets).chain(subnets6).map(|(addr, prefix)| IpNet { addr, prefix });
     nets.chain(site.tftp.allow.iter().copied()).collect()
 }
 

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::config::parse;
     use crate::interfaces::Found;
-    use crate::site::{Facts, Interface, Mode, NoSite, build};
+    use crate::site::{Facts, Interface, Ipv6, Mode, NoSite, build};
     use crate::tls::authority::{Authority, new_key};
     use crate::tls::credentials::Names;
     use std::path::PathBuf;
@@ -168,6 +168,7 @@ mod tests {
             v6: Vec::new(),
             mtu: 1500,
             mode: Mode::Off,
+            ipv6: Ipv6::default(),
         };
         let facts = Facts {
             interfaces: vec![Found { interface, up: true, loopback: false, ethernet: true }],

@@ -11,7 +11,7 @@ use slipway_engine::catalog::{Catalog, Digest, FileRef};
 use slipway_engine::journal::{About, Entry, Outcome, Proto};
 use slipway_engine::rules::Rules;
 use slipway_server::journal::Journal;
-use slipway_server::site::{Interface, Mode, Site, TftpSettings};
+use slipway_server::site::{Interface, Ipv6, Mode, Site, TftpSettings};
 use slipway_server::tftp::{Handle, Limits, spawn};
 use slipway_store::Blobs;
 use slipway_wire::MacAddr;
@@ -73,10 +73,12 @@ pub fn site(data: &Path, plan: &Plan<'_>) -> Site {
         v6: vec![("::1".parse().unwrap(), 128)],
         mtu: 65536,
         mode: Mode::Off,
+        ipv6: Ipv6::default(),
     };
     Site {
         interfaces: vec![loopback],
         subnets: Vec::new(),
+        subnets6: Vec::new(),
         rules: Rules::default(),
         catalog,
         blobs,
