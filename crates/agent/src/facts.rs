@@ -5,8 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::cmdline::Cmdline;
-use crate::dhcp::Lease;
-use crate::net::Link;
+use crate::net::Network;
 
 /// Boot loaders' variables (Boot Loader Interface).
 const LOADER_GUID: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
@@ -29,11 +28,11 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// Gathers what this machine says about itself.
-    pub(crate) fn gather(link: &Link, lease: &Lease, kernel: String, cmdline: &Cmdline) -> Self {
+    pub(crate) fn gather(network: &Network, kernel: String, cmdline: &Cmdline) -> Self {
         Self {
-            mac: link.mac.to_string(),
-            ip: lease.ip.to_string(),
-            interface: link.name.clone(),
+            mac: network.link.mac.to_string(),
+            ip: network.ip.to_string(),
+            interface: network.link.name.clone(),
             uuid: line_of("/sys/class/dmi/id/product_uuid").map(|uuid| uuid.to_ascii_lowercase()),
             kernel,
             cmdline: cmdline.text().to_owned(),

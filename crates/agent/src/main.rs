@@ -9,6 +9,7 @@
 mod cmdline;
 mod console;
 mod dhcp;
+mod dhcp6;
 mod facts;
 mod http;
 mod modules;
@@ -59,11 +60,11 @@ fn main() -> ExitCode {
 fn run(console: &Console, cmdline: &Cmdline) -> Result<(), String> {
     let kernel = facts::kernel_release();
     let up = net::up(cmdline.boot_interface(), cmdline.report_url(), NETWORK_PATIENCE);
-    let (link, lease) = up.inspect_err(|_| booted(console, "none", "none", &kernel, cmdline))?;
-    booted(console, &link.mac.to_string(), &lease.ip.to_string(), &kernel, cmdline);
-    let url = lease.report_url.clone();
+    let network = up.inspect_err(|_| booted(console, "none", "none", &kernel, cmdline))?;
+    booted(console, &network.link.mac.to_string(), &network.ip.to_string(), &kernel, cmdline);
+    let url = network.report_url.clone();
     let url = url.ok_or("no DHCP server told where to report, and slipway.report= is not on the command line")?;
-    let facts = Facts::gather(&link, &lease, kernel, cmdline);
+    let facts = Facts::gather(&network, kernel, cmdline);
     http::post(&url, &facts.to_string()).map_err(|reason| format!("{url}: {reason}"))?;
     console.say(&format!("reported to {url}"));
     Ok(())

@@ -2,25 +2,24 @@
 
 mod ioctl;
 mod packet;
+mod packet6;
+mod turn;
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::IpAddr;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use slipway_wire::MacAddr;
-use socket2::SockRef;
 
-use crate::dhcp::{Client, Lease, Output};
+use turn::Given;
 
 /// Between two looks at what the kernel has found.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long a network card may take to appear after its driver was loaded: those on USB need seconds.
 const APPEARANCE: Duration = Duration::from_secs(30);
-/// How long one interface may try to get an address while others wait.
-const TURN: Duration = Duration::from_secs(20);
 /// How long other interfaces wait for the one that the machine booted from.
 const PREFERENCE: Duration = Duration::from_secs(3);
 
@@ -32,12 +31,17 @@ pub(crate) struct Link {
     carrier: bool,
 }
 
+/// A machine on the network.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Network {
+    pub(crate) link: Link,
+    pub(crate) ip: IpAddr,
+    /// Where to report, if anybody said so.
+    pub(crate) report_url: Option<String>,
+}
+
 /// Waits for an interface with a link, gets an address on it, and sets that with its route.
-pub(crate) fn up(
-    preferred: Option<MacAddr>,
-    report_url: Option<&str>,
-    patience: Duration,
-) -> Result<(Link, Lease), String> {
+pub(crate) fn up(preferred: Option<MacAddr>, report_url: Option<&str>, patience: Duration) -> Result<Network, String> {
     let start = Instant::now();
     let links = find_links(preferred, patience)?;
     configure(&links, report_url, patience.saturating_sub(start.elapsed()))
@@ -49,6 +53,8 @@ fn find_links(preferred: Option<MacAddr>, patience: Duration) -> Result<Vec<Link
     loop {
         let mut links = ethernet();
         for link in &links {
+            // A server gives the address, and looks after it: the second that IPv6 takes to look for a squatter is saved.
+            let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{}/accept_dad", link.name), "0");
             // An interface that cannot be set up gets no carrier, and is named below.
             let _ = ioctl::set_up(&link.name);
         }
@@ -97,21 +103,13 @@ fn link_of(path: &Path) -> Option<Link> {
 }
 
 /// Gets an address on the first of these interfaces where a server answers, and sets it with its route.
-fn configure(links: &[Link], report_url: Option<&str>, patience: Duration) -> Result<(Link, Lease), String> {
+fn configure(links: &[Link], report_url: Option<&str>, patience: Duration) -> Result<Network, String> {
     let start = Instant::now();
     let mut last = "no interface to try".to_owned();
     while start.elapsed() < patience {
         for link in links {
-            match lease(link, report_url) {
-                Ok(lease) => {
-                    ioctl::set_address(&link.name, lease.ip, lease.prefix)
-                        .map_err(|error| format!("cannot set {} on {}: {error}", lease.ip, link.name))?;
-                    if let Some(router) = lease.router {
-                        // Without it, whatever is on the local network can still be reached.
-                        let _ = ioctl::set_default_route(router);
-                    }
-                    return Ok((link.clone(), lease));
-                }
+            match turn::take(link, report_url) {
+                Ok(given) => return set(link, given, report_url),
                 Err(error) => last = format!("no address on {}: {error}", link.name),
             }
         }
@@ -119,42 +117,25 @@ fn configure(links: &[Link], report_url: Option<&str>, patience: Duration) -> Re
     Err(last)
 }
 
-/// One interface's turn at DHCP.
-fn lease(link: &Link, report_url: Option<&str>) -> io::Result<Lease> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 68))?;
-    SockRef::from(&socket).bind_device(Some(link.name.as_bytes()))?;
-    socket.set_broadcast(true)?;
-    let start = Instant::now();
-    let mut client = Client::new(start.elapsed(), transaction_id()?, report_url.map(str::to_owned));
-    let mut buffer = [0_u8; 1536];
-    loop {
-        let now = start.elapsed();
-        if now >= TURN {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "no DHCP server answers"));
-        }
-        match client.poll(now) {
-            Output::Send(say) => {
-                let packet = packet::encode(say, link.mac, now);
-                socket.send_to(&packet, (Ipv4Addr::BROADCAST, 67))?;
+/// Gives the interface what it was given.
+fn set(link: &Link, given: Given, report_url: Option<&str>) -> Result<Network, String> {
+    let failed = |ip: IpAddr| move |error: io::Error| format!("cannot set {ip} on {}: {error}", link.name);
+    let (ip, report_url) = match given {
+        Given::V4(lease) => {
+            let ip = lease.ip.into();
+            ioctl::set_address(&link.name, lease.ip, lease.prefix).map_err(failed(ip))?;
+            if let Some(router) = lease.router {
+                // Without it, whatever is on the local network can still be reached.
+                let _ = ioctl::set_default_route(router);
             }
-            Output::Wait(until) => {
-                // A timeout of zero would mean to wait for ever.
-                let wait = until.min(TURN).saturating_sub(now).max(Duration::from_millis(1));
-                socket.set_read_timeout(Some(wait))?;
-                match socket.recv(&mut buffer) {
-                    Ok(length) => {
-                        let heard = buffer.get(..length).and_then(|bytes| packet::decode(bytes, link.mac));
-                        if let Some(heard) = heard {
-                            client.handle(start.elapsed(), &heard);
-                        }
-                    }
-                    Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Output::Bound(lease) => return Ok(lease),
+            (ip, lease.report_url)
         }
-    }
+        Given::V6(ip, url) => {
+            ioctl::set_address6(&link.name, ip).map_err(failed(ip.into()))?;
+            (ip.into(), report_url.map(str::to_owned).or(url))
+        }
+    };
+    Ok(Network { link: link.clone(), ip, report_url })
 }
 
 /// A number from the kernel's random pool, which needs not be full for this.

@@ -1,8 +1,10 @@
-//! The five settings of an interface that the agent makes, by `ioctl` (netdevice(7)): less code than netlink for IPv4.
+//! The six settings of an interface that the agent makes, by `ioctl` (netdevice(7)): less code than netlink.
 
 use std::io;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::AsRawFd;
+
+use rustix::net::netdevice::name_to_index;
 
 /// Sets the interface up.
 pub(crate) fn set_up(name: &str) -> io::Result<()> {
@@ -26,6 +28,16 @@ pub(crate) fn set_address(name: &str, ip: Ipv4Addr, prefix: u8) -> io::Result<()
     let mut request = request_for(name)?;
     request.ifr_ifru.ifru_netmask = socket_address(mask(prefix));
     call(libc::SIOCSIFNETMASK, &raw mut request)
+}
+
+/// Adds an IPv6 address. DHCPv6 tells no prefix length; without a router that does, the 64 bits that all networks have (RFC 4291
+/// §2.5.4) at least lead to a server that is near.
+pub(crate) fn set_address6(name: &str, ip: Ipv6Addr) -> io::Result<()> {
+    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?;
+    let index = i32::try_from(name_to_index(&socket, name)?).unwrap_or(0);
+    let mut request =
+        libc::in6_ifreq { ifr6_addr: libc::in6_addr { s6_addr: ip.octets() }, ifr6_prefixlen: 64, ifr6_ifindex: index };
+    call_on(&socket, libc::SIOCSIFADDR, &raw mut request)
 }
 
 /// Sets the default route.
@@ -69,6 +81,10 @@ fn socket_address(ip: Ipv4Addr) -> libc::sockaddr {
 
 fn call<T>(request: libc::c_ulong, argument: *mut T) -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).or_else(|_| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))?;
+    call_on(&socket, request, argument)
+}
+
+fn call_on<T>(socket: &UdpSocket, request: libc::c_ulong, argument: *mut T) -> io::Result<()> {
     // SAFETY: the argument points to the struct that this request reads and writes, alive for the call.
     match unsafe { libc::ioctl(socket.as_raw_fd(), request, argument) } {
         0 => Ok(()),

@@ -11,7 +11,7 @@ use crate::dhcp::{Heard, Kind, Say};
 /// What the agent calls itself in option 60: a Slipway server answers it with the URL to report to.
 const VENDOR_CLASS: &[u8] = b"slipway-agent";
 /// The end of every report URL: other servers' boot files are not mistaken for one.
-const REPORT_PATH: &str = "/agent/report";
+pub(super) const REPORT_PATH: &str = "/agent/report";
 
 /// A message to everybody, with the broadcast flag: without an address we hear no unicast.
 pub(super) fn encode(say: Say, mac: MacAddr, elapsed: Duration) -> Vec<u8> {
