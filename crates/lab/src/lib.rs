@@ -63,4 +63,4 @@ pub use pcap::{Packet, Payload};
 pub use process::{Running, run};
 pub use record::{Record, Stage};
 pub use server::Server;
-pub use story::{Dhcp, Request, Story, Transfer};
+pub use story::{Dhcp, Dhcp6, Request, Story, Transfer};

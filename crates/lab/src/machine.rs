@@ -22,6 +22,10 @@ pub enum Firmware {
     UefiPxe,
     /// edk2's HTTP Boot client: PXE is switched off, so that it comes first.
     UefiHttp,
+    /// edk2's PXE client over IPv6: PXE over IPv4 is switched off, so that it comes first.
+    UefiPxe6,
+    /// edk2's HTTP Boot client on a network without IPv4: it tries IPv4 first, and IPv6 when that stays silent.
+    UefiHttp6,
     /// SeaBIOS, whose network card has iPXE as its ROM.
     Bios,
 }
@@ -66,6 +70,18 @@ const BOOT: Duration = Duration::from_secs(300);
 
 /// What a machine says last when it will not boot any more: SeaBIOS, edk2, Linux.
 const HOPELESS: &[&str] = &["No bootable device.", "BdsDxe: No bootable option or device was found", "Kernel panic - "];
+
+impl Firmware {
+    /// Of which IP versions its PXE client is switched off.
+    const fn without_pxe(self) -> &'static [&'static str] {
+        match self {
+            Self::Bios => &[],
+            Self::UefiPxe => &["IPv6"],
+            Self::UefiPxe6 => &["IPv4"],
+            Self::UefiHttp | Self::UefiHttp6 => &["IPv4", "IPv6"],
+        }
+    }
+}
 
 impl Order {
     /// A blank machine. `number` makes its hardware address and UUID: unique within a scenario.
@@ -153,11 +169,8 @@ impl Order {
             add("-drive", format!("if=pflash,format=raw,unit=0,readonly=on,file={}", code.display()));
             add("-drive", format!("if=pflash,format=raw,unit=1,file={}", vars.display()));
         }
-        if self.firmware == Firmware::UefiHttp {
-            add("-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n".to_owned());
-        }
-        if self.firmware != Firmware::Bios {
-            add("-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n".to_owned());
+        for family in self.firmware.without_pxe() {
+            add("-fw_cfg", format!("name=opt/org.tianocore/{family}PXESupport,string=n"));
         }
         if let Some(trusted) = &self.trusted {
             add("-fw_cfg", format!("name=etc/edk2/https/cacerts,file={}", trusted.display()));
@@ -292,9 +305,14 @@ mod tests {
     fn each_firmware_gets_its_own_rom_and_switches() {
         let pxe = arguments(Firmware::UefiPxe);
         assert!(pxe.contains("readonly=on,file=/code") && pxe.contains("unit=1,file=/vars"), "{pxe}");
-        assert!(pxe.contains("romfile= ") && !pxe.contains("IPv4PXESupport"), "edk2's own client: {pxe}");
+        assert!(
+            pxe.contains("romfile= ") && !pxe.contains("IPv4PXESupport") && pxe.contains("IPv6PXESupport"),
+            "edk2's own client: {pxe}"
+        );
         let http = arguments(Firmware::UefiHttp);
         assert!(http.contains("IPv4PXESupport,string=n") && http.contains("IPv6PXESupport,string=n"), "{http}");
+        let pxe6 = arguments(Firmware::UefiPxe6);
+        assert!(pxe6.contains("IPv4PXESupport,string=n") && !pxe6.contains("IPv6PXESupport"), "{pxe6}");
         let order = Order::new("node1", 7, Firmware::UefiHttp).trusting(Path::new("/ca.esl"));
         let https = order.arguments(Some(&("/code".into(), "/vars".into())), "lan.7").join(" ");
         assert!(https.contains("-fw_cfg name=etc/edk2/https/cacerts,file=/ca.esl"), "{https}");
@@ -304,7 +322,7 @@ mod tests {
 
     #[test]
     fn every_machine_runs_without_hardware_help_and_says_who_it_is() {
-        for firmware in [Firmware::UefiPxe, Firmware::UefiHttp, Firmware::Bios] {
+        for firmware in [Firmware::UefiPxe, Firmware::UefiHttp, Firmware::UefiPxe6, Firmware::Bios] {
             let words = arguments(firmware);
             for wanted in [
                 "tcg,thread=multi",

@@ -72,7 +72,7 @@ impl Lan {
 }
 
 impl Host {
-    /// Makes the host. Each address is `address/length`, or empty for a leg that is up but has none.
+    /// Makes the host. Each address is `address/length` of either family, or empty for a leg that is up but has none.
     pub(crate) fn create(name: &str, addresses: &[(&Lan, &str)], folder: PathBuf) -> Result<Self> {
         ip(["netns", "add", name])?;
         ip(["-n", name, "link", "set", "lo", "up"])?;
@@ -85,7 +85,10 @@ impl Host {
             }
             ip(["link", "add", &port, "type", "veth", "peer", "name", &interface, "netns", name])?;
             ip(["link", "set", &port, "master", &lan.bridge, "up"])?;
-            if !address.is_empty() {
+            if address.contains(':') {
+                // Without the probe for duplicates, which would take a second in which nothing answers.
+                ip(["-n", name, "addr", "add", address, "dev", &interface, "nodad"])?;
+            } else if !address.is_empty() {
                 ip(["-n", name, "addr", "add", address, "dev", &interface])?;
             }
             ip(["-n", name, "link", "set", &interface, "up"])?;

@@ -40,3 +40,14 @@ pub fn dhcrelay(host: &Host, down: &str, up: &str, server: &str) -> Result<Runni
     running.log().wait_for("Sending on   Socket", READY)?;
     Ok(running)
 }
+
+/// The same for DHCPv6.
+///
+/// # Errors
+/// It does not start, or does not get as far as listening.
+pub fn dhcrelay6(host: &Host, down: &str, up: &str, server: &str) -> Result<Running> {
+    let upper = format!("{server}%{up}");
+    let running = host.start("dhcrelay6", "dhcrelay", ["-6", "-d", "-l", down, "-u", &upper])?;
+    running.log().wait_for("Sending on   Socket", READY)?;
+    Ok(running)
+}

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use slipway_wire::MacAddr;
 use slipway_wire::dhcp4::{Message, MessageType};
+use slipway_wire::dhcp6;
 use slipway_wire::tftp::{OptionKind, Packet as Tftp};
 
 use crate::capture::looks_like_http;
@@ -18,6 +19,7 @@ use crate::pcap::{Packet, Payload};
 pub struct Story {
     start: Option<SystemTime>,
     dhcp: Vec<Dhcp>,
+    dhcp6: Vec<Dhcp6>,
     transfers: Vec<Transfer>,
     requests: Vec<Request>,
 }
@@ -33,6 +35,21 @@ pub struct Dhcp {
     pub to: SocketAddr,
     /// What was said.
     pub message: Message,
+}
+
+/// A DHCPv6 packet that passed.
+#[derive(Clone, Debug)]
+pub struct Dhcp6 {
+    /// When.
+    pub at: SystemTime,
+    /// The sender's address and port.
+    pub from: SocketAddr,
+    /// The receiver's address and port.
+    pub to: SocketAddr,
+    /// The cards that it went from and to.
+    pub macs: [MacAddr; 2],
+    /// What was said.
+    pub packet: dhcp6::Packet,
 }
 
 /// A TFTP transfer, from its request on.
@@ -96,6 +113,7 @@ impl Story {
         for packet in packets {
             match &packet.payload {
                 Payload::Udp { data, .. } if is_dhcp(packet) => story.on_dhcp(packet, data),
+                Payload::Udp { data, .. } if is_dhcp6(packet) => story.on_dhcp6(packet, data),
                 Payload::Udp { data, len } => story.on_tftp(packet, data, *len, &mut open),
                 Payload::Tcp { data, len, .. } => story.on_tcp(packet, data, *len, &mut connections),
             }
@@ -107,6 +125,7 @@ impl Story {
     #[must_use]
     pub fn of_machine(mut self, mac: MacAddr) -> Self {
         self.dhcp.retain(|dhcp| dhcp.message.mac() == Some(mac));
+        self.dhcp6.retain(|dhcp| dhcp.macs.contains(&mac));
         self.transfers.retain(|transfer| transfer.mac == mac);
         self.requests.retain(|request| request.mac == mac);
         self
@@ -116,6 +135,12 @@ impl Story {
     #[must_use]
     pub fn dhcp(&self) -> &[Dhcp] {
         &self.dhcp
+    }
+
+    /// The DHCPv6 packets.
+    #[must_use]
+    pub fn dhcp6(&self) -> &[Dhcp6] {
+        &self.dhcp6
     }
 
     /// The TFTP transfers.
@@ -140,10 +165,12 @@ impl Story {
         self.transfers.iter().filter(move |transfer| transfer.bytes > 0 && transfer.file.ends_with(ending))
     }
 
-    /// When the first DISCOVER passed.
+    /// When the first DISCOVER passed, or the first SOLICIT.
     #[must_use]
     pub fn first_discover(&self) -> Option<SystemTime> {
-        self.of_type(MessageType::DISCOVER).map(|dhcp| dhcp.at).next()
+        let discover = self.of_type(MessageType::DISCOVER).map(|dhcp| dhcp.at).next();
+        let mut solicits = self.dhcp6.iter().filter(|dhcp| dhcp.packet.message.kind == dhcp6::MessageType::SOLICIT);
+        discover.into_iter().chain(solicits.next().map(|dhcp| dhcp.at)).min()
     }
 
     /// When the last byte of the last boot file passed: reports to us are not boot files.
@@ -157,6 +184,13 @@ impl Story {
     fn on_dhcp(&mut self, packet: &Packet, data: &[u8]) {
         if let Ok(message) = Message::decode(data) {
             self.dhcp.push(Dhcp { at: packet.at, from: packet.from, to: packet.to, message });
+        }
+    }
+
+    fn on_dhcp6(&mut self, packet: &Packet, data: &[u8]) {
+        if let Ok(said) = dhcp6::Packet::decode(data) {
+            let (from, to, macs) = (packet.from, packet.to, [packet.source, packet.destination]);
+            self.dhcp6.push(Dhcp6 { at: packet.at, from, to, macs, packet: said });
         }
     }
 
@@ -281,6 +315,10 @@ fn answer_length(head: &str, method: &str) -> u64 {
     let body = if method == "HEAD" { Some(0) } else { head.lines().find_map(header) };
     let head = u64::try_from(head.len() + 4).unwrap_or(u64::MAX);
     body.map_or(u64::MAX, |body| head.saturating_add(body))
+}
+
+fn is_dhcp6(packet: &Packet) -> bool {
+    [packet.from.port(), packet.to.port()].iter().any(|port| matches!(port, 546 | 547))
 }
 
 fn is_dhcp(packet: &Packet) -> bool {

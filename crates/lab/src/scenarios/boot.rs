@@ -30,6 +30,35 @@ path = "{path}"
     )
 }
 
+/// A server on a network without IPv4, which gives IPv6 addresses and boots everything into the image `debian`. `more` belongs to the
+/// interface.
+pub(super) fn over_ipv6(more: &str) -> String {
+    format!(
+        r#"
+[[interface]]
+name = "eth0"
+mode = "dhcp"
+{more}
+
+[[subnet6]]
+network = "fd77::/64"
+pool = ["fd77::1:0-fd77::1:ffff"]
+
+[[rule]]
+name = "everything"
+boot = "debian"
+path = "direct"
+"#
+    )
+}
+
+/// The DHCPv6 messages that passed, by their names, without repeats of what is said again and again.
+pub(super) fn exchange6(story: &Story) -> Vec<String> {
+    let mut names: Vec<String> = story.dhcp6().iter().map(|dhcp| dhcp.packet.message.kind.to_string()).collect();
+    names.dedup();
+    names
+}
+
 /// A server that leaves addresses to another and boots everything into the image `debian`, by the path `path`.
 pub(super) fn proxy(path: &str) -> String {
     format!(
@@ -70,7 +99,8 @@ pub(super) fn see_it_boot(lab: &Lab, server: &Server, machine: &Machine) -> Resu
     let linux = lab.linux()?;
     ensure!(booted.kernel == linux.release, "kernel {} runs, not {}", booted.kernel, linux.release);
     ensure!(booted.mac == machine.mac().to_string(), "it booted from {}, which is not its card", booted.mac);
-    ensure!(booted.ip.starts_with("10.77."), "its address {} is not of the lab's networks", booted.ip);
+    let ours = booted.ip.starts_with("10.77.") || booted.ip.starts_with("fd77:");
+    ensure!(ours, "its address {} is not of the lab's networks", booted.ip);
     let boot = last_boot(server, machine)?;
     let text = boot.to_string();
     ensure!(text.contains("\"agent\""), "the journal does not tell of the agent's report: {text}");

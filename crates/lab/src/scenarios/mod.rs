@@ -9,16 +9,19 @@ mod bios_ipxe_linux;
 mod bios_proxy_linux;
 mod bios_undionly_linux;
 mod boot;
+mod dhcp6_clients;
 mod dhcp_clients;
 mod http_clients;
 mod https_clients;
 mod lease_crash;
 mod serve_reload;
 mod tftp_clients;
+mod uefi_http6_uki;
 mod uefi_http_uki;
 mod uefi_https;
 mod uefi_ipxe_uki;
 mod uefi_proxy_uki;
+mod uefi_pxe6_uki;
 mod uefi_pxe_relay;
 mod uefi_pxe_uki;
 
@@ -59,6 +62,20 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: true,
         tools: &[],
         run: uefi_http_uki::run,
+    },
+    Scenario {
+        name: "uefi-pxe6-uki",
+        about: "UEFI PXE loads a UKI by TFTP on a network without any IPv4",
+        boots: true,
+        tools: &[],
+        run: uefi_pxe6_uki::run,
+    },
+    Scenario {
+        name: "uefi-http6-uki",
+        about: "UEFI HTTP Boot loads a UKI on a network without any IPv4",
+        boots: true,
+        tools: &[],
+        run: uefi_http6_uki::run,
     },
     Scenario {
         name: "uefi-https-uki",
@@ -136,6 +153,13 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: false,
         tools: &[DNSMASQ, CURL],
         run: serve_reload::run,
+    },
+    Scenario {
+        name: "dhcp6-clients",
+        about: "dhclient gets, renews and returns an IPv6 lease, also through a relay, and asks for parameters alone",
+        boots: false,
+        tools: &[DHCLIENT, DHCRELAY],
+        run: dhcp6_clients::run,
     },
     Scenario {
         name: "dhcp-clients",

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use slipway_wire::dhcp4::{Message, OptionCode};
 
-use super::{Dhcp, Request, Story, Transfer};
+use super::{Dhcp, Dhcp6, Request, Story, Transfer};
 
 impl Story {
     /// The story as lines, one for each DHCP message, transfer and request, with the seconds since the capture's first packet.
@@ -13,6 +13,7 @@ impl Story {
     pub fn lines(&self) -> Vec<String> {
         let mut lines: Vec<(SystemTime, String)> = Vec::new();
         lines.extend(self.dhcp.iter().map(|dhcp| (dhcp.at, dhcp.line())));
+        lines.extend(self.dhcp6.iter().map(|dhcp| (dhcp.at, dhcp.line())));
         lines.extend(self.transfers.iter().map(|transfer| (transfer.at, transfer.line())));
         lines.extend(self.requests.iter().map(|request| (request.at, request.line())));
         lines.sort_by_key(|(at, _)| *at);
@@ -58,6 +59,15 @@ impl Dhcp {
             }
         }
         line
+    }
+}
+
+impl Dhcp6 {
+    fn line(&self) -> String {
+        let told = self.packet.describe();
+        let mut lines = told.lines();
+        let first = lines.next().unwrap_or_default();
+        format!("{first} {} > {}: {}", self.from, self.to, lines.collect::<Vec<_>>().join("; "))
     }
 }
 
