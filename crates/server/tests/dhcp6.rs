@@ -48,6 +48,7 @@ fn site(data: &std::path::Path, dhcp: bool) -> Site {
         catalog: Catalog::default(),
         blobs: Blobs::under(data),
         http_port: 8067,
+        https: None,
         export: None,
         tftp: TftpSettings { blksize_max: 1468, single_port: false, allow: Vec::new() },
     }
