@@ -46,7 +46,8 @@ pub fn linux(heading: Heading<'_>, kernel: &str, initrds: &[String], cmdline: &s
     if !cmdline.is_empty() {
         arguments.push(cmdline);
     }
-    let mut commands = vec![format!("kernel --name linux.efi {kernel} {}", arguments.join(" ")).trim_end().to_owned()];
+    let mut commands =
+        vec![format!("kernel --name linux.efi {kernel} {}", arguments.join(" ")).trim_end_matches(' ').to_owned()];
     commands.extend(names.iter().zip(initrds).map(|(name, url)| format!("initrd --name {name} {url}")));
     commands.push("boot".to_owned());
     Ok(attempts(heading, &commands))
@@ -67,7 +68,7 @@ pub fn uki(heading: Heading<'_>, url: &str) -> String {
 /// What is wrong with the command line, see [`command_line`].
 pub fn uki_with_cmdline(heading: Heading<'_>, url: &str, cmdline: &str) -> Result<String, &'static str> {
     let cmdline = command_line(cmdline)?;
-    Ok(attempts(heading, &[format!("chain --name uki.efi {url} {cmdline}").trim_end().to_owned()]))
+    Ok(attempts(heading, &[format!("chain --name uki.efi {url} {cmdline}").trim_end_matches(' ').to_owned()]))
 }
 
 /// Chains an EFI program, with arguments after its name.
@@ -76,7 +77,7 @@ pub fn uki_with_cmdline(heading: Heading<'_>, url: &str, cmdline: &str) -> Resul
 /// What is wrong with the arguments, see [`command_line`].
 pub fn efi(heading: Heading<'_>, url: &str, arguments: &str) -> Result<String, &'static str> {
     let arguments = command_line(arguments)?;
-    Ok(attempts(heading, &[format!("chain {url} {arguments}").trim_end().to_owned()]))
+    Ok(attempts(heading, &[format!("chain {url} {arguments}").trim_end_matches(' ').to_owned()]))
 }
 
 /// Goes on to the machine's own disk. On UEFI iPXE's failure is what makes the firmware try its next boot entry: after a success it
@@ -317,6 +318,19 @@ mod tests {
             refusal(why),
             "#!ipxe\necho Slipway does not boot this machine: image 'x' ?? ??y? ?? ?z?reboot\nsleep 5\nexit 1\n"
         );
+    }
+
+    #[test]
+    fn only_plain_blanks_are_trimmed_so_that_no_word_turns_into_an_operator() {
+        // iPXE splits at ASCII white space alone: with its no-break space, `&&` is a word like any other.
+        for render in [
+            |cmdline| linux(HEADING, "http://x/linux", &[], cmdline),
+            |cmdline| uki_with_cmdline(HEADING, "http://x/uki.efi", cmdline),
+            |cmdline| efi(HEADING, "http://x/app.efi", cmdline),
+        ] {
+            let text = render("quiet &&\u{a0}").unwrap();
+            assert!(text.contains(" quiet &&\u{a0} || goto failed\n"), "{text:?}");
+        }
     }
 
     #[test]
