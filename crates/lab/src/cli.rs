@@ -145,7 +145,7 @@ impl LabArgs {
         std::fs::create_dir_all(work.join("cache")).with_context(|| format!("cannot make {}", work.display()))?;
         let work = work.canonicalize()?;
         let slipway = self.slipway()?;
-        let boots = scenarios.iter().any(|scenario| scenario.boots);
+        let boots = scenarios.iter().any(|scenario| scenario.boots.is_some());
         let linux = if boots {
             Some(Linux::make(&self.agent(&slipway, workspace.as_deref())?, &work.join("cache"))?)
         } else {

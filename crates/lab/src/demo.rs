@@ -10,6 +10,7 @@ use anyhow::{Result, ensure};
 use slipway_wire::MacAddr;
 use slipway_wire::dhcp4::{Message, MessageType};
 
+use crate::firmware::{Boots, IPXE, OVMF};
 use crate::lab::Lab;
 use crate::machine::{Firmware, Order};
 use crate::parts::DNSMASQ;
@@ -20,8 +21,13 @@ use crate::runner::{self, Plan};
 use crate::scenarios::Scenario;
 
 /// The demo as the lab runs it. It is not listed with the others: the scenarios test what it shows.
-pub(crate) const SCENARIO: Scenario =
-    Scenario { name: "demo", about: "a blank machine, watched", boots: true, tools: &[DNSMASQ], run };
+pub(crate) const SCENARIO: Scenario = Scenario {
+    name: "demo",
+    about: "a blank machine, watched",
+    boots: Boots::x64(&[OVMF, IPXE], "PXE beside another DHCP server, no configuration: iPXE, menu, UKI"),
+    tools: &[DNSMASQ],
+    run,
+};
 
 /// How long each step may take.
 const STEP: Duration = Duration::from_secs(180);

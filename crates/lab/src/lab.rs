@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::capture::{Capture, Packets};
+use crate::firmware::Program;
 use crate::linux::Linux;
 use crate::log::indent;
 use crate::machine::{Machine, Order};
@@ -185,6 +186,12 @@ impl Lab {
             stages
         });
         self.stages.iter().cloned().chain(boots).collect()
+    }
+
+    /// What these programs of its machines are, with their versions.
+    pub(crate) fn programs(&self, programs: &[Program]) -> Vec<String> {
+        let consoles: Vec<_> = self.machines.iter().map(|machine| machine.console().clone()).collect();
+        programs.iter().map(|program| program.told(&consoles)).collect()
     }
 
     /// Says what happens, to whoever runs the lab.

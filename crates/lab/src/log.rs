@@ -121,6 +121,11 @@ impl Log {
         self.state().lines.iter().find(|line| line.text.contains(text)).cloned()
     }
 
+    /// What the first line so far gives that gives anything.
+    pub(crate) fn find_map<T>(&self, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.state().lines.iter().find_map(|line| read(&line.text))
+    }
+
     /// Waits until some line holds `text`.
     ///
     /// # Errors

@@ -15,6 +15,9 @@ pub struct Record {
     pub seconds: f64,
     /// How long its parts took, where it measures them.
     pub stages: Vec<Stage>,
+    /// The firmware and boot programs of its machines, with their versions, in the order in which they ran.
+    #[serde(default)]
+    pub programs: Vec<String>,
     /// Why it failed.
     pub error: Option<String>,
 }
@@ -85,6 +88,7 @@ mod tests {
             passed: error.is_none(),
             seconds: 12.34,
             stages: vec![Stage { name: "kernel up".to_owned(), seconds: 7.04 }],
+            programs: Vec::new(),
             error: error.map(str::to_owned),
         };
         let text = table(&[record("uefi-pxe-uki", None), record("bios", Some("no DISCOVER"))]);

@@ -37,7 +37,7 @@ pub(crate) struct Plan {
 pub(crate) fn check(scenarios: &[&Scenario]) -> Result<()> {
     let mut tools = parts::TOOLS.to_vec();
     tools.extend(scenarios.iter().flat_map(|scenario| scenario.tools.iter().copied()));
-    let boots = scenarios.iter().any(|scenario| scenario.boots);
+    let boots = scenarios.iter().any(|scenario| scenario.boots.is_some());
     if boots {
         tools.push(parts::QEMU);
     }
@@ -89,6 +89,7 @@ fn run_one(scenario: &Scenario, plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Re
         passed: false,
         seconds: start.elapsed().as_secs_f64(),
         stages: Vec::new(),
+        programs: Vec::new(),
         error: Some(format!("{error:#}")),
     })
 }
@@ -162,6 +163,7 @@ pub(crate) fn inside(scenario: &Scenario, parts: &Parts, keep: bool) -> Result<b
         passed: outcome.is_ok(),
         seconds: start.elapsed().as_secs_f64(),
         stages: lab.stages(),
+        programs: lab.programs(scenario.boots.map_or(&[], |boots| boots.programs)),
         error: outcome.err().map(|error| format!("{error:#}")),
     };
     if let Some(error) = &record.error {

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::firmware::{Boots, IPXE, OVMF, SEABIOS};
 use crate::lab::Lab;
 use crate::parts::{ATFTP, BUSYBOX, CURL, DHCLIENT, DHCPCD, DHCRELAY, DNSMASQ, TFTP_HPA, Tool, UDHCPC};
 
@@ -32,8 +33,9 @@ pub struct Scenario {
     pub name: &'static str,
     /// What it shows, in one line.
     pub about: &'static str,
-    /// Whether it boots machines: then QEMU, firmware, a kernel and the agent are made ready.
-    pub boots: bool,
+    /// What it boots, if it boots machines: then QEMU, firmware, a kernel and the agent are made ready, and it has a row in the
+    /// firmware table.
+    pub boots: Option<Boots>,
     /// The foreign programs it uses.
     pub tools: &'static [Tool],
     /// The story itself.
@@ -45,133 +47,136 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "uefi-pxe-uki",
         about: "UEFI PXE loads a UKI by TFTP, Slipway being the DHCP server",
-        boots: true,
+        boots: Boots::x64(&[OVMF], "PXE: UKI by TFTP"),
         tools: &[],
         run: uefi_pxe_uki::run,
     },
     Scenario {
         name: "uefi-proxy-uki",
         about: "UEFI PXE loads a UKI by TFTP, Slipway being a ProxyDHCP server (67 and 4011) beside dnsmasq",
-        boots: true,
+        boots: Boots::x64(&[OVMF], "PXE beside dnsmasq (ProxyDHCP, port 4011): UKI by TFTP"),
         tools: &[DNSMASQ],
         run: uefi_proxy_uki::run,
     },
     Scenario {
         name: "uefi-http-uki",
         about: "UEFI HTTP Boot loads a UKI",
-        boots: true,
+        boots: Boots::x64(&[OVMF], "HTTP Boot: UKI"),
         tools: &[],
         run: uefi_http_uki::run,
     },
     Scenario {
         name: "uefi-pxe6-uki",
         about: "UEFI PXE loads a UKI by TFTP on a network without any IPv4",
-        boots: true,
+        boots: Boots::x64(&[OVMF], "PXE over IPv6: UKI by TFTP"),
         tools: &[],
         run: uefi_pxe6_uki::run,
     },
     Scenario {
         name: "uefi-http6-uki",
         about: "UEFI HTTP Boot loads a UKI on a network without any IPv4",
-        boots: true,
+        boots: Boots::x64(&[OVMF], "HTTP Boot over IPv6: UKI"),
         tools: &[],
         run: uefi_http6_uki::run,
     },
     Scenario {
         name: "uefi-https-uki",
         about: "UEFI HTTPS Boot loads a UKI, our CA being enrolled in firmware that knows no elliptic curves",
-        boots: true,
+        boots: Boots::x64(&[OVMF], "HTTPS Boot: UKI"),
         tools: &[],
         run: uefi_https::boots,
     },
     Scenario {
         name: "uefi-https-unknown-ca",
         about: "UEFI HTTPS Boot with another CA enrolled: the firmware refuses us, and the journal says why",
-        boots: true,
+        boots: Boots::x64(&[OVMF], "HTTPS Boot with another CA enrolled: refused by the firmware"),
         tools: &[],
         run: uefi_https::refused,
     },
     Scenario {
         name: "uefi-ipxe-uki",
         about: "UEFI PXE loads iPXE, which loads its script and a UKI that keeps its own command line",
-        boots: true,
+        boots: Boots::x64(&[OVMF, IPXE], "PXE: iPXE by TFTP; script and UKI by HTTP"),
         tools: &[],
         run: uefi_ipxe_uki::run,
     },
     Scenario {
         name: "bios-ipxe-linux",
         about: "BIOS with iPXE in ROM loads script, kernel and initrd",
-        boots: true,
+        boots: Boots::x64(&[SEABIOS, IPXE], "iPXE in ROM: script, kernel and initrd by HTTP"),
         tools: &[],
         run: bios_ipxe_linux::run,
     },
     Scenario {
         name: "bios-proxy-linux",
         about: "BIOS with iPXE in ROM boots beside dnsmasq as the DHCP server",
-        boots: true,
+        boots: Boots::x64(
+            &[SEABIOS, IPXE],
+            "iPXE in ROM beside dnsmasq (ProxyDHCP): script, kernel and initrd by HTTP",
+        ),
         tools: &[DNSMASQ],
         run: bios_proxy_linux::run,
     },
     Scenario {
         name: "bios-undionly-linux",
         about: "BIOS loads undionly.kpxe by TFTP, which finds its script by itself",
-        boots: true,
+        boots: Boots::x64(&[SEABIOS, IPXE], "undionly.kpxe by TFTP; script, kernel and initrd by HTTP"),
         tools: &[],
         run: bios_undionly_linux::run,
     },
     Scenario {
         name: "uefi-pxe-relay",
         about: "UEFI PXE through a DHCP relay and a router",
-        boots: true,
+        boots: Boots::x64(&[OVMF], "PXE through a DHCP relay and a router: UKI by TFTP"),
         tools: &[DHCRELAY],
         run: uefi_pxe_relay::run,
     },
     Scenario {
         name: "tftp-clients",
         about: "tftp-hpa, atftp, curl and busybox fetch files of awkward sizes over IPv4 and IPv6",
-        boots: false,
+        boots: None,
         tools: &[TFTP_HPA, ATFTP, CURL, BUSYBOX],
         run: tftp_clients::run,
     },
     Scenario {
         name: "http-clients",
         about: "curl fetches files and parts of files over IPv4 and IPv6, forty at once",
-        boots: false,
+        boots: None,
         tools: &[CURL],
         run: http_clients::run,
     },
     Scenario {
         name: "https-clients",
         about: "curl over TLS, old and new, while the server gains HTTPS, an address and another port, and loses HTTPS again",
-        boots: false,
+        boots: None,
         tools: &[CURL],
         run: https_clients::run,
     },
     Scenario {
         name: "serve-reload",
         about: "one server with DHCP on one network and ProxyDHCP on another: changes while it runs, and its end",
-        boots: false,
+        boots: None,
         tools: &[DNSMASQ, CURL],
         run: serve_reload::run,
     },
     Scenario {
         name: "dhcp6-clients",
         about: "dhclient gets, renews and returns an IPv6 lease, also through a relay, and asks for parameters alone",
-        boots: false,
+        boots: None,
         tools: &[DHCLIENT, DHCRELAY],
         run: dhcp6_clients::run,
     },
     Scenario {
         name: "dhcp-clients",
         about: "udhcpc, dhclient and dhcpcd get, renew and return a lease",
-        boots: false,
+        boots: None,
         tools: &[UDHCPC, DHCLIENT, DHCPCD],
         run: dhcp_clients::run,
     },
     Scenario {
         name: "lease-crash",
         about: "fifty kills at random moments under load: no address for two, no lease forgotten",
-        boots: false,
+        boots: None,
         tools: &[],
         run: lease_crash::run,
     },
