@@ -8,10 +8,11 @@ use crate::needs::Work;
 use crate::tally::Tally;
 use crate::{docs, examples, layers, promises, setup, sh};
 
-/// Whether the dependency policy is checked too: it needs a tool that takes minutes to install.
+/// Whether the dependency policy and the fuzz targets are checked too: both take minutes the first time, for a tool to install and
+/// for libFuzzer to compile.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Policy {
-    /// With `cargo deny`.
+    /// With `cargo deny` and clippy on `fuzz/`.
     Checked,
     /// Without: the quick tier.
     Left,
@@ -33,6 +34,9 @@ pub(crate) fn checks(tally: &mut Tally, policy: Policy) {
     tally.check("documents", docs::check);
     tally.check("promises", promises::check);
     tally.check("clippy", clippy);
+    if policy == Policy::Checked {
+        tally.check("clippy on the fuzz targets", clippy_of_fuzzing);
+    }
     tally.check("rustdoc", rustdoc);
     tally.check("documented configuration", examples::check);
     if policy == Policy::Checked {
@@ -42,6 +46,13 @@ pub(crate) fn checks(tally: &mut Tally, policy: Policy) {
 
 fn clippy() -> Result<()> {
     sh::run(&mut sh::cargo(["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"]))
+}
+
+/// The fuzz targets are a workspace of their own, with flags of their own.
+fn clippy_of_fuzzing() -> Result<()> {
+    setup::ensure(&[Work::Fuzz])?;
+    let mut clippy = sh::cargo(["clippy", "--release", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"]);
+    sh::run(clippy.current_dir(sh::root().join("fuzz")))
 }
 
 fn rustdoc() -> Result<()> {

@@ -103,12 +103,13 @@ impl Running {
     /// Waits for the program's end.
     ///
     /// # Errors
-    /// It still runs after `within`.
+    /// It still runs after `within`: what its threads do then is in the error.
     pub fn wait_exit(&self, within: Duration) -> Result<ExitStatus> {
         if let Some(process) = self.process()? {
             let limit = Timespec::try_from(within).context("a deadline too far away")?;
-            if poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit))? == 0 {
-                bail!("{} still runs after {} s", self.name, within.as_secs());
+            let over = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit))? > 0;
+            if !over && self.owned().child.try_wait()?.is_none() {
+                bail!("{} still runs after {} s; its threads: {}", self.name, within.as_secs(), threads(self.id));
             }
         }
         let mut owned = self.owned();
@@ -164,6 +165,18 @@ impl Drop for Owned {
     }
 }
 
+/// What a process's threads do: each with its name, its state (proc(5)) and where in the kernel it waits.
+fn threads(id: u32) -> String {
+    let tasks = std::fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+    let told = tasks.map(|task| {
+        let read = |name: &str| std::fs::read_to_string(task.path().join(name)).unwrap_or_default().trim().to_owned();
+        let stat = read("stat");
+        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap_or('?');
+        format!("{} {state} {}", read("comm"), read("wchan"))
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
 /// Runs a short program to its end and returns what it printed.
 ///
 /// # Errors
@@ -206,7 +219,8 @@ mod tests {
         let mut command = Command::new("sleep");
         command.arg("600");
         let running = Running::start("it", command, folder.path()).unwrap();
-        assert!(running.wait_exit(Duration::from_millis(1)).is_err());
+        let error = running.wait_exit(Duration::from_millis(1)).unwrap_err().to_string();
+        assert!(error.contains("its threads: s"), "{error}");
         running.kill().unwrap();
         assert!(running.stop().is_err(), "killed is not a clean end");
     }
