@@ -5,20 +5,30 @@ mod way;
 use crate::Why;
 use crate::answer::{Answer, ServerAddr, Step};
 use crate::catalog::{Catalog, Image};
+use crate::machine::{Memories, Memory};
 use crate::request::{BootRequest, Exchange, Firmware, Loader};
-use crate::rules::{Boot, Path, Rule, Rules, Then};
+use crate::rules::{Boot, Path, Rule, Rules, Then, When};
 use crate::script::{self, Heading, Item, Values};
 use way::Launch;
+
+/// What an answer names as its rule where an operator's word on the machine itself decided. No rule can be called so.
+pub const INTENT: &str = "intent";
 
 /// The longest path that fits the DHCP header's `file` with its NUL.
 const LONGEST_FILE: usize = 127;
 
-/// Decides what one machine is given next. Pure: the same request, catalog and rules give the same answer.
+/// Decides what one machine is given next. Pure: the same request, memories, catalog and rules give the same answer.
 ///
 /// # Errors
 /// The reason why there is no answer, from the closed set.
-pub fn decide(request: &BootRequest, rules: &Rules, catalog: &Catalog, server: ServerAddr) -> Result<Answer, Why> {
-    decide_picked(request, rules, catalog, server, None)
+pub fn decide(
+    request: &BootRequest,
+    machines: &Memories,
+    rules: &Rules,
+    catalog: &Catalog,
+    server: ServerAddr,
+) -> Result<Answer, Why> {
+    decide_picked(request, machines, rules, catalog, server, None)
 }
 
 /// The same for an image that a person picked from the menu: it counts only where the rules offer this machine the menu.
@@ -27,6 +37,7 @@ pub fn decide(request: &BootRequest, rules: &Rules, catalog: &Catalog, server: S
 /// The reason why there is no answer, from the closed set.
 pub fn decide_picked(
     request: &BootRequest,
+    machines: &Memories,
     rules: &Rules,
     catalog: &Catalog,
     server: ServerAddr,
@@ -44,7 +55,8 @@ pub fn decide_picked(
         let rule = rule.map_or_else(|| "agent".to_owned(), |rule| rule.name.clone());
         return Ok(Answer { rule, image: None, step: Step::Url { url: server.report_url() } });
     }
-    let case = Case { request, rule: rule.ok_or(Why::NoRule)?, catalog, server };
+    let intended = intended(machines.of(request.mac, request.uuid), rule);
+    let case = Case { request, rule: intended.as_ref().or(rule).ok_or(Why::NoRule)?, catalog, server };
     match (&case.rule.then, picked) {
         (Then::Ignore, _) => Err(Why::Ignored { rule: case.rule.name.clone() }),
         (Then::Local, _) => case.local(),
@@ -54,6 +66,13 @@ pub fn decide_picked(
         }
         (Then::Boot(boot), _) => case.boot(boot),
     }
+}
+
+/// The operator's word on this one machine, as a rule before all others. What is not about what to boot stays as the rules say.
+fn intended(memory: &Memory, rule: Option<&Rule>) -> Option<Rule> {
+    let intent = memory.intent.as_ref()?;
+    let https = rule.and_then(|rule| rule.https);
+    Some(Rule { name: INTENT.to_owned(), when: When::default(), then: Then::from(&intent.aim), https })
 }
 
 /// One decision's facts.

@@ -12,6 +12,7 @@ pub mod draft;
 pub mod http;
 pub mod journal;
 pub mod journey;
+pub mod machine;
 pub mod namespace;
 pub mod quirks;
 pub mod ra;

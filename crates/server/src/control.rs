@@ -156,7 +156,7 @@ async fn status(State(desk): State<Desk>) -> Json<Status> {
 async fn machines(State(desk): State<Desk>) -> Response {
     // A thousand journeys are read here: not on the threads that serve HTTP to machines.
     let read = tokio::task::spawn_blocking(move || {
-        let (all, now) = (desk.journal.machines(), now());
+        let (all, now) = (desk.journal.histories(), now());
         Machines { machines: all.iter().map(|(mac, entries)| shapes::machine(*mac, entries, now)).collect() }
     });
     match read.await {

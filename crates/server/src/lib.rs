@@ -8,6 +8,7 @@ pub mod http;
 pub mod interfaces;
 pub mod journal;
 pub mod logging;
+pub mod machines;
 pub mod places;
 pub mod ports;
 pub mod privileges;

@@ -234,7 +234,7 @@ fn many_leases_share_commits_and_all_are_on_disk() {
         message.options.set_ip(OptionCode::REQUESTED_IP, Ipv4Addr::new(127, 8, 0, client));
         socket.send_to(&message.encode(1472).unwrap(), (LOCAL, port)).unwrap();
     }
-    while journal.machines().len() < 150 {
+    while journal.histories().len() < 150 {
         std::thread::yield_now();
     }
     handle.shutdown();

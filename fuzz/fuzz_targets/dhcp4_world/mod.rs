@@ -154,7 +154,7 @@ impl<'a> World<'a> {
             ours: &ours,
             http_port: 8067,
         };
-        let policy = Policy { rules: &self.site.rules, catalog: &self.site.catalog };
+        let policy = Policy { rules: &self.site.rules, catalog: &self.site.catalog, machines: &self.site.machines };
         let draft = match exchange {
             Exchange::Dhcp => self.desk.answer(heard, link, policy, self.now),
             _ => beside(heard, link, policy, self.now),

@@ -1,6 +1,8 @@
 //! The network of the game: two small subnets on our link, one behind a relay, and few clients, so that they get in each other's way.
 
 use slipway_engine::catalog::{Catalog, Digest, FileRef, Image, ImageKind};
+use slipway_engine::Timestamp;
+use slipway_engine::machine::{Aim, Change, Memories, Memory};
 use slipway_engine::request::Loader;
 use slipway_engine::rules::{Boot, Path, Rule, Rules, Then, When};
 use slipway_engine::subnet::{Reservation, Subnet};
@@ -24,6 +26,7 @@ const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 102);
 pub struct Site {
     pub rules: Rules,
     pub catalog: Catalog,
+    pub machines: Memories,
 }
 
 fn mac(last: u8) -> MacAddr {
@@ -144,6 +147,9 @@ impl Site {
             rule("arm", When { cpu: vec![Cpu::Arm64], ..When::default() }, boot("kernel")),
             rule("all", When::default(), boot("uki")),
         ];
-        Self { rules: Rules { rules }, catalog }
+        let mut machines = Memories::default();
+        let local = Change::Boot { aim: Aim::Local, once: false };
+        machines.put(mac(5), Memory::default().after(local, Timestamp(1)));
+        Self { rules: Rules { rules }, catalog, machines }
     }
 }

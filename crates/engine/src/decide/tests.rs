@@ -1,11 +1,18 @@
 use slipway_wire::{ClientArch, Cpu, MacAddr};
 
 use super::*;
+use crate::Timestamp;
 use crate::catalog::{Digest, FileRef, ImageKind};
+use crate::machine::{Aim, Change};
 use crate::rules::When;
 
 const SERVER: ServerAddr =
     ServerAddr { ip: core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, 77, 0, 1)), http_port: 8067, https: false };
+
+/// The decision about a machine that nobody has spoken of.
+fn decide(request: &BootRequest, rules: &Rules, catalog: &Catalog, server: ServerAddr) -> Result<Answer, Why> {
+    super::decide(request, &Memories::default(), rules, catalog, server)
+}
 
 fn image(name: &str, kind: ImageKind, cpu: Option<Cpu>, files: &[&str]) -> (String, Vec<Image>) {
     let file = FileRef { digest: Digest([7; 32]), size: 4096 };
@@ -242,7 +249,14 @@ fn without_snponly_the_build_with_its_own_drivers_is_used_and_without_either_the
 fn a_pick_counts_where_the_menu_is_offered_and_nowhere_else() {
     let catalog = catalog();
     let picked = |rules: &Rules, image| {
-        line(decide_picked(&script_of(ClientArch::X64_UEFI), rules, &catalog, SERVER, Some(image)))
+        line(decide_picked(
+            &script_of(ClientArch::X64_UEFI),
+            &Memories::default(),
+            rules,
+            &catalog,
+            SERVER,
+            Some(image),
+        ))
     };
     assert_eq!(picked(&Rules::zero_configuration(), "uki"), "script: chain --name <01>uki ~/image/uki@2/uki.efi");
     assert_eq!(
@@ -322,5 +336,35 @@ fn only_firmware_is_sent_to_https_and_only_by_a_rule_that_says_so() {
     ] {
         let said = line(decide(&request, &by_https(then), &catalog, SERVER));
         assert!(said.starts_with(wanted), "{said}");
+    }
+}
+
+#[test]
+fn what_an_operator_wants_of_a_machine_goes_before_its_rule() {
+    let catalog = catalog();
+    let asked = pxe(ClientArch::X64_UEFI);
+    let intent = |aim| {
+        let mut machines = Memories::default();
+        let change = Change::Boot { aim, once: false };
+        machines.put(asked.mac, Memory::default().after(change, Timestamp(1)));
+        machines
+    };
+    let told = |machines: &Memories, asked: &BootRequest, rules: &Rules| match super::decide(
+        asked, machines, rules, &catalog, SERVER,
+    ) {
+        Ok(answer) => format!("{}: {}", answer.rule, answer.step),
+        Err(why) => why.to_string(),
+    };
+    let uki = || Aim::Boot(boot("uki", Path::Auto));
+    let other = BootRequest { mac: MacAddr([2; 6]), ..asked.clone() };
+    for (what, aim, asked, rules, wanted) in [
+        ("an image", uki(), &asked, rules(Then::Menu), "intent: image/uki/uki.efi"),
+        ("an image where no rule matches", uki(), &asked, Rules::default(), "intent: image/uki/uki.efi"),
+        ("the disk", Aim::Local, &asked, rules(Then::Menu), "rule `intent` says to boot from the local disk"),
+        ("the menu", Aim::Menu, &asked, rules(Then::Local), "intent: loader/snponly.efi"),
+        ("ignored all the same", uki(), &asked, rules(Then::Ignore), "rule `r` says to ignore this machine"),
+        ("another machine", Aim::Local, &other, rules(Then::Menu), "r: loader/snponly.efi"),
+    ] {
+        assert_eq!(told(&intent(aim), asked, &rules), wanted, "{what}");
     }
 }

@@ -10,6 +10,7 @@ use super::lease::ClientKey;
 use crate::Why;
 use crate::answer::ServerAddr;
 use crate::catalog::Catalog;
+use crate::machine::Memories;
 use crate::request::{BootRequest, Exchange, Loader};
 use crate::rules::Rules;
 
@@ -58,6 +59,8 @@ pub struct Policy<'a> {
     pub rules: &'a Rules,
     /// What there is to serve.
     pub catalog: &'a Catalog,
+    /// What is remembered of machines.
+    pub machines: &'a Memories,
 }
 
 /// A question that deserves a decision.

@@ -23,7 +23,7 @@ pub(super) fn decide_boot(ask: &Ask<'_>, ip: Option<Ipv4Addr>, policy: Policy<'_
     }
     let client_ip = ip.map(IpAddr::V4).or(ask.boot.client_ip);
     let request = BootRequest { client_ip, ..ask.boot.clone() };
-    let answer = decide(&request, policy.rules, policy.catalog, ask.server())?;
+    let answer = decide(&request, policy.machines, policy.rules, policy.catalog, ask.server())?;
     match &answer.step {
         Step::Tftp { .. } | Step::Url { .. } => Ok(answer),
         // A script's text cannot travel in DHCP.

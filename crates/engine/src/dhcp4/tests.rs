@@ -15,6 +15,7 @@ use super::*;
 use crate::Timestamp;
 use crate::catalog::{Catalog, Digest, FileRef, Image, ImageKind};
 use crate::journal::{Entry, Outcome};
+use crate::machine::Memories;
 use crate::request::Exchange;
 use crate::rules::{Boot, Path, Rule, Rules, Then, When};
 use crate::subnet::{Reservation, Subnet};
@@ -144,7 +145,8 @@ impl Net {
             ours: &[SERVER, Ipv4Addr::new(10, 78, 0, 1)],
             http_port: 8067,
         };
-        let policy = Policy { rules: &self.rules, catalog: &self.catalog };
+        let machines = Memories::default();
+        let policy = Policy { rules: &self.rules, catalog: &self.catalog, machines: &machines };
         match self.exchange {
             Exchange::Dhcp => self.desk.answer(heard, link, policy, self.now),
             _ => beside(heard, link, policy, self.now),

@@ -33,7 +33,7 @@ pub(super) fn decide_boot(ask: &Ask<'_>, ip: Option<Ipv6Addr>, plan: &Plan, poli
     // A link-local address of ours means nothing in a URL.
     let server = ask.server(plan).ok_or(Why::NoSubnet)?;
     let request = BootRequest { client_ip: ip.map(IpAddr::V6), ..ask.boot.clone() };
-    let answer = decide(&request, policy.rules, policy.catalog, server)?;
+    let answer = decide(&request, policy.machines, policy.rules, policy.catalog, server)?;
     let url = match &answer.step {
         Step::Tftp { path } => server.tftp_url(path),
         Step::Url { url } => url.clone(),

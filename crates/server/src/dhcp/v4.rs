@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use slipway_engine::Timestamp;
 use slipway_engine::dhcp4::{Draft, Heard, Link, Policy, beside};
+use slipway_engine::machine::Memories;
 use slipway_engine::request::Exchange;
 use slipway_netio::{Batch, Bind, Received, UdpSocket, wait};
 
@@ -55,7 +56,8 @@ impl Worker {
 
     fn on_dhcp(&self, batch: &Batch, site: &Arc<Site>) -> Vec<Draft> {
         let Some(interface) = self.interface(site) else { return Vec::new() };
-        let (policy, at, ours) = (policy(site), now(), ours(site));
+        let machines = self.shared.journal.machines().known();
+        let (policy, at, ours) = (policy(site, &machines), now(), ours(site));
         let heard = batch.iter().filter_map(|datagram| heard(interface, &datagram));
         match interface.mode {
             Mode::Off => Vec::new(),
@@ -79,7 +81,8 @@ impl Worker {
         let Some(interface) = self.interface(site).filter(|interface| interface.mode != Mode::Off) else {
             return Vec::new();
         };
-        let (policy, at, ours): (_, Timestamp, _) = (policy(site), now(), ours(site));
+        let machines = self.shared.journal.machines().known();
+        let (policy, at, ours): (_, Timestamp, _) = (policy(site, &machines), now(), ours(site));
         let heard = batch.iter().filter_map(|datagram| heard(interface, &datagram));
         heard
             .map(|(heard, server)| {
@@ -116,6 +119,6 @@ fn link<'s>(
     Link { exchange, interface, networks, mtu, server, ours, http_port: site.http_port }
 }
 
-const fn policy(site: &Site) -> Policy<'_> {
-    Policy { rules: &site.rules, catalog: &site.catalog }
+const fn policy<'s>(site: &'s Site, machines: &'s Memories) -> Policy<'s> {
+    Policy { rules: &site.rules, catalog: &site.catalog, machines }
 }

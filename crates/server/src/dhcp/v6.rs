@@ -61,7 +61,8 @@ impl Worker {
             server: &self.shared.server_id,
             http_port: site.http_port,
         };
-        let policy = Policy { rules: &site.rules, catalog: &site.catalog };
+        let machines = self.shared.journal.machines().known();
+        let policy = Policy { rules: &site.rules, catalog: &site.catalog, machines: &machines };
         let at = now();
         let mut office = self.shared.office6();
         let desk = office.desk(site);

@@ -142,7 +142,7 @@ pub(super) fn answer(server: &Server, request: &Request, ends: Ends) -> Reply {
     };
     let site = server.site.load();
     if path == "boot.ipxe" {
-        return script::answer(&site, request, ends, server.tls.is_some());
+        return script::answer(&site, &server.journal.machines().known(), request, ends, server.tls.is_some());
     }
     let mut reply = match open(&site, &path) {
         Ok(Some((stored, file))) => {

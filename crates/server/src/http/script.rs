@@ -8,6 +8,7 @@ use slipway_engine::answer::{ServerAddr, Step};
 use slipway_engine::catalog::FileRef;
 use slipway_engine::decide::decide_picked;
 use slipway_engine::journal::{About, Given, Outcome};
+use slipway_engine::machine::Memories;
 use slipway_engine::request::{BootRequest, Exchange, Loader, ipxe_arch};
 use slipway_engine::script::{Values, ask_again, from_template, refusal};
 use slipway_wire::ClientArch;
@@ -20,11 +21,11 @@ use crate::site::Site;
 const LONGEST_TEMPLATE: u64 = 64 * 1024;
 
 /// Answers with the machine's script. Refusals are scripts too: they say why on the machine's own console, where somebody looks.
-pub(super) fn answer(site: &Site, request: &Request, ends: Ends, https: bool) -> Reply {
+pub(super) fn answer(site: &Site, machines: &Memories, request: &Request, ends: Ends, https: bool) -> Reply {
     // Whoever came by TLS goes on by TLS.
     let server = ServerAddr { ip: ends.local.ip().to_canonical(), http_port: ends.local.port(), https };
     let (script, outcome, given) = match facts(site, request, ends) {
-        Facts::Known(asked) => decided(site, &asked, server, request.query("image")),
+        Facts::Known(asked) => decided(site, machines, &asked, server, request.query("image")),
         Facts::Unknown => {
             (ask_again(&server.root()), Outcome::Answered("200 asked to introduce itself".to_owned()), None)
         }
@@ -75,8 +76,8 @@ fn facts(site: &Site, request: &Request, ends: Ends) -> Facts {
 /// A script with its outcome, and what the journey says of it.
 type Decided = (String, Outcome, Option<Given>);
 
-fn decided(site: &Site, asked: &BootRequest, server: ServerAddr, picked: Option<&str>) -> Decided {
-    let answer = match decide_picked(asked, &site.rules, &site.catalog, server, picked) {
+fn decided(site: &Site, machines: &Memories, asked: &BootRequest, server: ServerAddr, picked: Option<&str>) -> Decided {
+    let answer = match decide_picked(asked, machines, &site.rules, &site.catalog, server, picked) {
         Ok(answer) => answer,
         Err(why) => return (refusal(&why.to_string()), Outcome::Declined(why), None),
     };

@@ -24,6 +24,8 @@ use log::Limiter;
 
 pub use history::{History, Limits};
 
+use crate::machines::{self, Machines};
+
 /// The wall clock.
 #[must_use]
 pub fn now() -> Timestamp {
@@ -31,8 +33,19 @@ pub fn now() -> Timestamp {
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// A handle on the journal; cheap to clone. Noting takes microseconds: a lock around memory, and a queue to the writing thread that
-/// is never waited for.
+/// Why there is no journal.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system refuses.
+    #[error("cannot write the journal")]
+    Io(#[from] io::Error),
+    /// What is remembered of machines cannot be kept.
+    #[error(transparent)]
+    Machines(#[from] machines::Error),
+}
+
+/// A handle on the journal; cheap to clone. Noting takes microseconds: a lock around memory, and queues to the writing threads that
+/// are never waited for. What is remembered of machines comes with it, because it learns from every entry.
 #[derive(Clone, Debug, Default)]
 pub struct Journal(Arc<Inner>);
 
@@ -41,6 +54,7 @@ struct Inner {
     history: Mutex<History>,
     arp: Mutex<Arp>,
     limiter: Mutex<Limiter>,
+    machines: Machines,
     writer: Option<Writer>,
     unwritten: AtomicU64,
 }
@@ -55,7 +69,7 @@ impl Journal {
     ///
     /// # Errors
     /// The file system's. Lines that cannot be read are skipped and counted in the log.
-    pub fn open(data: &Path) -> io::Result<Self> {
+    pub fn open(data: &Path) -> Result<Self, Error> {
         let mut history = History::default();
         let (read, skipped) = file::load(data, |mut entry| {
             plain::make_plain(&mut entry);
@@ -66,7 +80,8 @@ impl Journal {
         }
         tracing::debug!(entries = read, "journal read");
         let writer = Writer::spawn(data)?;
-        Ok(Self(Arc::new(Inner { history: Mutex::new(history), writer: Some(writer), ..Inner::default() })))
+        let machines = Machines::open(data)?;
+        Ok(Self(Arc::new(Inner { history: Mutex::new(history), machines, writer: Some(writer), ..Inner::default() })))
     }
 
     /// Notes one outcome.
@@ -85,6 +100,7 @@ impl Journal {
             log::line(&entry);
         }
         let entry = Arc::new(entry);
+        self.0.machines.heard(&entry);
         lock(&self.0.history).add(Arc::clone(&entry));
         let written = self.0.writer.as_ref().is_none_or(|writer| writer.send(entry));
         if !written && self.0.unwritten.fetch_add(1, Ordering::Relaxed) == 0 {
@@ -109,7 +125,7 @@ impl Journal {
     /// Every machine that is remembered with its entries, oldest entry first, the machine last seen first. Each is taken out by
     /// itself, so that packets do not wait for the whole.
     #[must_use]
-    pub fn machines(&self) -> Vec<(MacAddr, Vec<Arc<Entry>>)> {
+    pub fn histories(&self) -> Vec<(MacAddr, Vec<Arc<Entry>>)> {
         let order = lock(&self.0.history).order();
         order.into_iter().filter_map(|mac| Some((mac, self.machine(mac)?))).collect()
     }
@@ -132,8 +148,15 @@ impl Journal {
         self.0.unwritten.load(Ordering::Relaxed)
     }
 
-    /// Waits until everything noted before is written to the file.
+    /// What is remembered of machines.
+    #[must_use]
+    pub fn machines(&self) -> &Machines {
+        &self.0.machines
+    }
+
+    /// Waits until everything noted before is written.
     pub fn flush(&self) {
+        self.0.machines.flush();
         if let Some(writer) = &self.0.writer {
             writer.flush();
         }

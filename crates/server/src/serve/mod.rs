@@ -19,7 +19,8 @@ use tokio::sync::{mpsc, watch};
 use crate::config::{Config, Faults};
 use crate::control::{self, Control, Desk};
 use crate::interfaces;
-use crate::journal::Journal;
+use crate::journal::{self, Journal};
+use crate::machines;
 use crate::places::{NoConfig, Surroundings, config_file, load};
 use crate::ports::{Port, Survey};
 use crate::privileges::{self, User};
@@ -80,6 +81,9 @@ pub enum Error {
         /// Ours.
         us: u32,
     },
+    /// What is remembered of machines cannot be kept.
+    #[error(transparent)]
+    Machines(#[from] machines::Error),
     /// A plane does not start.
     #[error("cannot start {what}{hint}")]
     Plane {
@@ -189,7 +193,7 @@ fn fall_with_our_threads() {
 
 /// Whether a thread of this name is one that nothing replaces.
 fn is_a_planes(thread: &str) -> bool {
-    matches!(thread, "tftp" | "leases" | "journal") || thread.starts_with("dhcp-")
+    matches!(thread, "tftp" | "leases" | "journal" | "machines") || thread.starts_with("dhcp-")
 }
 
 /// As many open files as we may have: each transfer needs one or two, and a shell's 1,024 are few.
@@ -226,10 +230,13 @@ fn prepare_folders(start: &Start, user: Option<&User>) -> Result<(), Error> {
 
 async fn run(start: Start, survey: &Survey, say: &dyn Fn(&str)) -> Result<(), Error> {
     let signals = Signals::new().map_err(system("listen for signals"))?;
-    let unwritable = |source| Error::Folder {
-        folder: start.data.clone(),
-        remedy: "the server's user must own it: it gives up root's right to write everywhere",
-        source,
+    let unwritable = |error| match error {
+        journal::Error::Io(source) => Error::Folder {
+            folder: start.data.clone(),
+            remedy: "the server's user must own it: it gives up root's right to write everywhere",
+            source,
+        },
+        journal::Error::Machines(error) => Error::Machines(error),
     };
     // The socket first: it is what tells a second server on the same data to go away.
     let control = Control::bind(&start.socket)?;

@@ -1,0 +1,298 @@
+//! What is remembered of machines, as the planes share it: an immutable picture behind a pointer for every packet to read, and one thread
+//! that changes it, by what operators say and by what the journal's entries teach, and keeps it on disk.
+//!
+//! An operator's word is answered when it is durable. What an entry teaches is believed at once and written right after: a disk that is full
+//! must not keep a guard from tripping.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::{io, iter};
+
+use arc_swap::{ArcSwap, Guard};
+use slipway_engine::journal::Entry;
+use slipway_engine::machine::{Change, Course, Memories, Memory, learn, matters};
+use slipway_store::machines::{Machines as Store, MachinesError};
+use slipway_wire::MacAddr;
+use uuid::Uuid;
+
+use crate::journal::now;
+
+/// Entries and changes that may wait. Beyond, entries teach nothing until the disk has caught up.
+const WAITING: usize = 4096;
+/// Most tasks in one commit.
+const TOGETHER: usize = 1024;
+
+/// Why memories cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] MachinesError),
+    /// The thread could not be started.
+    #[error("cannot start a thread for the machines' memory")]
+    Thread(#[source] io::Error),
+    /// The thread has ended: the server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// A handle on what is remembered; cheap to clone. The default one remembers as long as it lives, for tests.
+#[derive(Clone, Debug, Default)]
+pub struct Machines(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    known: Arc<ArcSwap<Memories>>,
+    keeper: Keeping,
+}
+
+/// Who changes it.
+#[derive(Debug)]
+enum Keeping {
+    /// Whoever calls.
+    Here(Mutex<Keeper>),
+    /// A thread.
+    Thread(Thread),
+}
+
+/// The thread. It ends, with everything written, when the last handle is dropped.
+#[derive(Debug)]
+struct Thread {
+    queue: Option<SyncSender<Task>>,
+    running: Option<JoinHandle<()>>,
+}
+
+impl Thread {
+    fn queue(&self) -> Result<&SyncSender<Task>, Error> {
+        self.queue.as_ref().ok_or(Error::Stopping)
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.queue = None;
+        if self.running.take().is_some_and(|running| running.join().is_err()) {
+            tracing::error!("the thread that remembers machines had ended in a panic");
+        }
+    }
+}
+
+impl Default for Keeping {
+    fn default() -> Self {
+        Self::Here(Mutex::default())
+    }
+}
+
+/// What the thread is given.
+#[derive(Debug)]
+enum Task {
+    /// Something happened.
+    Heard(Arc<Entry>),
+    /// An operator has spoken.
+    Told { mac: MacAddr, uuid: Option<Uuid>, change: Change, answer: Sender<Result<Memory, MachinesError>> },
+    /// Everything before is to be on disk.
+    Flush(Sender<()>),
+}
+
+impl Machines {
+    /// What was remembered in a data folder, with a thread that keeps it.
+    ///
+    /// # Errors
+    /// The database cannot be used, or the thread not be started.
+    pub fn open(data: &Path) -> Result<Self, Error> {
+        let store = Store::open(data)?;
+        let mut memories = Memories::default();
+        for (mac, memory) in store.restore()? {
+            memories.put(mac, memory);
+        }
+        tracing::debug!(machines = memories.iter().count(), "memories read");
+        let known = Arc::new(ArcSwap::from_pointee(memories.clone()));
+        let keeper = Keeper { memories, store: Some(store), ..Keeper::default() };
+        let (queue, tasks) = sync_channel(WAITING);
+        let shared = Arc::clone(&known);
+        let thread = std::thread::Builder::new().name("machines".into());
+        let running = thread.spawn(move || keeper.run(&tasks, &shared)).map_err(Error::Thread)?;
+        let thread = Thread { queue: Some(queue), running: Some(running) };
+        Ok(Self(Arc::new(Inner { known, keeper: Keeping::Thread(thread) })))
+    }
+
+    /// What is remembered now.
+    #[must_use]
+    pub fn known(&self) -> Guard<Arc<Memories>> {
+        self.0.known.load()
+    }
+
+    /// Learns from an entry. Takes no time: what there is to do is done elsewhere.
+    pub(crate) fn heard(&self, entry: &Arc<Entry>) {
+        let known = entry.mac.is_some_and(|mac| self.known().get(mac).is_some());
+        if !matters(entry, known) {
+            return;
+        }
+        match &self.0.keeper {
+            Keeping::Here(keeper) => {
+                keeper.lock().unwrap_or_else(PoisonError::into_inner).hear(entry);
+                self.publish_here();
+            }
+            Keeping::Thread(thread) => {
+                let sent = thread.queue().is_ok_and(|queue| queue.try_send(Task::Heard(Arc::clone(entry))).is_ok());
+                if !sent {
+                    tracing::error!(mac = ?entry.mac, "the disk is too slow for what is to be remembered of machines");
+                }
+            }
+        }
+    }
+
+    /// Does what an operator says of a machine, and returns what is remembered of it then. `uuid` is the UUID that the machine told last,
+    /// if it did. Waits for the disk.
+    ///
+    /// # Errors
+    /// It could not be made durable, and does not hold then.
+    pub fn tell(&self, mac: MacAddr, uuid: Option<Uuid>, change: Change) -> Result<Memory, Error> {
+        match &self.0.keeper {
+            Keeping::Here(keeper) => {
+                let memory = keeper.lock().unwrap_or_else(PoisonError::into_inner).obey(mac, uuid, change)?;
+                self.publish_here();
+                Ok(memory)
+            }
+            Keeping::Thread(thread) => {
+                let (answer, wait) = channel();
+                thread.queue()?.send(Task::Told { mac, uuid, change, answer }).map_err(|_| Error::Stopping)?;
+                Ok(wait.recv().map_err(|_| Error::Stopping)??)
+            }
+        }
+    }
+
+    /// Waits until all that was heard before is on disk.
+    pub fn flush(&self) {
+        if let Keeping::Thread(thread) = &self.0.keeper {
+            let (done, wait) = channel();
+            if thread.queue().is_ok_and(|queue| queue.send(Task::Flush(done)).is_ok()) {
+                let _ = wait.recv();
+            }
+        }
+    }
+
+    fn publish_here(&self) {
+        if let Keeping::Here(keeper) = &self.0.keeper {
+            let memories = keeper.lock().unwrap_or_else(PoisonError::into_inner).memories.clone();
+            self.0.known.store(Arc::new(memories));
+        }
+    }
+}
+
+/// The one who changes memories.
+#[derive(Debug, Default)]
+struct Keeper {
+    memories: Memories,
+    courses: HashMap<MacAddr, Course>,
+    store: Option<Store>,
+    /// Machines whose memory is newer than what is on disk.
+    unwritten: BTreeSet<MacAddr>,
+}
+
+impl Keeper {
+    fn run(mut self, tasks: &Receiver<Task>, known: &ArcSwap<Memories>) {
+        while let Ok(first) = tasks.recv() {
+            let (mut answers, mut flushed) = (Vec::new(), Vec::new());
+            let mut changed = false;
+            for task in iter::once(first).chain(tasks.try_iter()).take(TOGETHER) {
+                match task {
+                    Task::Heard(entry) => changed |= self.hear(&entry),
+                    Task::Told { mac, uuid, change, answer } => {
+                        let done = self.obey(mac, uuid, change);
+                        changed |= done.is_ok();
+                        answers.push((answer, done));
+                    }
+                    Task::Flush(done) => flushed.push(done),
+                }
+            }
+            if changed {
+                known.store(Arc::new(self.memories.clone()));
+            }
+            // Whoever asked may have gone.
+            answers.into_iter().for_each(|(answer, done)| drop(answer.send(done)));
+            self.write();
+            for done in flushed {
+                let _ = done.send(());
+            }
+        }
+    }
+
+    /// Learns from an entry; whether there was anything to learn.
+    fn hear(&mut self, entry: &Entry) -> bool {
+        let Some(mac) = entry.mac else { return false };
+        let before = self.memories.of(mac, entry.uuid).clone();
+        if self.courses.len() >= Memories::MOST && !self.courses.contains_key(&mac) {
+            self.courses.clear();
+        }
+        let Some(after) = learn(&before, self.courses.entry(mac).or_default(), entry) else { return false };
+        self.put(mac, after);
+        true
+    }
+
+    /// Does what an operator says, on disk first.
+    fn obey(&mut self, mac: MacAddr, uuid: Option<Uuid>, change: Change) -> Result<Memory, MachinesError> {
+        let before = self.memories.of(mac, uuid).clone();
+        let after = Memory { uuid: uuid.or(before.uuid), ..before.after(change, now()) };
+        if let Some(store) = &mut self.store {
+            store.commit(&[(mac, after.clone())])?;
+        }
+        self.put(mac, after.clone());
+        self.unwritten.remove(&mac);
+        Ok(after)
+    }
+
+    fn put(&mut self, mac: MacAddr, memory: Memory) {
+        self.unwritten.insert(mac);
+        if let Some(forgotten) = self.memories.put(mac, memory) {
+            tracing::warn!(mac = %forgotten, "too many machines to remember: what was known of this one is forgotten");
+            self.unwritten.insert(forgotten);
+        }
+    }
+
+    /// Writes what is not written yet. What fails is tried again with the next change.
+    fn write(&mut self) {
+        let Some(store) = self.store.as_mut().filter(|_| !self.unwritten.is_empty()) else { return };
+        let memory = |mac: &MacAddr| (*mac, self.memories.get(*mac).cloned().unwrap_or_default());
+        let rows: Vec<_> = self.unwritten.iter().map(memory).collect();
+        match store.commit(&rows) {
+            Ok(()) => self.unwritten.clear(),
+            Err(error) => {
+                tracing::error!(%error, machines = rows.len(), "what was learnt of machines cannot be stored; a restart would forget it");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slipway_engine::machine::Aim;
+
+    fn mac(n: u8) -> MacAddr {
+        MacAddr([2, 0, 0, 0, 0, n])
+    }
+
+    #[test]
+    fn what_an_operator_said_holds_at_once_and_in_the_next_process() {
+        let data = tempfile::tempdir().unwrap();
+        let first = Machines::open(data.path()).unwrap();
+        let local = || Change::Boot { aim: Aim::Local, once: false };
+        let uuid = Some(Uuid::from_u128(7));
+        for n in 1..=3 {
+            first.tell(mac(n), uuid, local()).unwrap();
+            assert!(first.known().of(mac(n), uuid).intent.is_some());
+        }
+        first.tell(mac(2), uuid, Change::Rules).unwrap();
+        first.flush();
+        assert!(first.known().get(mac(2)).is_none());
+        drop(first);
+        let second = Machines::open(data.path()).unwrap();
+        let kept: BTreeSet<MacAddr> = second.known().iter().map(|(mac, _)| mac).collect();
+        assert_eq!(kept, BTreeSet::from([mac(1), mac(3)]));
+        assert!(second.known().of(mac(1), Some(Uuid::from_u128(8))).intent.is_none(), "another machine");
+    }
+}

@@ -1,0 +1,133 @@
+//! A memory as bytes: one JSON object with its version in `v`. Within a version fields are only ever added, each with a default that means
+//! "nothing known".
+
+use serde::{Deserialize, Serialize};
+use slipway_engine::Timestamp;
+use slipway_engine::machine::{Aim, Intent, Memory};
+use slipway_engine::rules::{Boot, Path};
+
+const VERSION: u32 = 1;
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Row {
+    v: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uuid: Option<String>,
+    changed: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    intent: Option<Wish>,
+}
+
+/// An [`Intent`].
+#[derive(Debug, Deserialize, Serialize)]
+struct Wish {
+    aim: Target,
+    once: bool,
+    since: u64,
+}
+
+/// An [`Aim`].
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Target {
+    Boot {
+        image: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
+        path: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        append: Option<String>,
+    },
+    Menu,
+    Local,
+}
+
+const PATHS: [(Path, &str); 3] = [(Path::Auto, "auto"), (Path::Direct, "direct"), (Path::Ipxe, "ipxe")];
+
+pub(super) fn encode(memory: &Memory) -> Vec<u8> {
+    let row = Row {
+        v: VERSION,
+        uuid: memory.uuid.map(|uuid| uuid.to_string()),
+        changed: memory.changed.0,
+        intent: memory.intent.as_ref().map(wish),
+    };
+    // Strings, numbers and no maps with keys of their own: this cannot fail.
+    serde_json::to_vec(&row).unwrap_or_default()
+}
+
+/// The memory of these bytes, or what is wrong with them.
+pub(super) fn decode(bytes: &[u8]) -> Result<Memory, &'static str> {
+    let row: Row = serde_json::from_slice(bytes).map_err(|_| "a memory that cannot be read")?;
+    if row.v != VERSION {
+        return Err("a memory of a version that this program does not know");
+    }
+    Ok(Memory {
+        uuid: row.uuid.map(|uuid| uuid.parse()).transpose().map_err(|_| "a UUID that is none")?,
+        changed: Timestamp(row.changed),
+        intent: row.intent.map(intent).transpose()?,
+    })
+}
+
+fn wish(intent: &Intent) -> Wish {
+    let aim = match &intent.aim {
+        Aim::Boot(boot) => Target::Boot {
+            image: boot.image.clone(),
+            version: boot.version.clone(),
+            path: PATHS.iter().find(|(path, _)| *path == boot.path).map_or("auto", |(_, name)| name).to_owned(),
+            append: boot.append.clone(),
+        },
+        Aim::Menu => Target::Menu,
+        Aim::Local => Target::Local,
+    };
+    Wish { aim, once: intent.once, since: intent.since.0 }
+}
+
+fn intent(wish: Wish) -> Result<Intent, &'static str> {
+    let aim = match wish.aim {
+        Target::Boot { image, version, path, append } => {
+            let (path, _) = PATHS.iter().find(|(_, name)| *name == path).ok_or("a path that is none")?;
+            Aim::Boot(Boot { image, version, path: *path, append })
+        }
+        Target::Menu => Aim::Menu,
+        Target::Local => Aim::Local,
+    };
+    Ok(Intent { aim, once: wish.once, since: Timestamp(wish.since) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slipway_engine::machine::Change;
+
+    fn memories() -> Vec<Memory> {
+        let boot = Boot {
+            image: "debian".into(),
+            version: Some("12.1".into()),
+            path: Path::Ipxe,
+            append: Some("quiet \"x\"".into()),
+        };
+        let aims = [Aim::Boot(boot), Aim::Menu, Aim::Local];
+        let wanting = aims.map(|aim| Memory::NOTHING.after(Change::Boot { aim, once: true }, Timestamp(9)));
+        let with = wanting.into_iter().chain([Memory::NOTHING]);
+        with.map(|memory| Memory { uuid: Some("00112233-4455-6677-8899-aabbccddeeff".parse().unwrap()), ..memory })
+            .collect()
+    }
+
+    #[test]
+    fn every_memory_comes_back_as_it_was_and_no_truncation_does() {
+        for memory in memories() {
+            let bytes = encode(&memory);
+            assert_eq!(decode(&bytes), Ok(memory));
+            for len in 0..bytes.len() {
+                assert_eq!(decode(&bytes[..len]), Err("a memory that cannot be read"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_added_later_is_no_fault_and_a_later_version_is() {
+        assert_eq!(decode(br#"{"v":1,"changed":3,"colour":"blue"}"#).map(|memory| memory.changed), Ok(Timestamp(3)));
+        let later = decode(br#"{"v":2,"changed":3}"#);
+        assert_eq!(later, Err("a memory of a version that this program does not know"));
+    }
+}
