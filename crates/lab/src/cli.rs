@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use slipway_wire::Cpu;
 
 use crate::linux::Linux;
+use crate::packages;
 use crate::parts::{self, Parts};
 use crate::record::table;
 use crate::runner::{self, Plan};
@@ -145,16 +147,20 @@ impl LabArgs {
         std::fs::create_dir_all(work.join("cache")).with_context(|| format!("cannot make {}", work.display()))?;
         let work = work.canonicalize()?;
         let slipway = self.slipway()?;
-        let boots = scenarios.iter().any(|scenario| scenario.boots.is_some());
-        let linux = if boots {
-            Some(Linux::make(&self.agent(&slipway, workspace.as_deref())?, &work.join("cache"))?)
-        } else {
-            None
-        };
+        let linux = runner::cpus(scenarios)
+            .into_iter()
+            .map(|cpu| {
+                let made = match cpu {
+                    Cpu::Arm64 => Linux::foreign(packages::ARM64, &work.join("cache")),
+                    _ => Linux::make(&self.agent(&slipway, workspace.as_deref())?, &work.join("cache")),
+                };
+                Ok((cpu, made.with_context(|| format!("cannot make a Linux for machines of the kind {cpu}"))?))
+            })
+            .collect::<Result<Vec<_>>>()?;
         let prefix = prefix.iter().map(|&word| word.to_owned()).collect();
         // With a terminal to press Enter on, one at a time.
         let jobs = if keep { 1 } else { jobs };
-        Ok(Plan { parts: Parts { slipway, work, linux }, prefix, keep, jobs })
+        Ok(Plan { parts: Parts { slipway, work, linux: None }, linux, prefix, keep, jobs })
     }
 
     fn slipway(&self) -> Result<PathBuf> {

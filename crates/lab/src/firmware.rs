@@ -5,7 +5,7 @@ use std::process::Command;
 use slipway_wire::Cpu;
 
 use crate::log::Log;
-use crate::parts::{Known, OVMF_CODE};
+use crate::parts::{AAVMF_CODE, Known, OVMF_CODE};
 use crate::process::run;
 
 /// What a scenario boots: a row of the firmware table.
@@ -25,6 +25,12 @@ impl Boots {
     pub const fn x64(programs: &'static [Program], way: &'static str) -> Option<Self> {
         Some(Self { cpu: Cpu::X64, programs, way })
     }
+
+    /// A machine with a 64-bit ARM processor.
+    #[must_use]
+    pub const fn arm64(programs: &'static [Program], way: &'static str) -> Option<Self> {
+        Some(Self { cpu: Cpu::Arm64, programs, way })
+    }
 }
 
 /// A firmware or boot program, and where its version is to be had: from its own words on the console, else from the package that
@@ -41,6 +47,8 @@ pub struct Program {
 
 /// edk2 for x86-64 virtual machines. On its console it does not name its version.
 pub const OVMF: Program = Program { name: "OVMF", says: None, file: Some(OVMF_CODE) };
+/// edk2 for 64-bit ARM virtual machines. As Debian builds it, it does not know its version either.
+pub const AAVMF: Program = Program { name: "AAVMF", says: None, file: Some(AAVMF_CODE) };
 /// SeaBIOS: QEMU's BIOS.
 pub const SEABIOS: Program = Program { name: "SeaBIOS", says: Some(("SeaBIOS (version ", ")")), file: None };
 /// iPXE, in a ROM or loaded.

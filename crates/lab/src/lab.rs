@@ -93,7 +93,8 @@ impl Lab {
     /// name as a mark that only its own image can have brought.
     #[must_use]
     pub fn cmdline(&self) -> String {
-        format!("console=ttyS0 slipway.poweroff lab.marker={}", self.name)
+        let console = self.parts.linux.as_ref().map_or("ttyS0", |linux| &linux.console);
+        format!("console={console} slipway.poweroff lab.marker={}", self.name)
     }
 
     /// Plugs in a LAN that is captured from the start: in `<name>.pcap` and in [`packets`](Self::packets).

@@ -43,6 +43,7 @@ pub mod loadgen;
 mod log;
 mod machine;
 mod net;
+mod packages;
 mod parts;
 mod pcap;
 pub mod peers;

@@ -1,13 +1,16 @@
-//! The Linux that machines boot: a distribution's kernel with an initial RAM file system that holds our agent.
+//! The Linux that machines boot: a distribution's kernel with an initial RAM file system that holds our agent, or for processors
+//! that the agent is not built for here a script that does its work.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use slipway_image::kernel::Module;
 use slipway_image::{Initramfs, Kernel, uki};
 
-use crate::parts::{self, UKI_STUB};
+use crate::packages::{self, Apt, Foreign};
+use crate::parts::UKI_STUB;
 
 /// The parts of a system that boots, ready to be made into images.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -18,35 +21,50 @@ pub struct Linux {
     pub release: String,
     /// The initial RAM file system.
     pub initrd: PathBuf,
+    /// The EFI program that turns both into a UKI.
+    pub stub: PathBuf,
+    /// The console that the machine's serial line is: `ttyS0`.
+    pub console: String,
 }
 
-/// What the agent needs loaded in a virtual machine, where it is not built in.
+/// What a virtual machine's network needs loaded, where it is not built in.
 const MODULES: &[&str] = &["virtio_pci", "virtio_net", "virtio_rng"];
-/// What it uses where the kernel has it.
+/// What is used where the kernel has it.
 const EXTRA_MODULES: &[&str] = &["efivarfs", "af_packet"];
 
+/// The first program where there is no agent, and what it has udhcpc run.
+const INIT: &str = include_str!("init/init.sh");
+const ON_LEASE: &str = include_str!("init/udhcpc.sh");
+
 impl Linux {
-    /// Makes the parts: downloads the kernel's package once, and packs the initial RAM file system anew when the agent or the
-    /// kernel has changed.
+    /// Makes the parts for this computer's own processor, with our agent: downloads the kernel's package once, and packs the initial
+    /// RAM file system anew when the agent or the kernel has changed.
     ///
     /// # Errors
     /// The kernel can't be had, the agent not read, or the cache not written.
     pub fn make(agent: &Path, cache: &Path) -> Result<Self> {
-        let kernel = Kernel::find(&parts::fetch_kernel(cache)?)?;
-        let agent = std::fs::read(agent).with_context(|| format!("cannot read the agent {}", agent.display()))?;
-        let mut hasher = DefaultHasher::new();
-        (&agent, &kernel.release, MODULES, EXTRA_MODULES).hash(&mut hasher);
-        let initrd = cache.join(format!("initrd-{:016x}.zst", hasher.finish()));
-        if !initrd.exists() {
-            let extra = EXTRA_MODULES.iter().filter(|name| kernel.has_module(name));
-            let names: Vec<&str> = MODULES.iter().chain(extra).copied().collect();
-            let packed = Initramfs::with_agent(&agent, &kernel.modules(&names)?).compressed()?;
-            // Renamed into place: two labs may be at it at once, and one may be interrupted.
-            let fresh = cache.join(format!("initrd-{}.new", std::process::id()));
-            std::fs::write(&fresh, packed).with_context(|| format!("cannot write {}", fresh.display()))?;
-            std::fs::rename(&fresh, &initrd)?;
-        }
-        Ok(Self { kernel: kernel.image, release: kernel.release, initrd })
+        let apt = Apt::own();
+        let kernel = Kernel::find(&apt.fetch(&apt.kernel_packages()?, cache)?)?;
+        let agent = read(agent)?;
+        let initrd = packed(&kernel, &agent, cache, |modules| Initramfs::with_agent(&agent, modules))?;
+        let (image, console) = (kernel.image, "ttyS0".to_owned());
+        Ok(Self { kernel: image, release: kernel.release, initrd, stub: UKI_STUB.find()?, console })
+    }
+
+    /// Makes the parts for another processor: all of it Debian's, downloaded once. There is no agent in it but a script for Debian's
+    /// busybox, whose lines on the console begin with `lab-init:`.
+    ///
+    /// # Errors
+    /// A package can't be had, or the cache not written.
+    pub(crate) fn foreign(debian: Foreign, cache: &Path) -> Result<Self> {
+        let root = packages::fetch_foreign(debian, &["busybox-static", "systemd-boot-efi"], cache)?;
+        let kernel = Kernel::find(&root)?;
+        let places = ["bin/busybox", "usr/bin/busybox"].map(|place| root.join(place));
+        let busybox = places.iter().find(|path| path.exists());
+        let busybox = read(busybox.context("Debian's busybox-static holds no busybox")?)?;
+        let initrd = packed(&kernel, &(&busybox, INIT, ON_LEASE), cache, |modules| with_busybox(&busybox, modules))?;
+        let stub = root.join("usr/lib/systemd/boot/efi").join(debian.stub);
+        Ok(Self { kernel: kernel.image, release: kernel.release, initrd, stub, console: debian.console.to_owned() })
     }
 
     /// Writes a UKI with this command line of its own.
@@ -54,12 +72,60 @@ impl Linux {
     /// # Errors
     /// The stub is missing, or a file can't be read or written.
     pub fn uki(&self, cmdline: &str, path: &Path) -> Result<()> {
-        let stub_path = UKI_STUB.find()?;
-        let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-        let (stub, linux, initrd) = (read(&stub_path)?, read(&self.kernel)?, read(&self.initrd)?);
+        let (stub, linux, initrd) = (read(&self.stub)?, read(&self.kernel)?, read(&self.initrd)?);
         let osrel = "NAME=\"Slipway lab\"\nID=slipway-lab\nPRETTY_NAME=\"Slipway lab\"\n";
         let parts = uki::Parts { linux: &linux, initrd: &initrd, cmdline, osrel, uname: &self.release };
-        let image = uki::build(&stub, &parts).with_context(|| format!("cannot build on {}", stub_path.display()))?;
+        let image = uki::build(&stub, &parts).with_context(|| format!("cannot build on {}", self.stub.display()))?;
         std::fs::write(path, image).with_context(|| format!("cannot write {}", path.display()))
     }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The initial RAM file system that `make` makes of the kernel's modules and of `content`, packed once for what it is made of.
+fn packed(
+    kernel: &Kernel,
+    content: &impl Hash,
+    cache: &Path,
+    make: impl FnOnce(&[Module]) -> Initramfs,
+) -> Result<PathBuf> {
+    let mut hasher = DefaultHasher::new();
+    (content, &kernel.release, MODULES, EXTRA_MODULES).hash(&mut hasher);
+    let initrd = cache.join(format!("initrd-{:016x}.zst", hasher.finish()));
+    if !initrd.exists() {
+        let extra = EXTRA_MODULES.iter().filter(|name| kernel.has_module(name));
+        let names: Vec<&str> = MODULES.iter().chain(extra).copied().collect();
+        store(&make(&kernel.modules(&names)?).compressed()?, &initrd)?;
+    }
+    Ok(initrd)
+}
+
+/// Writes a file of the cache. Renamed into place: two labs may be at it at once, and one may be interrupted.
+fn store(content: &[u8], path: &Path) -> Result<()> {
+    let fresh = path.with_extension(format!("{}.new", std::process::id()));
+    std::fs::write(&fresh, content).with_context(|| format!("cannot write {}", fresh.display()))?;
+    Ok(std::fs::rename(&fresh, path)?)
+}
+
+/// The one without an agent: busybox, our script as `/init`, and the modules with their order in `/etc/lab/modules`.
+fn with_busybox(busybox: &[u8], modules: &[Module]) -> Initramfs {
+    let mut fs = Initramfs::new();
+    for folder in ["dev", "proc", "run", "sys", "tmp"] {
+        fs.folder(folder);
+    }
+    fs.char_device("dev/console", 0o600, 5, 1);
+    fs.char_device("dev/null", 0o666, 1, 3);
+    fs.file("bin/busybox", 0o755, busybox);
+    fs.file("init", 0o755, INIT.as_bytes());
+    fs.file("etc/lab/udhcpc", 0o755, ON_LEASE.as_bytes());
+    let mut order = String::new();
+    for module in modules {
+        let path = format!("lib/modules/{}.ko", module.name);
+        fs.file(&path, 0o644, &module.content);
+        order.push_str(&format!("/{path}\n"));
+    }
+    fs.file("etc/lab/modules", 0o644, order.as_bytes());
+    fs
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
-use slipway_wire::MacAddr;
+use slipway_wire::{Cpu, MacAddr};
 
 use crate::capture::Packets;
 use crate::log::{Line, Log};
@@ -28,6 +28,10 @@ pub enum Firmware {
     UefiHttp6,
     /// SeaBIOS, whose network card has iPXE as its ROM.
     Bios,
+    /// edk2's own PXE client: UEFI, 64-bit ARM.
+    Arm64Pxe,
+    /// edk2's HTTP Boot client on 64-bit ARM: PXE is switched off, so that it comes first.
+    Arm64Http,
 }
 
 /// A machine to be made.
@@ -74,14 +78,28 @@ const POWERING_OFF: &str = "slipway-agent: powering off";
 /// What a machine says last when it will not boot any more: SeaBIOS, edk2, Linux.
 const HOPELESS: &[&str] = &["No bootable device.", "BdsDxe: No bootable option or device was found", "Kernel panic - "];
 
+/// What begins the line with which a booted machine says so: our agent's, and that of the lab's own script where there is none.
+const BOOTED: [&str; 2] = ["slipway-agent: booted ", "lab-init: booted "];
+/// The same for its report to the server, and for its failing.
+const REPORTED: [&str; 2] = ["slipway-agent: reported to ", "lab-init: reported to "];
+const NOT_REPORTED: [&str; 2] = ["slipway-agent: not reported: ", "lab-init: not reported: "];
+
 impl Firmware {
+    /// The processor it is for.
+    const fn cpu(self) -> Cpu {
+        match self {
+            Self::Arm64Pxe | Self::Arm64Http => Cpu::Arm64,
+            Self::UefiPxe | Self::UefiHttp | Self::UefiPxe6 | Self::UefiHttp6 | Self::Bios => Cpu::X64,
+        }
+    }
+
     /// Of which IP versions its PXE client is switched off.
     const fn without_pxe(self) -> &'static [&'static str] {
         match self {
             Self::Bios => &[],
-            Self::UefiPxe => &["IPv6"],
+            Self::UefiPxe | Self::Arm64Pxe => &["IPv6"],
             Self::UefiPxe6 => &["IPv4"],
-            Self::UefiHttp | Self::UefiHttp6 => &["IPv4", "IPv6"],
+            Self::UefiHttp | Self::UefiHttp6 | Self::Arm64Http => &["IPv4", "IPv6"],
         }
     }
 }
@@ -127,17 +145,18 @@ impl Order {
     }
 
     pub(crate) fn power_on(&self, lan: &Lan, packets: Packets, folder: &Path) -> Result<Machine> {
-        parts::require(&[parts::QEMU])?;
+        let qemu = parts::qemu(self.firmware.cpu())?;
+        parts::require(&[qemu])?;
         let uefi = if self.firmware == Firmware::Bios {
             // QEMU finds it by itself, and makes it fit the card: a ROM that is named would have to fit as it is.
             parts::IPXE_ROM.find()?;
             None
         } else {
-            Some(uefi_files(folder, &self.name)?)
+            Some(self.uefi_files(folder)?)
         };
         let tap = format!("{}.{}", lan.name(), self.number);
         lan.tap(&tap)?;
-        let mut command = Command::new(parts::QEMU.program);
+        let mut command = Command::new(qemu.program);
         command.args(self.arguments(uefi.as_ref(), &tap));
         let on_at = SystemTime::now();
         let process = Running::start_with_input(&self.name, command, folder)?;
@@ -150,11 +169,16 @@ impl Order {
         let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
         add("-name", self.name.clone());
         add("-accel", "tcg,thread=multi".to_owned());
-        add("-cpu", "max".to_owned());
+        let (processor, board) = match self.firmware.cpu() {
+            // `max` has features of today's ARM processors, whose emulation makes it half as fast.
+            Cpu::Arm64 => ("cortex-a57", "virt"),
+            // Without a display SeaBIOS and iPXE speak on the serial line, as UEFI does anyway.
+            _ => ("max", "q35,graphics=off"),
+        };
+        add("-cpu", processor.to_owned());
+        add("-machine", board.to_owned());
         add("-smp", self.cpus.to_string());
         add("-m", self.memory_mib.to_string());
-        // Without a display SeaBIOS and iPXE speak on the serial line, as UEFI does anyway.
-        add("-machine", "q35,graphics=off".to_owned());
         add("-display", "none".to_owned());
         add("-vga", "none".to_owned());
         add("-monitor", "none".to_owned());
@@ -181,13 +205,17 @@ impl Order {
         words.extend(["-nodefaults".to_owned(), "-no-reboot".to_owned()]);
         words
     }
-}
 
-/// Copies the variable store that belongs to UEFI firmware: a machine's own, without any variables yet.
-fn uefi_files(folder: &Path, name: &str) -> Result<(PathBuf, PathBuf)> {
-    let vars = folder.join(format!("{name}.vars.fd"));
-    std::fs::copy(parts::OVMF_VARS.find()?, &vars).with_context(|| format!("cannot make {}", vars.display()))?;
-    Ok((parts::OVMF_CODE.find()?, vars))
+    /// Finds UEFI firmware, and copies the variable store that belongs to it: a machine's own, without any variables yet.
+    fn uefi_files(&self, folder: &Path) -> Result<(PathBuf, PathBuf)> {
+        let (code, empty) = match self.firmware.cpu() {
+            Cpu::Arm64 => (parts::AAVMF_CODE, parts::AAVMF_VARS),
+            _ => (parts::OVMF_CODE, parts::OVMF_VARS),
+        };
+        let vars = folder.join(format!("{}.vars.fd", self.name));
+        std::fs::copy(empty.find()?, &vars).with_context(|| format!("cannot make {}", vars.display()))?;
+        Ok((code.find()?, vars))
+    }
 }
 
 impl Machine {
@@ -227,12 +255,12 @@ impl Machine {
         self.on_at
     }
 
-    /// Waits until Linux runs on it and our agent has said what booted.
+    /// Waits until Linux runs on it and our agent (or where there is none, the lab's own script) has said what booted.
     ///
     /// # Errors
     /// It does not come to that within five minutes, or powers off first.
     pub fn wait_booted(&self) -> Result<Booted> {
-        let texts: Vec<&str> = std::iter::once("slipway-agent: booted ").chain(HOPELESS.iter().copied()).collect();
+        let texts: Vec<&str> = BOOTED.iter().chain(HOPELESS).copied().collect();
         let line = self.console().wait_for_any(0, &texts, BOOT)?;
         if HOPELESS.iter().any(|text| line.text.contains(text)) {
             bail!("{} does not boot: {}", self.name, line.text);
@@ -240,14 +268,14 @@ impl Machine {
         Booted::parse(&line.text).with_context(|| format!("cannot read {:?}", line.text))
     }
 
-    /// Waits until the agent has reported to the server.
+    /// Waits until it has reported to the server.
     ///
     /// # Errors
     /// It says why it could not, or nothing within a minute.
     pub fn wait_reported(&self) -> Result<Line> {
-        let texts = ["slipway-agent: reported to ", "slipway-agent: not reported: "];
+        let texts = [REPORTED, NOT_REPORTED].concat();
         let line = self.console().wait_for_any(0, &texts, Duration::from_secs(60))?;
-        if line.text.contains("not reported") {
+        if NOT_REPORTED.iter().any(|text| line.text.contains(text)) {
             bail!("{}: {}", self.name, line.text);
         }
         Ok(line)
@@ -277,23 +305,24 @@ impl Machine {
     #[must_use]
     pub fn stages(&self) -> Vec<Stage> {
         let story = Story::of(&self.packets.all()).of_machine(self.mac);
-        let console = |text| self.console().find(text).map(|line| line.at);
+        let console = |text: &str| self.console().find(text).map(|line| line.at);
+        let either = |texts: [&str; 2]| texts.into_iter().find_map(console);
         let marks = [
             ("first DISCOVER", story.first_discover()),
             ("boot file loaded", story.boot_file_loaded()),
             ("kernel up", console("Linux version ")),
-            ("booted", console("slipway-agent: booted ")),
-            ("reported", console("slipway-agent: reported to ")),
+            ("booted", either(BOOTED)),
+            ("reported", either(REPORTED)),
         ];
         Stage::between(self.on_at, &marks)
     }
 }
 
 impl Booted {
-    /// Reads the agent's line: `… booted mac=M ip=I kernel=K cmdline="C"`.
+    /// Reads the line: `… booted mac=M ip=I kernel=K cmdline="C"`.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
-        let (_, rest) = line.split_once("slipway-agent: booted mac=")?;
+        let (_, rest) = line.split_once(": booted mac=")?;
         let (mac, rest) = rest.split_once(" ip=")?;
         let (ip, rest) = rest.split_once(" kernel=")?;
         let (kernel, rest) = rest.split_once(" cmdline=\"")?;
@@ -327,13 +356,16 @@ mod tests {
         let order = Order::new("node1", 7, Firmware::UefiHttp).trusting(Path::new("/ca.esl"));
         let https = order.arguments(Some(&("/code".into(), "/vars".into())), "lan.7").join(" ");
         assert!(https.contains("-fw_cfg name=etc/edk2/https/cacerts,file=/ca.esl"), "{https}");
+        let arm = arguments(Firmware::Arm64Http);
+        assert!(arm.contains("-machine virt") && arm.contains("romfile= ") && arm.contains("IPv4PXESupport"), "{arm}");
         let bios = arguments(Firmware::Bios);
         assert!(!bios.contains("romfile") && !bios.contains("pflash"), "{bios}");
     }
 
     #[test]
     fn every_machine_runs_without_hardware_help_and_says_who_it_is() {
-        for firmware in [Firmware::UefiPxe, Firmware::UefiHttp, Firmware::UefiPxe6, Firmware::Bios] {
+        for firmware in [Firmware::UefiPxe, Firmware::UefiHttp, Firmware::UefiPxe6, Firmware::Bios, Firmware::Arm64Pxe]
+        {
             let words = arguments(firmware);
             for wanted in [
                 "tcg,thread=multi",

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
+use slipway_wire::Cpu;
 
 use crate::linux::Linux;
 use crate::process::run;
@@ -29,6 +30,18 @@ pub struct Tool {
     pub package: &'static str,
 }
 
+/// The QEMU that emulates a processor.
+///
+/// # Errors
+/// The lab has none for it.
+pub(crate) fn qemu(cpu: Cpu) -> Result<Tool> {
+    match cpu {
+        Cpu::X64 => Ok(QEMU),
+        Cpu::Arm64 => Ok(QEMU_ARM64),
+        other => bail!("the lab has no machines with a processor of the kind {other}"),
+    }
+}
+
 /// What every scenario uses.
 pub(crate) const TOOLS: &[Tool] = &[
     Tool { program: "ip", package: "iproute2" },
@@ -39,6 +52,8 @@ pub(crate) const TOOLS: &[Tool] = &[
 
 /// QEMU, for scenarios with a machine.
 pub(crate) const QEMU: Tool = Tool { program: "qemu-system-x86_64", package: "qemu-system-x86" };
+/// QEMU for 64-bit ARM.
+pub(crate) const QEMU_ARM64: Tool = Tool { program: "qemu-system-aarch64", package: "qemu-system-arm" };
 /// The foreign DHCP server.
 pub(crate) const DNSMASQ: Tool = Tool { program: "dnsmasq", package: "dnsmasq-base" };
 /// The foreign HTTP and TFTP client.
@@ -91,6 +106,27 @@ pub(crate) const OVMF_VARS: Known = Known {
         "/usr/share/OVMF/OVMF_VARS.fd",
         "/usr/share/edk2/ovmf/OVMF_VARS.fd",
         "/usr/share/edk2/x64/OVMF_VARS.4m.fd",
+    ],
+};
+/// UEFI firmware for 64-bit ARM.
+pub(crate) const AAVMF_CODE: Known = Known {
+    what: "UEFI firmware for ARM64",
+    package: "qemu-efi-aarch64",
+    paths: &[
+        "/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd",
+        "/usr/share/AAVMF/AAVMF_CODE.fd",
+        "/usr/share/edk2/aarch64/QEMU_EFI-pflash.raw",
+        "/usr/share/edk2/aarch64/QEMU_CODE.fd",
+    ],
+};
+/// The empty variable store that belongs to it.
+pub(crate) const AAVMF_VARS: Known = Known {
+    what: "the ARM64 UEFI firmware's variable store",
+    package: "qemu-efi-aarch64",
+    paths: &[
+        "/usr/share/AAVMF/AAVMF_VARS.fd",
+        "/usr/share/edk2/aarch64/vars-template-pflash.raw",
+        "/usr/share/edk2/aarch64/QEMU_VARS.fd",
     ],
 };
 /// iPXE as the option ROM of QEMU's virtio card, for BIOS and UEFI in one file.
@@ -148,71 +184,6 @@ fn installed(program: &str) -> bool {
     PATH.split(':').any(|folder| Path::new(folder).join(program).exists())
 }
 
-/// The kernel that the lab boots: the newest small one that the distribution offers, downloaded once (without being
-/// installed) and kept in `cache`. Returns the folder it is unpacked in.
-///
-/// # Errors
-/// No such package is known here, or it can't be downloaded and unpacked.
-pub(crate) fn fetch_kernel(cache: &Path) -> Result<PathBuf> {
-    let package = kernel_package()?;
-    let root = cache.join(&package);
-    if !root.join("complete").exists() {
-        unpack(&package, cache, &root).with_context(|| format!("cannot get the kernel package {package}"))?;
-    }
-    Ok(root)
-}
-
-/// The versioned package behind the distribution's name for its smallest kernel for virtual machines.
-fn kernel_package() -> Result<String> {
-    for name in ["linux-image-cloud-amd64", "linux-image-virtual", "linux-image-amd64", "linux-image-generic"] {
-        // Not known to this distribution is no error; the list has others.
-        let depends = run(Command::new("apt-cache").args(["depends", name])).unwrap_or_default();
-        if let Some(package) = versioned_kernel(&depends) {
-            return Ok(package);
-        }
-    }
-    bail!("apt knows no kernel package (linux-image-cloud-amd64 or linux-image-virtual): run apt-get update")
-}
-
-fn versioned_kernel(depends: &str) -> Option<String> {
-    let names = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
-    names
-        .map(str::trim)
-        .find(|name| name.starts_with("linux-image-") && name.contains(|c: char| c.is_ascii_digit()))
-        .map(str::to_owned)
-}
-
-fn unpack(package: &str, cache: &Path, root: &Path) -> Result<()> {
-    // Beside the final place: an interrupted download leaves no kernel that looks whole.
-    let fresh = cache.join(format!("{package}.new"));
-    if fresh.exists() {
-        std::fs::remove_dir_all(&fresh)?;
-    }
-    std::fs::create_dir_all(&fresh)?;
-    // Ubuntu keeps the modules in a package of their own.
-    let modules = package.replacen("linux-image-", "linux-modules-", 1).replacen("unsigned-", "", 1);
-    let mut wanted = vec![package.to_owned()];
-    if run(Command::new("apt-cache").args(["show", &modules])).is_ok() {
-        wanted.push(modules);
-    }
-    for name in wanted {
-        run(Command::new("apt-get").args(["-q", "download", &name]).current_dir(&fresh))?;
-    }
-    for entry in std::fs::read_dir(&fresh)? {
-        let deb = entry?.path();
-        if deb.extension().is_some_and(|extension| extension == "deb") {
-            run(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&fresh))?;
-            std::fs::remove_file(&deb)?;
-        }
-    }
-    std::fs::write(fresh.join("complete"), "")?;
-    if root.exists() {
-        std::fs::remove_dir_all(root)?;
-    }
-    std::fs::rename(&fresh, root)?;
-    Ok(())
-}
-
 /// Builds the agent as one static file, and returns where it is.
 ///
 /// # Errors
@@ -235,16 +206,6 @@ pub(crate) fn build_agent(workspace: &Path) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_kernel_package_is_the_versioned_one() {
-        let debian = "linux-image-cloud-amd64\n  Depends: linux-image-6.1.0-56-cloud-amd64\n";
-        assert_eq!(versioned_kernel(debian).as_deref(), Some("linux-image-6.1.0-56-cloud-amd64"));
-        let ubuntu =
-            "linux-image-virtual\n  Depends: linux-image-6.8.0-45-generic\n    linux-image-unsigned-6.8.0-45-generic\n";
-        assert_eq!(versioned_kernel(ubuntu).as_deref(), Some("linux-image-6.8.0-45-generic"));
-        assert_eq!(versioned_kernel("N: Unable to locate package\n"), None);
-    }
 
     #[test]
     fn a_missing_tool_is_named_with_its_package() {

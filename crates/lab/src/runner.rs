@@ -1,6 +1,6 @@
 //! Running scenarios: each in a process of its own, in network, mount, process and (for users) user namespaces of its own.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -10,8 +10,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::FlockOperation;
+use slipway_wire::Cpu;
 
 use crate::lab::Lab;
+use crate::linux::Linux;
 use crate::parts::{self, Parts};
 use crate::process::run;
 use crate::record::Record;
@@ -20,8 +22,10 @@ use crate::scenarios::Scenario;
 /// How scenarios are to be run.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// What they are made of.
+    /// What they are made of; which Linux, each scenario's processor says.
     pub(crate) parts: Parts,
+    /// What machines boot, by the processor.
+    pub(crate) linux: Vec<(Cpu, Linux)>,
     /// The words that lead from this program's name to the lab's command line: `["lab"]` for `slipway lab`.
     pub(crate) prefix: Vec<String>,
     /// Let each lab stand when its scenario has ended, until someone presses Enter.
@@ -37,9 +41,9 @@ pub(crate) struct Plan {
 pub(crate) fn check(scenarios: &[&Scenario]) -> Result<()> {
     let mut tools = parts::TOOLS.to_vec();
     tools.extend(scenarios.iter().flat_map(|scenario| scenario.tools.iter().copied()));
-    let boots = scenarios.iter().any(|scenario| scenario.boots.is_some());
-    if boots {
-        tools.push(parts::QEMU);
+    let boots = cpus(scenarios);
+    for &cpu in &boots {
+        tools.push(parts::qemu(cpu)?);
     }
     parts::require(&tools)?;
     if !rustix::process::geteuid().is_root()
@@ -50,12 +54,19 @@ pub(crate) fn check(scenarios: &[&Scenario]) -> Result<()> {
              kernel.apparmor_restrict_unprivileged_userns): run the lab as root"
         );
     }
-    if boots && let Err(error) = File::options().read(true).write(true).open("/dev/net/tun") {
+    if !boots.is_empty()
+        && let Err(error) = File::options().read(true).write(true).open("/dev/net/tun")
+    {
         bail!(
             "/dev/net/tun can't be opened ({error}), which virtual machines need: run the lab as root, or chmod 0666 /dev/net/tun"
         );
     }
     Ok(())
+}
+
+/// The processors of the machines that the scenarios boot, each once.
+pub(crate) fn cpus(scenarios: &[&Scenario]) -> BTreeSet<Cpu> {
+    scenarios.iter().filter_map(|scenario| scenario.boots).map(|boots| boots.cpu).collect()
 }
 
 /// Runs the scenarios and returns their records in the order of `scenarios`. `tell` hears what happens.
@@ -103,7 +114,7 @@ fn launch(scenario: &Scenario, plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Res
     }
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let mut command = command(&program, scenario.name, plan, rustix::process::geteuid().is_root())?;
+    let mut command = command(&program, scenario, plan, rustix::process::geteuid().is_root())?;
     let errors = File::create(folder.join("lab.log")).context("cannot write lab.log")?;
     command.stdout(Stdio::piped()).stderr(errors);
     command.stdin(if plan.keep { Stdio::inherit() } else { Stdio::null() });
@@ -136,15 +147,17 @@ fn lock(cache: &Path, name: &str) -> Result<File> {
 
 /// The command that runs one scenario in namespaces of its own. It dies with the thread that starts it, and everything in the
 /// namespaces dies with it: nothing survives, however the lab ends.
-fn command(program: &Path, name: &str, plan: &Plan, root: bool) -> Result<Command> {
+fn command(program: &Path, scenario: &Scenario, plan: &Plan, root: bool) -> Result<Command> {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "unshare"]);
     if !root {
         command.args(["--user", "--map-root-user"]);
     }
     command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
-    command.arg(program).args(&plan.prefix).args(["inside", name, "--parts"]);
-    command.arg(serde_json::to_string(&plan.parts)?);
+    command.arg(program).args(&plan.prefix).args(["inside", scenario.name, "--parts"]);
+    let linux = plan.linux.iter().find(|(cpu, _)| scenario.boots.is_some_and(|boots| boots.cpu == *cpu));
+    let parts = Parts { linux: linux.map(|(_, linux)| linux.clone()), ..plan.parts.clone() };
+    command.arg(serde_json::to_string(&parts)?);
     if plan.keep {
         command.arg("--keep");
     }
@@ -192,8 +205,9 @@ mod tests {
 
     fn shown(root: bool, keep: bool) -> String {
         let parts = Parts { slipway: "/s".into(), work: "/w".into(), linux: None };
-        let plan = Plan { parts, prefix: vec!["lab".to_owned()], keep, jobs: 1 };
-        crate::process::shown(&command(Path::new("/bin/slipway"), "uefi-pxe-uki", &plan, root).unwrap())
+        let plan = Plan { parts, linux: Vec::new(), prefix: vec!["lab".to_owned()], keep, jobs: 1 };
+        let scenario = crate::scenarios::SCENARIOS.first().unwrap();
+        crate::process::shown(&command(Path::new("/bin/slipway"), scenario, &plan, root).unwrap())
     }
 
     #[test]

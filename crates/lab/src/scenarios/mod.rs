@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 
-use crate::firmware::{Boots, IPXE, OVMF, SEABIOS};
+use crate::firmware::{AAVMF, Boots, IPXE, OVMF, SEABIOS};
 use crate::lab::Lab;
 use crate::parts::{ATFTP, BUSYBOX, CURL, DHCLIENT, DHCPCD, DHCRELAY, DNSMASQ, TFTP_HPA, Tool, UDHCPC};
 
+mod arm64_uefi;
 mod bios_ipxe_linux;
 mod bios_proxy_linux;
 mod bios_undionly_linux;
@@ -130,6 +131,20 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::x64(&[OVMF], "PXE through a DHCP relay and a router: UKI by TFTP"),
         tools: &[DHCRELAY],
         run: uefi_pxe_relay::run,
+    },
+    Scenario {
+        name: "arm64-uefi-pxe",
+        about: "an ARM64 machine: UEFI PXE loads a UKI by TFTP",
+        boots: Boots::arm64(&[AAVMF], "PXE: UKI by TFTP"),
+        tools: &[],
+        run: arm64_uefi::pxe,
+    },
+    Scenario {
+        name: "arm64-uefi-http",
+        about: "an ARM64 machine: UEFI HTTP Boot loads a UKI",
+        boots: Boots::arm64(&[AAVMF], "HTTP Boot: UKI"),
+        tools: &[],
+        run: arm64_uefi::http,
     },
     Scenario {
         name: "tftp-clients",

@@ -1,0 +1,272 @@
+//! Packages that the lab downloads and unpacks without installing them: kernels for machines to boot, and for machines with
+//! another processor everything that they run.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::FlockOperation;
+
+use crate::process::run;
+
+/// Where packages come from.
+#[derive(Clone, Debug)]
+pub(crate) struct Apt {
+    /// Of a private apt; none is this computer's own.
+    config: Option<PathBuf>,
+    /// The architecture, as Debian calls it.
+    arch: &'static str,
+}
+
+/// Debian for another processor: the release that is fetched, whatever this computer runs, so that it is the same everywhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Foreign {
+    /// The architecture, as Debian calls it.
+    pub(crate) arch: &'static str,
+    /// The release.
+    pub(crate) release: &'static str,
+    /// systemd's EFI stub there.
+    pub(crate) stub: &'static str,
+    /// The console that a virtual machine's serial line is.
+    pub(crate) console: &'static str,
+}
+
+/// Debian 12 for 64-bit ARM.
+pub(crate) const ARM64: Foreign =
+    Foreign { arch: "arm64", release: "bookworm", stub: "linuxaa64.efi.stub", console: "ttyAMA0" };
+
+/// Where Debian is when this computer is none that knows a nearer mirror.
+const MIRROR: &str = "http://deb.debian.org/debian";
+/// The keys that Debian's releases are signed with.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+impl Apt {
+    /// This computer's own apt.
+    pub(crate) const fn own() -> Self {
+        Self { config: None, arch: "amd64" }
+    }
+
+    /// A private apt for packages of another architecture, with its lists in `cache`: this computer's own knows nothing of it, and
+    /// stays as it is. The lists are fetched when there are none.
+    ///
+    /// # Errors
+    /// Debian's keys are not here, or its lists can't be fetched.
+    pub(crate) fn foreign(debian: Foreign, cache: &Path) -> Result<Self> {
+        let folder = Self::folder(debian, cache);
+        let apt = Self { config: Some(folder.join("apt.conf")), arch: debian.arch };
+        fs::create_dir_all(folder.join("lists")).with_context(|| format!("cannot make {}", folder.display()))?;
+        let _alone = lock(&folder.join("lab.lock"))?;
+        if !folder.join("complete").exists() {
+            if !Path::new(KEYRING).exists() {
+                bail!(
+                    "{KEYRING} is missing, with which Debian signs its packages: install the package debian-archive-keyring"
+                );
+            }
+            fs::create_dir_all(folder.join("cache"))?;
+            fs::write(folder.join("status"), "")?;
+            fs::write(folder.join("debian.sources"), sources(debian, &mirror()))?;
+            fs::write(folder.join("apt.conf"), config(debian.arch, &folder))?;
+            run(apt.get().arg("update")).with_context(|| {
+                format!("cannot fetch Debian's package lists for {} from {}", debian.arch, mirror())
+            })?;
+            fs::write(folder.join("complete"), "")?;
+        }
+        Ok(apt)
+    }
+
+    fn folder(debian: Foreign, cache: &Path) -> PathBuf {
+        cache.join(format!("apt-{}-{}", debian.arch, debian.release))
+    }
+
+    fn get(&self) -> Command {
+        self.command("apt-get", &["-q", "-o", "APT::Update::Error-Mode=any"])
+    }
+
+    fn command(&self, program: &str, words: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        if let Some(config) = &self.config {
+            command.arg("-c").arg(config);
+        }
+        command.args(words);
+        command
+    }
+
+    /// The versioned package behind the distribution's name for its smallest kernel for virtual machines.
+    ///
+    /// # Errors
+    /// apt knows none.
+    fn kernel_package(&self) -> Result<String> {
+        let arch = self.arch;
+        let names = [
+            format!("linux-image-cloud-{arch}"),
+            "linux-image-virtual".to_owned(),
+            format!("linux-image-{arch}"),
+            "linux-image-generic".to_owned(),
+        ];
+        for name in &names {
+            // Not known to this distribution is no error; the list has others.
+            let depends = run(&mut self.command("apt-cache", &["depends", name])).unwrap_or_default();
+            if let Some(package) = versioned_kernel(&depends) {
+                return Ok(package);
+            }
+        }
+        bail!("apt knows no kernel package ({}): run apt-get update", names.join(", "))
+    }
+
+    /// The kernel's package and, where the distribution keeps its modules in one of their own, that.
+    ///
+    /// # Errors
+    /// apt knows no kernel.
+    pub(crate) fn kernel_packages(&self) -> Result<Vec<String>> {
+        let package = self.kernel_package()?;
+        let modules = package.replacen("linux-image-", "linux-modules-", 1).replacen("unsigned-", "", 1);
+        let apart = run(&mut self.command("apt-cache", &["show", &modules])).is_ok();
+        Ok(std::iter::once(package).chain(apart.then_some(modules)).collect())
+    }
+
+    /// Downloads packages and unpacks them all into one folder of `cache`, once. Returns the folder, whose name is theirs.
+    ///
+    /// # Errors
+    /// One can't be downloaded or unpacked.
+    pub(crate) fn fetch(&self, packages: &[String], cache: &Path) -> Result<PathBuf> {
+        let name = packages.join("+");
+        let root = cache.join(&name);
+        let _alone = lock(&cache.join(format!("{name}.lock")))?;
+        if !root.join("complete").exists() {
+            self.unpack(packages, &root).with_context(|| format!("cannot get the packages {name} ({})", self.arch))?;
+        }
+        Ok(root)
+    }
+
+    fn unpack(&self, packages: &[String], root: &Path) -> Result<()> {
+        // Beside the final place: an interrupted download leaves nothing that looks whole.
+        let mut fresh = root.as_os_str().to_owned();
+        fresh.push(".new");
+        let fresh = PathBuf::from(fresh);
+        if fresh.exists() {
+            fs::remove_dir_all(&fresh)?;
+        }
+        fs::create_dir_all(&fresh)?;
+        for package in packages {
+            run(self.get().args(["download", package]).current_dir(&fresh))?;
+        }
+        for entry in fs::read_dir(&fresh)? {
+            let deb = entry?.path();
+            if deb.extension().is_some_and(|extension| extension == "deb") {
+                run(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&fresh))?;
+                fs::remove_file(&deb)?;
+            }
+        }
+        fs::write(fresh.join("complete"), "")?;
+        if root.exists() {
+            fs::remove_dir_all(root)?;
+        }
+        fs::rename(&fresh, root)?;
+        Ok(())
+    }
+}
+
+/// Fetches a kernel and further packages of another architecture, unpacked into one folder.
+///
+/// # Errors
+/// Debian's keys are not here, or a package can't be had.
+pub(crate) fn fetch_foreign(debian: Foreign, more: &[&str], cache: &Path) -> Result<PathBuf> {
+    let once = || {
+        let apt = Apt::foreign(debian, cache)?;
+        let mut packages = apt.kernel_packages()?;
+        packages.extend(more.iter().map(|&name| name.to_owned()));
+        apt.fetch(&packages, cache)
+    };
+    // Lists that were fetched long ago may name versions that are gone: a second try has new ones.
+    once().or_else(|first| {
+        fs::remove_dir_all(Apt::folder(debian, cache)).map_err(|_| first)?;
+        once()
+    })
+}
+
+/// Waits until no other lab is at it, for as long as the file is open.
+fn lock(path: &Path) -> Result<File> {
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    rustix::fs::flock(&file, FlockOperation::LockExclusive)
+        .with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
+}
+
+fn versioned_kernel(depends: &str) -> Option<String> {
+    let names = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+    names
+        .map(str::trim)
+        .find(|name| name.starts_with("linux-image-") && name.contains(|c: char| c.is_ascii_digit()))
+        .map(str::to_owned)
+}
+
+/// The mirror that this computer takes Debian from, if it takes Debian: it may be the only one in reach.
+fn mirror() -> String {
+    let mut targets = Command::new("apt-get");
+    targets.args(["indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"]);
+    let known = run(&mut targets).unwrap_or_default();
+    let mut debian = known.lines().filter_map(|line| line.strip_prefix("Debian "));
+    let main = debian.find(|uri| uri.trim_end_matches('/').ends_with("/debian"));
+    main.unwrap_or(MIRROR).trim_end_matches('/').to_owned()
+}
+
+fn sources(debian: Foreign, mirror: &str) -> String {
+    let Foreign { release, arch, .. } = debian;
+    format!(
+        "Types: deb\nURIs: {mirror}\nSuites: {release}\nComponents: main\nArchitectures: {arch}\nSigned-By: {KEYRING}\n"
+    )
+}
+
+/// apt's configuration on top of this computer's own, whose proxies it keeps and whose hooks it does not run.
+fn config(arch: &str, folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        r#"#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear APT::Architectures;
+#clear Acquire::IndexTargets::deb::DEP-11;
+#clear Acquire::IndexTargets::deb::CNF;
+APT::Architecture "{arch}";
+APT::Architectures {{ "{arch}"; }};
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+Dir::State "{folder}";
+Dir::State::lists "{folder}/lists/";
+Dir::State::status "{folder}/status";
+Dir::Cache "{folder}/cache";
+Dir::Etc::SourceList "{folder}/debian.sources";
+Dir::Etc::SourceParts "/dev/null";
+Dir::Etc::Preferences "/dev/null";
+Dir::Etc::PreferencesParts "/dev/null";
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_package_is_the_versioned_one() {
+        let debian = "linux-image-cloud-amd64\n  Depends: linux-image-6.1.0-56-cloud-amd64\n";
+        assert_eq!(versioned_kernel(debian).as_deref(), Some("linux-image-6.1.0-56-cloud-amd64"));
+        let ubuntu =
+            "linux-image-virtual\n  Depends: linux-image-6.8.0-45-generic\n    linux-image-unsigned-6.8.0-45-generic\n";
+        assert_eq!(versioned_kernel(ubuntu).as_deref(), Some("linux-image-6.8.0-45-generic"));
+        assert_eq!(versioned_kernel("N: Unable to locate package\n"), None);
+    }
+
+    #[test]
+    fn a_private_apt_keeps_its_hands_off_this_computers_own() {
+        let text = config("arm64", Path::new("/cache/apt-arm64"));
+        for place in
+            ["Dir::State \"/cache", "Dir::Cache \"/cache", "SourceParts \"/dev/null\"", "#clear APT::Update::Post"]
+        {
+            assert!(text.contains(place), "{place} in\n{text}");
+        }
+        let text = sources(ARM64, "http://mirror.example/debian");
+        assert!(text.contains("Suites: bookworm\n") && text.contains("URIs: http://mirror.example/debian\n"), "{text}");
+    }
+}
