@@ -1,7 +1,7 @@
 //! Option 175: what iPXE says about itself, and what it is told.
 
+use crate::named::named;
 use crate::{DecodeError, SubOptions};
-use core::fmt;
 
 const OUTER: u8 = 175;
 const PRIORITY: u8 = 0x01;
@@ -28,60 +28,53 @@ pub struct BusId {
     pub device: u16,
 }
 
-impl Feature {
+named! {
+    Feature or "feature {:#04x}";
+
+    /// PXE extensions of its own API.
+    PXEXT = 0x10, "PXEXT";
+    /// Disks over iSCSI.
+    ISCSI = 0x11, "iSCSI";
+    /// Disks over ATA over Ethernet.
+    AOE = 0x12, "AoE";
     /// HTTP downloads.
-    pub const HTTP: Self = Self(0x13);
+    HTTP = 0x13, "HTTP";
     /// HTTPS downloads.
-    pub const HTTPS: Self = Self(0x14);
+    HTTPS = 0x14, "HTTPS";
     /// TFTP downloads.
-    pub const TFTP: Self = Self(0x15);
+    TFTP = 0x15, "TFTP";
+    /// FTP downloads.
+    FTP = 0x16, "FTP";
     /// Names in URLs.
-    pub const DNS: Self = Self(0x17);
+    DNS = 0x17, "DNS";
     /// Linux kernels in bzImage form (BIOS).
-    pub const BZIMAGE: Self = Self(0x18);
+    BZIMAGE = 0x18, "bzImage";
+    /// Multiboot kernels.
+    MULTIBOOT = 0x19, "Multiboot";
+    /// Multicast downloads by SLAM.
+    SLAM = 0x1a, "SLAM";
+    /// Disks over SCSI RDMA.
+    SRP = 0x1b, "SRP";
+    /// Etherboot's tagged images.
+    NBI = 0x20, "NBI";
+    /// PXE boot files (BIOS).
+    PXE = 0x21, "PXE";
+    /// ELF images.
+    ELF = 0x22, "ELF";
+    /// COM32 and COMBOOT programs.
+    COMBOOT = 0x23, "COMBOOT";
     /// EFI programs.
-    pub const EFI: Self = Self(0x24);
+    EFI = 0x24, "EFI";
+    /// Disks over FCoE.
+    FCOE = 0x25, "FCoE";
+    /// The `vcreate` command.
+    VLAN = 0x26, "VLAN";
     /// The `menu` command.
-    pub const MENU: Self = Self(0x27);
-
-    /// The name that iPXE prints in its banner, where this project knows it.
-    #[must_use]
-    pub const fn name(self) -> Option<&'static str> {
-        Some(match self.0 {
-            0x10 => "PXEXT",
-            0x11 => "iSCSI",
-            0x12 => "AoE",
-            0x13 => "HTTP",
-            0x14 => "HTTPS",
-            0x15 => "TFTP",
-            0x16 => "FTP",
-            0x17 => "DNS",
-            0x18 => "bzImage",
-            0x19 => "Multiboot",
-            0x1a => "SLAM",
-            0x1b => "SRP",
-            0x20 => "NBI",
-            0x21 => "PXE",
-            0x22 => "ELF",
-            0x23 => "COMBOOT",
-            0x24 => "EFI",
-            0x25 => "FCoE",
-            0x26 => "VLAN",
-            0x27 => "Menu",
-            0x28 => "SDI",
-            0x29 => "NFS",
-            _ => return None,
-        })
-    }
-}
-
-impl fmt::Display for Feature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "feature {:#04x}", self.0),
-        }
-    }
+    MENU = 0x27, "Menu";
+    /// SDI images.
+    SDI = 0x28, "SDI";
+    /// NFS downloads.
+    NFS = 0x29, "NFS";
 }
 
 impl IpxeOptions {

@@ -16,6 +16,7 @@ pub mod tftp;
 mod arch;
 mod error;
 mod mac;
+mod named;
 mod sub_options;
 
 pub use arch::{ClientArch, Cpu};

@@ -1,6 +1,6 @@
 //! Numbers on the wire that have names.
 
-use core::fmt;
+use crate::named::named;
 
 /// The header's `op`: who speaks (RFC 2131 §2).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -17,72 +17,34 @@ impl Op {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct MessageType(pub u8);
 
-impl MessageType {
+named! {
+    MessageType or "message type {}";
+
     /// A client looks for servers.
-    pub const DISCOVER: Self = Self(1);
+    DISCOVER = 1, "DISCOVER";
     /// A server offers an address, or boot parameters (ProxyDHCP).
-    pub const OFFER: Self = Self(2);
+    OFFER = 2, "OFFER";
     /// A client takes an offer, confirms or extends a lease; or asks a boot server on port 4011.
-    pub const REQUEST: Self = Self(3);
+    REQUEST = 3, "REQUEST";
     /// A client found its address in use.
-    pub const DECLINE: Self = Self(4);
+    DECLINE = 4, "DECLINE";
     /// A server grants.
-    pub const ACK: Self = Self(5);
+    ACK = 5, "ACK";
     /// A server refuses.
-    pub const NAK: Self = Self(6);
+    NAK = 6, "NAK";
     /// A client gives its address back.
-    pub const RELEASE: Self = Self(7);
+    RELEASE = 7, "RELEASE";
     /// A client that has an address asks for parameters only.
-    pub const INFORM: Self = Self(8);
-
-    /// The name in RFC 2131 without its `DHCP` prefix, where it has one.
-    #[must_use]
-    pub const fn name(self) -> Option<&'static str> {
-        Some(match self.0 {
-            1 => "DISCOVER",
-            2 => "OFFER",
-            3 => "REQUEST",
-            4 => "DECLINE",
-            5 => "ACK",
-            6 => "NAK",
-            7 => "RELEASE",
-            8 => "INFORM",
-            _ => return None,
-        })
-    }
-}
-
-impl fmt::Display for MessageType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "message type {}", self.0),
-        }
-    }
+    INFORM = 8, "INFORM";
 }
 
 /// The code of a DHCP option, as in the IANA registry "BOOTP Vendor Extensions and DHCP Options".
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct OptionCode(pub u8);
 
-macro_rules! option_codes {
-    ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)*) => {
-        impl OptionCode {
-            $($(#[$doc])* pub const $name: Self = Self($code);)*
+named! {
+    OptionCode with "option {}";
 
-            /// The name in reports, where this project has one.
-            #[must_use]
-            pub const fn name(self) -> Option<&'static str> {
-                match self.0 {
-                    $($code => Some($text),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-option_codes! {
     /// Filler of one byte, without length (RFC 2132 §3.1).
     PAD = 0, "pad";
     /// Subnet mask. edk2 aborts when it is missing from an ACK.
@@ -176,15 +138,5 @@ impl OptionCode {
     #[must_use]
     pub const fn is_option(self) -> bool {
         !matches!(self, Self::PAD | Self::END)
-    }
-}
-
-impl fmt::Display for OptionCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "option {}", self.0)?;
-        match self.name() {
-            Some(name) => write!(f, " ({name})"),
-            None => Ok(()),
-        }
     }
 }

@@ -1,29 +1,14 @@
 //! Numbers on the wire that have names.
 
-use core::fmt;
+use crate::named::named;
 
 /// DHCPv6 message type (RFC 8415 §7.3).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct MessageType(pub u8);
 
-macro_rules! message_types {
-    ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)*) => {
-        impl MessageType {
-            $($(#[$doc])* pub const $name: Self = Self($code);)*
+named! {
+    MessageType or "message type {}";
 
-            /// The name in RFC 8415, where it has one.
-            #[must_use]
-            pub const fn name(self) -> Option<&'static str> {
-                match self.0 {
-                    $($code => Some($text),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-message_types! {
     /// A client looks for servers.
     SOLICIT = 1, "SOLICIT";
     /// A server offers.
@@ -60,37 +45,13 @@ impl MessageType {
     }
 }
 
-impl fmt::Display for MessageType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "message type {}", self.0),
-        }
-    }
-}
-
 /// The code of a DHCPv6 option, as in the IANA registry "DHCPv6 Option Codes".
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct OptionCode(pub u16);
 
-macro_rules! option_codes {
-    ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)*) => {
-        impl OptionCode {
-            $($(#[$doc])* pub const $name: Self = Self($code);)*
+named! {
+    OptionCode with "option {}";
 
-            /// The name in reports, where this project has one.
-            #[must_use]
-            pub const fn name(self) -> Option<&'static str> {
-                match self.0 {
-                    $($code => Some($text),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-option_codes! {
     /// The client's DUID.
     CLIENT_ID = 1, "client id";
     /// The server's DUID.
@@ -147,53 +108,25 @@ option_codes! {
     RELAY_PORT = 135, "relay port";
 }
 
-impl fmt::Display for OptionCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "option {}", self.0)?;
-        match self.name() {
-            Some(name) => write!(f, " ({name})"),
-            None => Ok(()),
-        }
-    }
-}
-
 /// What a status option says (RFC 8415 §21.13).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct StatusCode(pub u16);
 
-impl StatusCode {
+named! {
+    StatusCode or "status {}";
+
     /// All is well; the same as no status at all.
-    pub const SUCCESS: Self = Self(0);
+    SUCCESS = 0, "Success";
+    /// It failed, and no other code says why.
+    UNSPEC_FAIL = 1, "UnspecFail";
     /// There are no addresses for these IAs.
-    pub const NO_ADDRS_AVAIL: Self = Self(2);
+    NO_ADDRS_AVAIL = 2, "NoAddrsAvail";
     /// The client has no such lease here.
-    pub const NO_BINDING: Self = Self(3);
+    NO_BINDING = 3, "NoBinding";
     /// The addresses do not fit the link that the client is on.
-    pub const NOT_ON_LINK: Self = Self(4);
+    NOT_ON_LINK = 4, "NotOnLink";
+    /// The client is to ask by multicast.
+    USE_MULTICAST = 5, "UseMulticast";
     /// There are no prefixes for these IAs.
-    pub const NO_PREFIX_AVAIL: Self = Self(6);
-
-    /// The name in RFC 8415, where it is one that is used here.
-    #[must_use]
-    pub const fn name(self) -> Option<&'static str> {
-        Some(match self.0 {
-            0 => "Success",
-            1 => "UnspecFail",
-            2 => "NoAddrsAvail",
-            3 => "NoBinding",
-            4 => "NotOnLink",
-            5 => "UseMulticast",
-            6 => "NoPrefixAvail",
-            _ => return None,
-        })
-    }
-}
-
-impl fmt::Display for StatusCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "status {}", self.0),
-        }
-    }
+    NO_PREFIX_AVAIL = 6, "NoPrefixAvail";
 }

@@ -1,6 +1,7 @@
 //! The six packets.
 
 use super::{OptionKind, RawOption};
+use crate::named::named;
 use crate::{DecodeError, Fault, Field};
 use core::fmt;
 
@@ -94,51 +95,27 @@ impl<'a> Mode<'a> {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct ErrorCode(pub u16);
 
-impl ErrorCode {
+named! {
+    ErrorCode with "{}";
+
     /// See the text. iPXE aborts its size probes with this.
-    pub const UNDEFINED: Self = Self(0);
+    UNDEFINED = 0, "undefined";
     /// File not found.
-    pub const NOT_FOUND: Self = Self(1);
+    NOT_FOUND = 1, "file not found";
     /// Access violation.
-    pub const ACCESS: Self = Self(2);
+    ACCESS = 2, "access violation";
     /// Disk full.
-    pub const DISK_FULL: Self = Self(3);
+    DISK_FULL = 3, "disk full";
     /// Illegal operation.
-    pub const ILLEGAL: Self = Self(4);
+    ILLEGAL = 4, "illegal operation";
     /// Unknown transfer: the packet came from, or to, a port that has none.
-    pub const UNKNOWN_TID: Self = Self(5);
+    UNKNOWN_TID = 5, "unknown transfer";
     /// File already exists.
-    pub const EXISTS: Self = Self(6);
+    EXISTS = 6, "file already exists";
     /// No such user.
-    pub const NO_USER: Self = Self(7);
+    NO_USER = 7, "no such user";
     /// The options are refused (RFC 2347). edk2 aborts its size probes with this.
-    pub const OPTION: Self = Self(8);
-
-    /// What the code means, where it is defined.
-    #[must_use]
-    pub const fn name(self) -> Option<&'static str> {
-        Some(match self.0 {
-            0 => "undefined",
-            1 => "file not found",
-            2 => "access violation",
-            3 => "disk full",
-            4 => "illegal operation",
-            5 => "unknown transfer",
-            6 => "file already exists",
-            7 => "no such user",
-            8 => "options refused",
-            _ => return None,
-        })
-    }
-}
-
-impl fmt::Display for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => write!(f, "{} ({name})", self.0),
-            None => self.0.fmt(f),
-        }
-    }
+    OPTION = 8, "options refused";
 }
 
 impl Request<'_> {
