@@ -271,10 +271,10 @@ impl Machine {
     /// Waits until it has reported to the server.
     ///
     /// # Errors
-    /// It says why it could not, or nothing within a minute.
+    /// It says why it could not, or nothing within three minutes.
     pub fn wait_reported(&self) -> Result<Line> {
         let texts = [REPORTED, NOT_REPORTED].concat();
-        let line = self.console().wait_for_any(0, &texts, Duration::from_secs(60))?;
+        let line = self.console().wait_for_any(0, &texts, Duration::from_secs(180))?;
         if NOT_REPORTED.iter().any(|text| line.text.contains(text)) {
             bail!("{}: {}", self.name, line.text);
         }
@@ -282,12 +282,12 @@ impl Machine {
     }
 
     /// Waits until it has switched itself off. Once Linux has said that it does so, a virtual machine that stays on for another
-    /// minute has its plug pulled, and that is said: what it booted is not in doubt.
+    /// three minutes has its plug pulled, and that is said: what it booted is not in doubt.
     ///
     /// # Errors
     /// It stays on without a word of switching off, or QEMU fails.
     pub fn wait_off(&self) -> Result<()> {
-        match self.process.wait_exit(Duration::from_secs(60)) {
+        match self.process.wait_exit(Duration::from_secs(180)) {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => bail!("{}: QEMU ended with {status}", self.name),
             Err(error) => {

@@ -8,7 +8,7 @@ use crate::net::Host;
 use crate::process::Running;
 
 /// How long a peer may take until it serves.
-const READY: Duration = Duration::from_secs(20);
+const READY: Duration = Duration::from_secs(60);
 
 /// dnsmasq as a DHCP server that knows nothing of booting: it gives addresses from `first` to `last` and nothing else.
 ///

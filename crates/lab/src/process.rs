@@ -124,16 +124,16 @@ impl Running {
     /// The kernel refuses.
     pub fn kill(&self) -> Result<()> {
         self.signal(Signal::KILL)?;
-        self.wait_exit(Duration::from_secs(10)).map(drop)
+        self.wait_exit(Duration::from_secs(60)).map(drop)
     }
 
     /// Asks the program to stop (`SIGTERM`) and waits for its end.
     ///
     /// # Errors
-    /// It does not stop within ten seconds, or ends with a failure.
+    /// It does not stop within a minute, or ends with a failure.
     pub fn stop(&self) -> Result<()> {
         self.signal(Signal::TERM)?;
-        let status = self.wait_exit(Duration::from_secs(10))?;
+        let status = self.wait_exit(Duration::from_secs(60))?;
         if status.success() || status.signal() == Some(Signal::TERM.as_raw()) {
             return Ok(());
         }
@@ -207,7 +207,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo out; echo err >&2; exit 3"]);
         let running = Running::start("it", command, folder.path()).unwrap();
-        assert_eq!(running.wait_exit(Duration::from_secs(10)).unwrap().code(), Some(3));
+        assert_eq!(running.wait_exit(Duration::from_secs(60)).unwrap().code(), Some(3));
         running.log().wait_for("out", Duration::from_secs(10)).unwrap();
         running.log().wait_for("err", Duration::from_secs(10)).unwrap();
         assert!(std::fs::read_to_string(folder.path().join("it.log")).unwrap().contains("out"));

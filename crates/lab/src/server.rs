@@ -159,12 +159,12 @@ impl Server {
     /// Stops the server (`SIGTERM`) and insists on a clean end.
     ///
     /// # Errors
-    /// It is not running, does not end within ten seconds, or ends with a failure.
+    /// It is not running, does not end within a minute, or ends with a failure.
     pub fn stop(&self) -> Result<()> {
         let process = self.process()?;
         *self.running() = None;
         process.signal(Signal::TERM)?;
-        let status = process.wait_exit(Duration::from_secs(10))?;
+        let status = process.wait_exit(Duration::from_secs(60))?;
         if !status.success() {
             bail!("slipway on {} ended with {status} when it was asked to stop", self.host.name());
         }

@@ -205,7 +205,7 @@ fn see_journal(server: &Server) -> Result<()> {
         "GET /image/files/none -> declined (not-found)",
         "bytes=1-1000 -> 206 1000 bytes",
     ] {
-        log.wait_for(line, Duration::from_secs(5))?;
+        log.wait_for(line, Duration::from_secs(60))?;
     }
     Ok(())
 }

@@ -90,7 +90,7 @@ fn fetch(server: &Server, node: &Host, client: &Client, remote: &str, original: 
     let same = fs::read(&local)? == fs::read(original)?;
     ensure!(same, "{} from {}: {remote} is not what it was", client.name, client.server);
     fs::remove_file(&local)?;
-    server.log()?.wait_from(mark, client.agreed, Duration::from_secs(5)).map(drop)
+    server.log()?.wait_from(mark, client.agreed, Duration::from_secs(60)).map(drop)
 }
 
 /// Not served, told to the client at once, and known to the journal by its code.
@@ -99,11 +99,11 @@ fn refused(lab: &Lab, server: &Server, node: &Host, client: &Client, remote: &st
     let (mark, asked) = (server.log()?.mark(), Instant::now());
     // Some clients fail and some only say so.
     let _ = get(node, client, remote, &local);
-    ensure!(asked.elapsed() < Duration::from_secs(3), "{} was left waiting for {remote}", client.name);
+    ensure!(asked.elapsed() < Duration::from_secs(15), "{} was left waiting for {remote}", client.name);
     if fs::metadata(&local).is_ok_and(|got| got.len() > 0) {
         bail!("{} from {} got {remote}", client.name, client.server);
     }
-    server.log()?.wait_from(mark, code, Duration::from_secs(5)).map(drop)
+    server.log()?.wait_from(mark, code, Duration::from_secs(60)).map(drop)
 }
 
 fn get(node: &Host, client: &Client, remote: &str, local: &Path) -> Result<String> {
