@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use slipway_wire::ClientArch;
+
 /// Why a request was declined. The code is stable: logs, metrics, `explain` and policy tests name it.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Why {
@@ -135,14 +137,13 @@ impl fmt::Display for Why {
             Self::NoImage { image } => write!(f, "image `{image}` is not in the store"),
             Self::CannotRun { image, reason } => write!(f, "image `{image}` cannot be booted here: {reason}"),
             Self::NoLoader { file } => {
-                write!(
-                    f,
-                    "boot loader `{file}` is not installed: it comes with the package `ipxe` (Debian, Ubuntu, Arch) "
-                )?;
-                f.write_str("or `ipxe-bootimgs` (Fedora)")
+                write!(f, "boot loader `{file}` is not installed: {}", brought_by(file))
             }
             Self::UnservedLoader { loader } => write!(f, "nothing can be served to {loader} yet"),
-            Self::UnknownArch { arch } => write!(f, "nothing is served to architecture {arch}"),
+            Self::UnknownArch { arch } => match ClientArch(*arch).name() {
+                Some(name) => write!(f, "nothing is served to {name} (architecture {arch})"),
+                None => write!(f, "nothing is served to architecture {arch}"),
+            },
             Self::LocalBoot { rule } => write!(f, "rule `{rule}` says to boot from the local disk"),
             Self::PoolEmpty => f.write_str("every address of the subnet is taken"),
             Self::NoSubnet => f.write_str("no subnet is configured for where this came from"),
@@ -174,3 +175,26 @@ impl fmt::Display for Why {
 }
 
 impl core::error::Error for Why {}
+
+/// Which package brings a build of iPXE: as packaged in Debian 12 and 13, Ubuntu 24.04, Fedora and Arch.
+fn brought_by(file: &str) -> &'static str {
+    let build = file.trim_end_matches(".efi").rsplit_once('-').map(|(_, cpu)| cpu);
+    match build {
+        None => "it comes with the package `ipxe` (Debian, Ubuntu, Arch) or `ipxe-bootimgs` (Fedora)",
+        Some("arm64") => {
+            "this or `ipxe-arm64.efi` comes with the package `ipxe` (Debian 13, Arch) or `ipxe-bootimgs-aarch64` \
+             (Fedora), or put it into the folder `loaders` of the data folder"
+        }
+        Some("riscv64") => {
+            "`ipxe-riscv64.efi` comes with the package `ipxe` (Debian 13), or put either into the folder `loaders` of \
+             the data folder"
+        }
+        Some("loong64") => {
+            "`ipxe-loong64.efi` comes with the package `ipxe` (Debian 13), or put either into the folder `loaders` of \
+             the data folder"
+        }
+        Some(_) => {
+            "Debian and Ubuntu package none for this processor: put one into the folder `loaders` of the data folder"
+        }
+    }
+}

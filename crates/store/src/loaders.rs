@@ -55,6 +55,8 @@ const KNOWN: &[(&str, &[&str])] = &[
         "ipxe-arm64.efi",
         &["/usr/lib/ipxe/ipxe-arm64.efi", "/usr/share/ipxe/arm64-efi/ipxe.efi", "/usr/share/ipxe/ipxe-aarch64.efi"],
     ),
+    ("ipxe-riscv64.efi", &["/usr/lib/ipxe/ipxe-riscv64.efi"]),
+    ("ipxe-loong64.efi", &["/usr/lib/ipxe/ipxe-loong64.efi"]),
 ];
 
 /// The record of all loaders.

@@ -111,16 +111,25 @@ impl ClientArch {
         }
     }
 
-    /// The registry's name, where there is one in use.
+    /// The registry's name, where it has one.
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {
         Some(match self.0 {
             0 => "x86 BIOS",
+            1 => "NEC PC-98",
+            2 => "Itanium EFI",
+            3 => "DEC Alpha",
+            4 => "Arc x86",
+            5 => "Intel Lean Client",
             6 => "IA32 UEFI",
             7 => "x64 UEFI",
+            8 => "EFI Xscale",
             9 => "EBC (x64 UEFI)",
             10 => "ARM32 UEFI",
             11 => "ARM64 UEFI",
+            12 => "PowerPC Open Firmware",
+            13 => "PowerPC ePAPR",
+            14 => "POWER OPAL v3",
             15 => "IA32 UEFI HTTP",
             16 => "x64 UEFI HTTP",
             17 => "EBC HTTP (x64 UEFI)",
@@ -129,8 +138,22 @@ impl ClientArch {
             20 => "x86 BIOS HTTP",
             21 => "ARM32 U-Boot",
             22 => "ARM64 U-Boot",
+            23 => "ARM32 U-Boot HTTP",
+            24 => "ARM64 U-Boot HTTP",
+            25 => "RISC-V 32 UEFI",
+            26 => "RISC-V 32 UEFI HTTP",
             27 => "RISC-V 64 UEFI",
             28 => "RISC-V 64 UEFI HTTP",
+            29 => "RISC-V 128 UEFI",
+            30 => "RISC-V 128 UEFI HTTP",
+            31 => "s390 basic",
+            32 => "s390 extended",
+            33 => "MIPS 32 UEFI",
+            34 => "MIPS 64 UEFI",
+            35 => "Sunway 32 UEFI",
+            36 => "Sunway 64 UEFI",
+            37 => "LoongArch32 UEFI",
+            38 => "LoongArch32 UEFI HTTP",
             39 => "LoongArch64 UEFI",
             40 => "LoongArch64 UEFI HTTP",
             41 => "Raspberry Pi rpiboot",

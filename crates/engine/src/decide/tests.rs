@@ -246,6 +246,25 @@ fn without_snponly_the_build_with_its_own_drivers_is_used_and_without_either_the
 }
 
 #[test]
+fn every_architecture_of_the_registry_gets_its_loader_or_its_reason() {
+    let mut catalog = catalog();
+    let loader = FileRef { digest: Digest([1; 32]), size: 70_000 };
+    for cpu in ["arm64", "riscv64", "loong64"] {
+        catalog.loaders.insert(format!("ipxe-{cpu}.efi"), loader);
+    }
+    let mut table = String::new();
+    for arch in (0..=42).map(ClientArch) {
+        let by = if arch.is_http() { Loader::UefiHttp } else { Loader::Pxe };
+        let outcome = |image| {
+            let rules = rules(Then::Boot(boot(image, Path::Auto)));
+            line(decide(&request(by, arch, Exchange::Dhcp), &rules, &catalog, SERVER))
+        };
+        table.push_str(&format!("{arch}\n  any     {}\n  arm64   {}\n", outcome("script"), outcome("uki-arm")));
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
 fn a_pick_counts_where_the_menu_is_offered_and_nowhere_else() {
     let catalog = catalog();
     let picked = |rules: &Rules, image| {
@@ -261,7 +280,10 @@ fn a_pick_counts_where_the_menu_is_offered_and_nowhere_else() {
     assert_eq!(picked(&Rules::zero_configuration(), "uki"), "script: chain --name <01>uki ~/image/uki@2/uki.efi");
     assert_eq!(
         picked(&Rules::zero_configuration(), "uki-arm"),
-        line(Err(Why::CannotRun { image: "uki-arm".into(), reason: "it is built for another processor" }))
+        line(Err(Why::CannotRun {
+            image: "uki-arm".into(),
+            reason: "it is built for arm64, and this firmware is another processor's"
+        }))
     );
     assert_eq!(
         picked(&rules(Then::Boot(boot("efi", Path::Auto))), "uki"),

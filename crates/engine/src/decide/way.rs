@@ -102,7 +102,21 @@ fn runs_on(image: &Image, firmware: Firmware) -> Result<(), &'static str> {
         (Firmware::Bios, Some(cpu)) => matches!(cpu, Cpu::X64 | Cpu::Ia32),
         (Firmware::Uefi(machine), Some(cpu)) => machine == cpu,
     };
-    if right { Ok(()) } else { Err("it is built for another processor") }
+    match image.cpu {
+        Some(cpu) if !right => Err(built_for(cpu)),
+        _ => Ok(()),
+    }
+}
+
+const fn built_for(cpu: Cpu) -> &'static str {
+    match cpu {
+        Cpu::Ia32 => "it is built for ia32, and this firmware is another processor's",
+        Cpu::X64 => "it is built for x64, and this firmware is another processor's",
+        Cpu::Arm32 => "it is built for arm32, and this firmware is another processor's",
+        Cpu::Arm64 => "it is built for arm64, and this firmware is another processor's",
+        Cpu::RiscV64 => "it is built for riscv64, and this firmware is another processor's",
+        Cpu::LoongArch64 => "it is built for loongarch64, and this firmware is another processor's",
+    }
 }
 
 /// The builds of iPXE that suit a firmware, best first. `snponly.efi` and `undionly.kpxe` use the firmware's own driver of the card
