@@ -8,7 +8,6 @@ use clap::{Args, Subcommand};
 use slipway_wire::Cpu;
 
 use crate::linux::Linux;
-use crate::packages;
 use crate::parts::{self, Parts};
 use crate::record::table;
 use crate::runner::{self, Plan};
@@ -151,7 +150,7 @@ impl LabArgs {
             .into_iter()
             .map(|cpu| {
                 let made = match cpu {
-                    Cpu::Arm64 => Linux::foreign(packages::ARM64, &work.join("cache")),
+                    Cpu::Arm64 => Linux::arm64(&work.join("cache")),
                     _ => Linux::make(&self.agent(&slipway, workspace.as_deref())?, &work.join("cache")),
                 };
                 Ok((cpu, made.with_context(|| format!("cannot make a Linux for machines of the kind {cpu}"))?))

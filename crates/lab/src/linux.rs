@@ -25,6 +25,8 @@ pub struct Linux {
     pub stub: PathBuf,
     /// The console that the machine's serial line is: `ttyS0`.
     pub console: String,
+    /// The folder with iPXE for its firmware, where that is not what this computer's package brings.
+    pub ipxe: Option<PathBuf>,
 }
 
 /// What a virtual machine's network needs loaded, where it is not built in.
@@ -48,7 +50,7 @@ impl Linux {
         let agent = read(agent)?;
         let initrd = packed(&kernel, &agent, cache, |modules| Initramfs::with_agent(&agent, modules))?;
         let (image, console) = (kernel.image, "ttyS0".to_owned());
-        Ok(Self { kernel: image, release: kernel.release, initrd, stub: UKI_STUB.find()?, console })
+        Ok(Self { kernel: image, release: kernel.release, initrd, stub: UKI_STUB.find()?, console, ipxe: None })
     }
 
     /// Makes the parts for another processor: all of it Debian's, downloaded once. There is no agent in it but a script for Debian's
@@ -57,14 +59,29 @@ impl Linux {
     /// # Errors
     /// A package can't be had, or the cache not written.
     pub(crate) fn foreign(debian: Foreign, cache: &Path) -> Result<Self> {
-        let root = packages::fetch_foreign(debian, &["busybox-static", "systemd-boot-efi"], cache)?;
+        let with_kernel = |apt: &Apt| {
+            let mut packages = apt.kernel_packages()?;
+            packages.extend(["busybox-static", "systemd-boot-efi"].map(str::to_owned));
+            Ok(packages)
+        };
+        let root = packages::fetch_foreign(debian, with_kernel, cache)?;
         let kernel = Kernel::find(&root)?;
         let places = ["bin/busybox", "usr/bin/busybox"].map(|place| root.join(place));
         let busybox = places.iter().find(|path| path.exists());
         let busybox = read(busybox.context("Debian's busybox-static holds no busybox")?)?;
         let initrd = packed(&kernel, &(&busybox, INIT, ON_LEASE), cache, |modules| with_busybox(&busybox, modules))?;
         let stub = root.join("usr/lib/systemd/boot/efi").join(debian.stub);
-        Ok(Self { kernel: kernel.image, release: kernel.release, initrd, stub, console: debian.console.to_owned() })
+        let (image, console) = (kernel.image, debian.console.to_owned());
+        Ok(Self { kernel: image, release: kernel.release, initrd, stub, console, ipxe: None })
+    }
+
+    /// The same for 64-bit ARM, with iPXE for it.
+    ///
+    /// # Errors
+    /// As [`foreign`](Self::foreign).
+    pub(crate) fn arm64(cache: &Path) -> Result<Self> {
+        let ipxe = packages::fetch_foreign(packages::ARM64_NEWER, |_| Ok(vec!["ipxe".to_owned()]), cache)?;
+        Ok(Self { ipxe: Some(ipxe.join("usr/lib/ipxe")), ..Self::foreign(packages::ARM64, cache)? })
     }
 
     /// Writes a UKI with this command line of its own.

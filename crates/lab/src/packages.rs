@@ -36,6 +36,9 @@ pub(crate) struct Foreign {
 pub(crate) const ARM64: Foreign =
     Foreign { arch: "arm64", release: "bookworm", stub: "linuxaa64.efi.stub", console: "ttyAMA0" };
 
+/// Debian 13 for 64-bit ARM: the first with iPXE for it.
+pub(crate) const ARM64_NEWER: Foreign = Foreign { release: "trixie", ..ARM64 };
+
 /// Where Debian is when this computer is none that knows a nearer mirror.
 const MIRROR: &str = "http://deb.debian.org/debian";
 /// The keys that Debian's releases are signed with.
@@ -167,16 +170,18 @@ impl Apt {
     }
 }
 
-/// Fetches a kernel and further packages of another architecture, unpacked into one folder.
+/// Fetches packages of another architecture, unpacked into one folder: those that `which` chooses among what there is.
 ///
 /// # Errors
 /// Debian's keys are not here, or a package can't be had.
-pub(crate) fn fetch_foreign(debian: Foreign, more: &[&str], cache: &Path) -> Result<PathBuf> {
+pub(crate) fn fetch_foreign(
+    debian: Foreign,
+    which: impl Fn(&Apt) -> Result<Vec<String>>,
+    cache: &Path,
+) -> Result<PathBuf> {
     let once = || {
         let apt = Apt::foreign(debian, cache)?;
-        let mut packages = apt.kernel_packages()?;
-        packages.extend(more.iter().map(|&name| name.to_owned()));
-        apt.fetch(&packages, cache)
+        apt.fetch(&which(&apt)?, cache)
     };
     // Lists that were fetched long ago may name versions that are gone: a second try has new ones.
     once().or_else(|first| {

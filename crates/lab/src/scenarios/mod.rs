@@ -147,6 +147,13 @@ pub const SCENARIOS: &[Scenario] = &[
         run: arm64_uefi::http,
     },
     Scenario {
+        name: "arm64-ipxe-linux",
+        about: "an ARM64 machine: iPXE loads kernel and initrd, and an image for another processor is refused by name",
+        boots: Boots::arm64(&[AAVMF, IPXE], "PXE: iPXE by TFTP; script, kernel and initrd by HTTP"),
+        tools: &[],
+        run: arm64_uefi::ipxe,
+    },
+    Scenario {
         name: "tftp-clients",
         about: "tftp-hpa, atftp, curl and busybox fetch files of awkward sizes over IPv4 and IPv6",
         boots: None,
