@@ -7,6 +7,7 @@ use core::time::Duration;
 use slipway_wire::{ClientArch, MacAddr};
 
 use crate::answer::Answer;
+use crate::ladder::Footing;
 use crate::request::Loader;
 use crate::{Timestamp, Why};
 
@@ -119,11 +120,13 @@ pub struct Given {
     pub rule: String,
     /// The image in the end, `name@version`, where there is one.
     pub image: Option<String>,
+    /// Where on its ladder the machine was answered, if it has one: only a PXE ROM's has rungs.
+    pub footing: Option<Footing>,
 }
 
 impl From<&Answer> for Given {
     fn from(answer: &Answer) -> Self {
-        Self { what: answer.step.to_string(), rule: answer.rule.clone(), image: answer.image.clone() }
+        Self { what: answer.step.to_string(), rule: answer.rule.clone(), image: answer.image.clone(), footing: None }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod draft;
 pub mod http;
 pub mod journal;
 pub mod journey;
+pub mod ladder;
 pub mod machine;
 pub mod namespace;
 pub mod quirks;

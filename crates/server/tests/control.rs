@@ -36,6 +36,7 @@ fn discover(outcome: Outcome) -> Entry {
                 what: "image/debian/uki.efi".to_owned(),
                 rule: "lab".to_owned(),
                 image: Some("debian@12".to_owned()),
+                footing: None,
             }),
         },
         outcome,

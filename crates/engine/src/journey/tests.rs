@@ -38,8 +38,12 @@ impl Story {
         loader: Loader,
         given: Option<(&str, Option<&str>)>,
     ) -> &mut Self {
-        let boot =
-            given.map(|(what, image)| Given { what: what.into(), rule: "lab".into(), image: image.map(str::to_owned) });
+        let boot = given.map(|(what, image)| Given {
+            what: what.into(),
+            rule: "lab".into(),
+            image: image.map(str::to_owned),
+            footing: None,
+        });
         let about = About::Dhcp { message, loader, arch: ClientArch::X64_UEFI, boot };
         self.note(proto, about, Outcome::Answered("OFFER".into()))
     }
@@ -74,7 +78,7 @@ impl Story {
     }
 
     fn script(&mut self) -> &mut Self {
-        let given = Given { what: "script".into(), rule: "lab".into(), image: Some("debian@1".into()) };
+        let given = Given { what: "script".into(), rule: "lab".into(), image: Some("debian@1".into()), footing: None };
         self.note(Proto::Http, About::Script(Some(given)), Outcome::Answered("200".into()))
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use slipway_engine::journal::{About, DhcpMessage, Entry, Given, Outcome, Proto};
+use slipway_engine::ladder::{Footing, Ignored, Rung};
 use slipway_engine::request::Loader;
 use slipway_engine::{Timestamp, Why};
 use slipway_wire::ClientArch;
@@ -45,17 +46,45 @@ struct Gift {
     rule: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     image: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ladder: Option<Step>,
 }
 
 impl From<&Given> for Gift {
     fn from(given: &Given) -> Self {
-        Self { what: given.what.clone(), rule: given.rule.clone(), image: given.image.clone() }
+        let ladder = given.footing.map(Step::from);
+        Self { what: given.what.clone(), rule: given.rule.clone(), image: given.image.clone(), ladder }
     }
 }
 
 impl From<Gift> for Given {
     fn from(gift: Gift) -> Self {
-        Self { what: gift.what, rule: gift.rule, image: gift.image }
+        let footing = gift.ladder.and_then(|step| step.footing());
+        Self { what: gift.what, rule: gift.rule, image: gift.image, footing }
+    }
+}
+
+/// A [`Footing`].
+#[derive(Debug, Deserialize, Serialize)]
+struct Step {
+    rung: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    climbed: Option<String>,
+    xid: u32,
+}
+
+impl From<Footing> for Step {
+    fn from(footing: Footing) -> Self {
+        let climbed = footing.climbed.map(|why| why.code().to_owned());
+        Self { rung: footing.rung.name().to_owned(), climbed, xid: footing.xid }
+    }
+}
+
+impl Step {
+    fn footing(&self) -> Option<Footing> {
+        let rung = Rung::ALL.into_iter().find(|rung| rung.name() == self.rung)?;
+        let why = |code: &String| Ignored::ALL.into_iter().find(|why| why.code() == code);
+        Some(Footing { rung, climbed: self.climbed.as_ref().and_then(why), xid: self.xid })
     }
 }
 
@@ -279,7 +308,12 @@ mod tests {
         let abouts = [
             About::Other,
             About::Script(None),
-            About::Script(Some(Given { what: "script".to_owned(), rule: "lab".to_owned(), image: None })),
+            About::Script(Some(Given {
+                what: "script".to_owned(),
+                rule: "lab".to_owned(),
+                image: None,
+                footing: None,
+            })),
             About::Report,
             About::Handshake,
             About::Dhcp {
@@ -290,6 +324,7 @@ mod tests {
                     what: "http://10.0.0.1/x".to_owned(),
                     rule: "lab".to_owned(),
                     image: Some("d@1".to_owned()),
+                    footing: Some(Footing { rung: Rung::ThisFile, climbed: Some(Ignored::NoFile), xid: 7 }),
                 }),
             },
             About::File { path: "image/d/linux".to_owned(), sent: 7, took: Duration::from_millis(1200), whole: true },
