@@ -6,6 +6,7 @@ use crate::Why;
 use crate::answer::{Answer, ServerAddr, Step};
 use crate::catalog::{Catalog, Image};
 use crate::machine::{Memories, Memory};
+use crate::quirks::{Departure, departs};
 use crate::request::{BootRequest, Exchange, Firmware, Loader};
 use crate::rules::{Boot, Path, Rule, Rules, Then, When};
 use crate::script::{self, Heading, Item, Values};
@@ -131,11 +132,20 @@ impl<'a> Case<'a> {
             };
             return Ok(self.answer(Some(image), step));
         }
-        let step = match (boot.path, way::by_firmware(image, firmware, boot.append.as_deref())) {
+        let direct = way::by_firmware(image, firmware, boot.append.as_deref());
+        let by_ipxe = way::by_ipxe(image, firmware, boot.append.as_deref());
+        if boot.path == Path::Auto && direct.is_ok() && by_ipxe.is_ok() && departs(self.request, Departure::OtherLoader)
+        {
+            // Firmware that does not load the image may load iPXE, which does.
+            if let Some(step) = self.loaders(firmware).next() {
+                return Ok(self.answer(Some(image), step));
+            }
+        }
+        let step = match (boot.path, direct) {
             (Path::Auto | Path::Direct, Ok(file)) => self.nbp(&format!("image/{asked}/{file}")).map_err(cannot)?,
             (Path::Direct, Err(reason)) => return Err(cannot(reason)),
             (Path::Auto, Err(_)) | (Path::Ipxe, _) => {
-                way::by_ipxe(image, firmware, boot.append.as_deref()).map_err(cannot)?;
+                by_ipxe.map_err(cannot)?;
                 self.loader(firmware)?
             }
         };
@@ -168,13 +178,20 @@ impl<'a> Case<'a> {
 
     /// iPXE for the firmware. iPXE itself never comes here: it would chain itself for ever.
     fn loader(self, firmware: Firmware) -> Result<Step, Why> {
-        let files = way::loaders(firmware);
-        let file = files.iter().find(|file| self.catalog.loaders.contains_key(**file));
-        match (file, files) {
-            (Some(file), _) => self.nbp(&format!("loader/{file}")).map_err(|_| Why::NoLoader { file }),
+        let mut found = self.loaders(firmware);
+        let best = found.next();
+        let other = found.next().filter(|_| departs(self.request, Departure::OtherLoader));
+        match (other.or(best), way::loaders(firmware)) {
+            (Some(step), _) => Ok(step),
             (None, [first, ..]) => Err(Why::NoLoader { file: first }),
             (None, []) => Err(Why::UnknownArch { arch: self.request.arch.0 }),
         }
+    }
+
+    /// The builds of it that there are, best first.
+    fn loaders(self, firmware: Firmware) -> impl Iterator<Item = Step> {
+        let files = way::loaders(firmware).iter().filter(move |file| self.catalog.loaders.contains_key(**file));
+        files.filter_map(move |file| self.nbp(&format!("loader/{file}")).ok())
     }
 
     /// iPXE's next step: in DHCP where its script is, over HTTP the script.

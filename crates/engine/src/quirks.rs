@@ -1,10 +1,17 @@
-//! Where an answer departs from the plain protocol, for which firmware, and how we know: one table.
+//! Where an answer departs from the plain protocol, for which firmware, and how we know: one table. And how a request is read that
+//! does not say what it means: another.
 //!
-//! An answer asks [`departs`] and never looks at a firmware itself, so that the table is the whole truth.
+//! An answer asks [`departs`] and never looks at a firmware itself, so that the table is the whole truth. Each row names a packet under
+//! `fixtures/` that gets it and one that does not; a test walks the rows, and holds docs/quirks.md against them.
 
-use slipway_wire::ClientArch;
+mod readings;
+mod table;
 
-use crate::request::{BootRequest, Exchange, Loader};
+use crate::ladder::Rung;
+use crate::request::{BootRequest, Exchange};
+
+pub use readings::{READINGS, Reading};
+pub use table::TABLE;
 
 /// A departure from the plain answer.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -27,6 +34,27 @@ pub enum Departure {
     NoNak,
     /// No offer without an address: it would be taken for a whole one.
     NoProxyOffer,
+    /// Not the loader that the firmware is given as a rule, but the next that would do.
+    OtherLoader,
+}
+
+impl Departure {
+    /// What is different, in the words of docs/quirks.md.
+    #[must_use]
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::SayPxeClient => "option 60 `PXEClient`",
+            Self::SayHttpClient => "option 60 `HTTPClient`",
+            Self::SaySlipwayAgent => "option 60 `slipway-agent`",
+            Self::UseThisBootFile => "option 43 `06 01 08 ff`",
+            Self::NoProxyWait => "option 175 `b0 01 01`",
+            Self::ServerAsText => "option 66",
+            Self::ServerName => "header `sname`",
+            Self::NoNak => "no NAK",
+            Self::NoProxyOffer => "no ProxyDHCP offer",
+            Self::OtherLoader => "another loader",
+        }
+    }
 }
 
 /// One row: who, what, and the source of our knowledge.
@@ -38,67 +66,47 @@ pub struct Quirk {
     pub when: fn(&BootRequest) -> bool,
     /// What is different for it.
     pub departure: Departure,
-    /// What goes wrong otherwise, and where that was seen or read.
+    /// What goes wrong otherwise.
     pub because: &'static str,
+    /// Where that was seen, read or told.
+    pub source: &'static str,
+    /// A packet that gets it.
+    pub seen: Packet,
+    /// Its nearest neighbour, which does not.
+    pub unlike: Packet,
 }
 
-/// Every departure that this program makes.
-pub const TABLE: &[Quirk] = &[
-    Quirk {
-        who: "any PXE or iPXE client beside another DHCP server",
-        when: |r| matches!(r.loader, Loader::Pxe | Loader::Ipxe) && !gives_address(r),
-        departure: Departure::SayPxeClient,
-        because: "PXE 2.1: an offer without address is a ProxyDHCP offer only with it (seen: OVMF, SeaBIOS with iPXE)",
-    },
-    Quirk {
-        who: "BIOS PXE ROMs beside another DHCP server",
-        when: |r| r.loader == Loader::Pxe && r.arch == ClientArch::BIOS && r.exchange == Exchange::ProxyDhcp,
-        departure: Departure::UseThisBootFile,
-        because: "without 43.6 they turn to port 4011 or give up (seen: iPXE as SeaBIOS ROM); UEFI gets none: vendor ROMs mishandle it",
-    },
-    Quirk {
-        who: "UEFI HTTP Boot",
-        when: |r| r.loader == Loader::UefiHttp,
-        departure: Departure::SayHttpClient,
-        because: "edk2 never considers an offer without it (seen: OVMF 2022.11; HttpBootDhcp4.c)",
-    },
-    Quirk {
-        who: "our agent",
-        when: |r| r.loader == Loader::Agent,
-        departure: Departure::SaySlipwayAgent,
-        because: "beside another DHCP server it tells our offer from that server's by it",
-    },
-    Quirk {
-        who: "iPXE that we give the address",
-        when: |r| r.loader == Loader::Ipxe && gives_address(r),
-        departure: Departure::NoProxyWait,
-        because: "otherwise it waits 2-3 s for a ProxyDHCP offer (seen: 4 ms with it)",
-    },
-    Quirk {
-        who: "PXE ROMs that we give the address",
-        when: |r| r.loader == Loader::Pxe && gives_address(r),
-        departure: Departure::ServerAsText,
-        because: "siaddr says the same; no ROM that was tried minds it (seen: OVMF, SeaBIOS with iPXE)",
-    },
-    Quirk {
-        who: "clients of port 4011",
-        when: |r| r.exchange == Exchange::BootServer,
-        departure: Departure::ServerName,
-        because: "BOOTP's place for the server that answers; no ROM that was tried minds it (seen: OVMF, iPXE)",
-    },
-    Quirk {
-        who: "every boot loader",
-        when: |r| !matches!(r.loader, Loader::Os),
-        departure: Departure::NoNak,
-        because: "edk2 aborts the whole boot on a NAK (seen: PXE-E07); silence makes it ask again",
-    },
-    Quirk {
-        who: "U-Boot beside another DHCP server",
-        when: |r| r.loader == Loader::UBoot,
-        departure: Departure::NoProxyOffer,
-        because: "it takes the first offer that it hears, and would be without an address (from its protocol, not tried)",
-    },
-];
+/// A packet under `fixtures/`, in the exchange in which it comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet {
+    /// Its folder and name, without `.hex`.
+    pub fixture: &'static str,
+    /// Where it is heard.
+    pub exchange: Exchange,
+    /// Where its sender stands on its ladder.
+    pub rung: Rung,
+}
+
+impl Packet {
+    /// Where we give the address.
+    const fn dhcp(fixture: &'static str) -> Self {
+        Self { fixture, exchange: Exchange::Dhcp, rung: Rung::Plain }
+    }
+
+    /// Where another server gives the address.
+    const fn beside(fixture: &'static str) -> Self {
+        Self { fixture, exchange: Exchange::ProxyDhcp, rung: Rung::Plain }
+    }
+
+    /// On port 4011.
+    const fn boot_server(fixture: &'static str) -> Self {
+        Self { fixture, exchange: Exchange::BootServer, rung: Rung::Plain }
+    }
+
+    const fn on(self, rung: Rung) -> Self {
+        Self { rung, ..self }
+    }
+}
 
 /// Whether the answer to this request departs from the plain one in this way.
 #[must_use]
@@ -106,6 +114,5 @@ pub fn departs(request: &BootRequest, departure: Departure) -> bool {
     TABLE.iter().any(|quirk| quirk.departure == departure && (quirk.when)(request))
 }
 
-const fn gives_address(request: &BootRequest) -> bool {
-    matches!(request.exchange, Exchange::Dhcp)
-}
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,8 @@ use core::fmt;
 use core::net::IpAddr;
 use slipway_wire::{ClientArch, Cpu, MacAddr};
 
+use crate::ladder::Rung;
+
 /// The program that asks: it decides what kind of answer can be understood.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Loader {
@@ -118,6 +120,8 @@ pub struct BootRequest {
     pub user_class: Option<String>,
     /// Vendor class (option 60).
     pub vendor_class: Option<String>,
+    /// The kind of offer that it is made: where it stands on its [ladder](crate::ladder), and [`Rung::Plain`] for who has none.
+    pub rung: Rung,
 }
 
 #[cfg(test)]

@@ -157,6 +157,7 @@ pub enum Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ladder::Rung;
     use crate::request::Exchange;
 
     fn request() -> BootRequest {
@@ -171,6 +172,7 @@ mod tests {
             client_ip: Some([10, 77, 0, 100].into()),
             user_class: Some("blue".into()),
             vendor_class: None,
+            rung: Rung::Plain,
         }
     }
 

@@ -3,6 +3,7 @@ use slipway_wire::{ClientArch, Cpu, MacAddr};
 use super::*;
 use crate::Timestamp;
 use crate::catalog::{Digest, FileRef, ImageKind};
+use crate::ladder::Rung;
 use crate::machine::{Aim, Change};
 use crate::rules::When;
 
@@ -63,6 +64,7 @@ fn request(loader: Loader, arch: ClientArch, exchange: Exchange) -> BootRequest 
         client_ip: None,
         user_class: None,
         vendor_class: None,
+        rung: Rung::Plain,
     }
 }
 
@@ -388,5 +390,35 @@ fn what_an_operator_wants_of_a_machine_goes_before_its_rule() {
         ("another machine", Aim::Local, &other, rules(Then::Menu), "r: loader/snponly.efi"),
     ] {
         assert_eq!(told(&intent(aim), asked, &rules), wanted, "{what}");
+    }
+}
+
+#[test]
+fn who_ignores_every_offer_is_given_another_loader_where_there_is_one() {
+    let plain = pxe(ClientArch::X64_UEFI);
+    let other = BootRequest { rung: Rung::OtherLoader, ..plain.clone() };
+    let mut fewer = catalog();
+    fewer.loaders.remove("ipxe.efi");
+    let mut none = catalog();
+    none.loaders.clear();
+    for (then, usual, by_catalogs) in [
+        (
+            Then::Boot(boot("uki", Path::Auto)),
+            "tftp image/uki/uki.efi",
+            ["tftp loader/snponly.efi", "tftp loader/snponly.efi", "tftp image/uki/uki.efi"],
+        ),
+        (Then::Boot(boot("uki", Path::Direct)), "tftp image/uki/uki.efi", ["tftp image/uki/uki.efi"; 3]),
+        (
+            Then::Boot(boot("linux", Path::Auto)),
+            "tftp loader/snponly.efi",
+            ["tftp loader/ipxe.efi", "tftp loader/snponly.efi", "- no-loader"],
+        ),
+        (Then::Menu, "tftp loader/snponly.efi", ["tftp loader/ipxe.efi", "tftp loader/snponly.efi", "- no-loader"]),
+    ] {
+        assert_eq!(line(decide(&plain, &rules(then.clone()), &catalog(), SERVER)), usual);
+        for (catalog, wanted) in [&catalog(), &fewer, &none].into_iter().zip(by_catalogs) {
+            let said = line(decide(&other, &rules(then.clone()), catalog, SERVER));
+            assert!(said.starts_with(wanted), "{said}, not {wanted}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::lease::ClientKey;
 use crate::Why;
 use crate::answer::ServerAddr;
 use crate::catalog::Catalog;
+use crate::ladder::Rung;
 use crate::machine::Memories;
 use crate::request::{BootRequest, Exchange, Loader};
 use crate::rules::Rules;
@@ -185,6 +186,7 @@ pub fn classify(message: &Message, exchange: Exchange, interface: &str) -> BootR
         client_ip: given(message.ciaddr).map(IpAddr::V4),
         user_class: user_classes.first().map(|class| text(class)),
         vendor_class: options.vendor_class().map(text),
+        rung: Rung::Plain,
     }
 }
 

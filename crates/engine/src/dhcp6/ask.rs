@@ -9,6 +9,7 @@ use slipway_wire::{ClientArch, MacAddr};
 use super::plan::{Plan, SubnetIndex};
 use crate::Why;
 use crate::answer::ServerAddr;
+use crate::ladder::Rung;
 use crate::request::{BootRequest, Exchange, Loader};
 
 /// The user class (option 15) of our own agent.
@@ -152,5 +153,6 @@ pub fn classify(message: &Message, mac: Option<MacAddr>, interface: &str) -> Boo
         client_ip: None,
         user_class: user_classes.first().map(|class| text(class)),
         vendor_class: class.map(text),
+        rung: Rung::Plain,
     }
 }

@@ -33,6 +33,7 @@ fn request(ground: Ground) -> BootRequest {
         client_ip: None::<IpAddr>,
         user_class: None,
         vendor_class: None,
+        rung: Rung::Plain,
     }
 }
 

@@ -8,6 +8,7 @@ use slipway_engine::answer::{ServerAddr, Step};
 use slipway_engine::catalog::FileRef;
 use slipway_engine::decide::decide_picked;
 use slipway_engine::journal::{About, Given, Outcome};
+use slipway_engine::ladder::Rung;
 use slipway_engine::machine::Memories;
 use slipway_engine::request::{BootRequest, Exchange, Loader, ipxe_arch};
 use slipway_engine::script::{Values, ask_again, from_template, refusal};
@@ -70,6 +71,7 @@ fn facts(site: &Site, request: &Request, ends: Ends) -> Facts {
         client_ip: Some(ends.peer.ip().to_canonical()),
         user_class: Some("iPXE".to_owned()),
         vendor_class: None,
+        rung: Rung::Plain,
     }))
 }
 
