@@ -1,4 +1,5 @@
-//! SPECIFICATION.md promises only what something shows: every test, scenario and target that it cites must exist.
+//! SPECIFICATION.md promises, and docs/regressions.md claims, only what something shows: every test, scenario, target and fixture that they
+//! cite must exist.
 
 use std::fs;
 
@@ -6,14 +7,13 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::sh;
 
-const FILE: &str = "SPECIFICATION.md";
+const FILES: &[&str] = &["SPECIFICATION.md", "docs/regressions.md"];
 
-/// Checks the last column of each table in SPECIFICATION.md.
+/// Checks the last column of each table in these documents.
 ///
 /// # Errors
 /// Every witness that does not exist.
 pub(crate) fn check() -> Result<()> {
-    let text = fs::read_to_string(sh::root().join(FILE)).with_context(|| format!("no {FILE}"))?;
     let mut known = String::new();
     for file in sh::tracked(&["*.rs", "fuzz/Cargo.toml"])? {
         known.push_str(&fs::read_to_string(sh::root().join(file))?);
@@ -22,13 +22,19 @@ pub(crate) fn check() -> Result<()> {
         "test" | "bench" => known.contains(&format!("fn {}(", witness.name)),
         "fuzz" => known.contains(&format!("name = \"{}\"", witness.name)),
         "lab" => known.contains(&format!("\"{}\"", witness.name)),
+        "fixture" => sh::root().join("fixtures").join(witness.name).with_extension("hex").exists(),
         _ => false,
     };
-    let faults: Vec<String> = witnesses(&text)
-        .into_iter()
-        .filter(|row| row.shown_by.is_empty() || !row.shown_by.iter().all(&exists))
-        .map(|row| format!("{FILE}:{}: shown by nothing that exists: {}", row.line, row.cell))
-        .collect();
+    let mut faults: Vec<String> = Vec::new();
+    for file in FILES {
+        let text = fs::read_to_string(sh::root().join(file)).with_context(|| format!("no {file}"))?;
+        let rows = witnesses(&text);
+        if rows.is_empty() {
+            faults.push(format!("{file}: no table whose last heading is `Shown by`"));
+        }
+        let unshown = rows.into_iter().filter(|row| row.shown_by.is_empty() || !row.shown_by.iter().all(&exists));
+        faults.extend(unshown.map(|row| format!("{file}:{}: shown by nothing that exists: {}", row.line, row.cell)));
+    }
     if !faults.is_empty() {
         bail!("{}", faults.join("\n"));
     }
@@ -43,7 +49,7 @@ struct Row<'a> {
     shown_by: Vec<Witness<'a>>,
 }
 
-/// Something that shows a promise to hold: `test name`, `bench name`, `fuzz target`, `lab scenario`.
+/// Something that shows a promise to hold: `test name`, `bench name`, `fuzz target`, `lab scenario`, `fixture folder/name`.
 #[derive(Debug, Eq, PartialEq)]
 struct Witness<'a> {
     kind: &'a str,

@@ -242,6 +242,35 @@ async fn head_tells_exactly_what_get_would() {
 }
 
 #[tokio::test]
+async fn nothing_is_redirected_chunked_or_compressed_whatever_is_asked() {
+    let lab = Lab::start(Limits::default());
+    for target in [
+        "/image/lab/uki.efi",
+        "//image//lab//uki.efi",
+        "/image/lab@1/uki.efi?x=y",
+        "/image/lab/",
+        "/image/lab",
+        "/image",
+        "/",
+        "/grub.cfg",
+        "/none.efi",
+        "/../secret",
+        "/boot.ipxe",
+        "/boot.ipxe?mac=52-54-00-12-34-56&arch=7",
+    ] {
+        for method in ["HEAD", "GET"] {
+            let wishes = "Accept-Encoding: gzip, br\r\nTE: chunked\r\nUpgrade-Insecure-Requests: 1\r\n";
+            let response = lab.ask(&format!("{method} {target} HTTP/1.1\r\n{wishes}\r\n")).await;
+            assert!(matches!(response.status(), 200 | 400 | 404), "{method} {target}: {}", response.head);
+            for unknown in ["Location", "Transfer-Encoding", "Content-Encoding"] {
+                assert_eq!(response.header(unknown), None, "{method} {target}");
+            }
+            assert!(response.header("Content-Length").is_some(), "{method} {target}: {}", response.head);
+        }
+    }
+}
+
+#[tokio::test]
 async fn parts_are_the_bytes_that_were_asked_for() {
     let lab = Lab::start(Limits::default());
     for (range, status, body) in [

@@ -4,6 +4,7 @@ mod golden;
 mod model;
 mod recipes;
 mod table;
+mod traps;
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use core::time::Duration;

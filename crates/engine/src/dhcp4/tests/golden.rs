@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 
-fn fixtures() -> Vec<(PathBuf, Vec<u8>)> {
+pub(super) fn fixtures() -> Vec<(PathBuf, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/dhcp4");
     let mut found: Vec<_> = fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
@@ -24,7 +24,7 @@ fn fixtures() -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 /// A server whose network the captured clients can sit in, in whichever mode.
-fn net(exchange: Exchange, message: &Message) -> Net {
+pub(super) fn net(exchange: Exchange, message: &Message) -> Net {
     let behind_the_relay = Ipv4Addr::new(10, 77, 1, 0);
     let pools = vec![(behind_the_relay | Ipv4Addr::new(0, 0, 0, 100), behind_the_relay | Ipv4Addr::new(0, 0, 0, 199))];
     let far = Subnet { network: behind_the_relay, pools, reservations: Vec::new(), ..subnet() };
@@ -41,7 +41,7 @@ fn net(exchange: Exchange, message: &Message) -> Net {
 }
 
 /// The captured REQUEST as it would have been sent to us.
-fn to_us(mut message: Message) -> Message {
+pub(super) fn to_us(mut message: Message) -> Message {
     if message.options.message_type() == Some(MessageType::REQUEST) && message.options.server_id().is_some() {
         message.options.set_ip(OptionCode::SERVER_ID, SERVER).set_ip(OptionCode::REQUESTED_IP, ip(100));
     }
