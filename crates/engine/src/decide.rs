@@ -1,15 +1,17 @@
 //! The decision: one function for every protocol.
 
+mod choose;
 mod way;
 
 use crate::Why;
 use crate::answer::{Answer, ServerAddr, Step};
 use crate::catalog::{Catalog, Image};
 use crate::machine::{Memories, Memory};
+use crate::menu::Query;
 use crate::quirks::{Departure, departs};
 use crate::request::{BootRequest, Exchange, Firmware, Loader};
 use crate::rules::{Boot, Path, Rule, Rules, Then, When};
-use crate::script::{self, Heading, Item, Values};
+use crate::script::{self, Heading, Values};
 use way::Launch;
 
 /// What an answer names as its rule where an operator's word on the machine itself decided. No rule can be called so.
@@ -29,20 +31,20 @@ pub fn decide(
     catalog: &Catalog,
     server: ServerAddr,
 ) -> Result<Answer, Why> {
-    decide_picked(request, machines, rules, catalog, server, None)
+    decide_asked(request, machines, rules, catalog, server, Query::default())
 }
 
-/// The same for an image that a person picked from the menu: it counts only where the rules offer this machine the menu.
+/// The same for a script's query. What a person picked from a menu counts only where the rules offer this machine that menu.
 ///
 /// # Errors
 /// The reason why there is no answer, from the closed set.
-pub fn decide_picked(
+pub fn decide_asked(
     request: &BootRequest,
     machines: &Memories,
     rules: &Rules,
     catalog: &Catalog,
     server: ServerAddr,
-    picked: Option<&str>,
+    query: Query<'_>,
 ) -> Result<Answer, Why> {
     if request.loader == Loader::Os {
         return Err(Why::NotNetboot);
@@ -58,14 +60,12 @@ pub fn decide_picked(
     }
     let intended = intended(machines.of(request.mac, request.uuid), rule);
     let case = Case { request, rule: intended.as_ref().or(rule).ok_or(Why::NoRule)?, catalog, server };
-    match (&case.rule.then, picked) {
-        (Then::Ignore, _) => Err(Why::Ignored { rule: case.rule.name.clone() }),
-        (Then::Local, _) => case.local(),
-        (Then::Menu, None) => case.menu(),
-        (Then::Menu, Some(name)) => {
-            case.boot(&Boot { image: name.to_owned(), version: None, path: Path::Ipxe, append: None })
-        }
-        (Then::Boot(boot), _) => case.boot(boot),
+    match &case.rule.then {
+        Then::Ignore => Err(Why::Ignored { rule: case.rule.name.clone() }),
+        Then::Local => case.local(),
+        Then::Menu => case.menu(query),
+        Then::Choose(menu) => case.choose(menu, query),
+        Then::Boot(boot) => case.boot(boot),
     }
 }
 
@@ -92,23 +92,6 @@ impl<'a> Case<'a> {
         }
         // Left without an answer, iPXE would try its other interfaces first: telling it to go is faster.
         let text = |case: Self| script::local(case.heading("the local disk"), case.request.arch.is_uefi());
-        Ok(self.answer(None, self.to_ipxe(text)))
-    }
-
-    fn menu(self) -> Result<Answer, Why> {
-        let firmware = self.firmware()?;
-        if self.request.loader != Loader::Ipxe {
-            return Ok(self.answer(None, self.loader(firmware)?));
-        }
-        let newest = self.catalog.images.values().filter_map(|versions| versions.last());
-        let items: Vec<Item> = newest
-            .filter(|image| way::by_ipxe(image, firmware, None).is_ok())
-            .map(|image| Item {
-                title: label(image),
-                url: format!("{}&image={}", self.server.script_url(self.request), image.name),
-            })
-            .collect();
-        let text = |case: Self| script::menu(case.heading("menu"), &items, case.request.arch.is_uefi());
         Ok(self.answer(None, self.to_ipxe(text)))
     }
 

@@ -14,6 +14,7 @@ pub mod journal;
 pub mod journey;
 pub mod ladder;
 pub mod machine;
+pub mod menu;
 pub mod namespace;
 pub mod quirks;
 pub mod ra;

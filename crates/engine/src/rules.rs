@@ -1,9 +1,12 @@
 //! The operator's rules: which machine boots what. First match wins.
 
 use core::net::IpAddr;
+use std::sync::Arc;
+
 use slipway_wire::{ClientArch, Cpu, MacAddr};
 
 use crate::answer::ServerAddr;
+use crate::menu::Menu;
 use crate::request::{BootRequest, Loader};
 
 /// All rules, in the order of the configuration file.
@@ -123,6 +126,8 @@ pub enum Then {
     Boot(Boot),
     /// iPXE with a menu of every image that this machine can run.
     Menu,
+    /// iPXE with a menu of the operator's own.
+    Choose(Arc<Menu>),
     /// Boot from the machine's own disk.
     Local,
     /// Say nothing at all.

@@ -4,8 +4,10 @@
 //! Nothing from outside becomes part of a command unchecked: URLs are percent-encoded, texts for the console are reduced to harmless
 //! characters, and a command line that iPXE would take for more than a command line is refused.
 
+mod pages;
 mod template;
 
+pub use pages::{Does, Line, Page, pages};
 pub use template::{TemplateError, Values, from_template};
 
 use slipway_wire::MacAddr;
@@ -106,33 +108,10 @@ pub fn ask_again(root: &str) -> String {
     )
 }
 
-/// A line of the menu.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Item {
-    /// What the person reads.
-    pub title: String,
-    /// The script that it leads to.
-    pub url: String,
-}
-
-/// A menu of scripts and the local disk. The first item is taken after 10 seconds without a key; once an item has failed, it is the
-/// local disk, so that an unattended machine does not go round for ever.
+/// Asks for the script again, with more about the machine: `url` holds settings that iPXE replaces by what it finds in the machine.
 #[must_use]
-pub fn menu(heading: Heading<'_>, items: &[Item], uefi: bool) -> String {
-    let mut text = heading.lines();
-    text.push_str(if items.is_empty() { "set default local\n" } else { "set default item0\n" });
-    text.push_str(&format!(":menu\nmenu Slipway: what shall {} boot?\n", heading.mac));
-    for (n, item) in items.iter().enumerate() {
-        text.push_str(&format!("item item{n} {}\n", plain(&item.title)));
-    }
-    text.push_str("item local Boot from the local disk\n");
-    text.push_str("choose --default ${default} --timeout 10000 target || goto local\ngoto ${target}\n");
-    for (n, item) in items.iter().enumerate() {
-        text.push_str(&format!(":item{n}\nchain --autofree {} || goto failed\n", item.url));
-    }
-    text.push_str(":failed\nset default local\ngoto menu\n:local\n");
-    text.push_str(local_commands(uefi));
-    text
+pub fn ask_more(heading: Heading<'_>, url: &str) -> String {
+    attempts(heading, &[format!("chain --replace --autofree {url}")])
 }
 
 /// Runs commands until all succeed or the attempts are used up. Only an EFI program that ends comes back from a success.
@@ -272,35 +251,6 @@ mod tests {
         echo Slipway: booting from the local disk
         exit 1
         ");
-    }
-
-    #[test]
-    fn a_menu_offers_each_item_and_the_local_disk() {
-        let item =
-            |name: &str| Item { title: format!("{name}@1"), url: format!("{ROOT}/boot.ipxe?mac=x&image={name}") };
-        insta::assert_snapshot!(menu(HEADING, &[item("debian"), item("rescue")], false), @"
-        #!ipxe
-        # Slipway: debian@12.1 for 52:54:00:12:34:56 by rule lab
-        set default item0
-        :menu
-        menu Slipway: what shall 52:54:00:12:34:56 boot?
-        item item0 debian@1
-        item item1 rescue@1
-        item local Boot from the local disk
-        choose --default ${default} --timeout 10000 target || goto local
-        goto ${target}
-        :item0
-        chain --autofree http://10.77.0.1:8067/boot.ipxe?mac=x&image=debian || goto failed
-        :item1
-        chain --autofree http://10.77.0.1:8067/boot.ipxe?mac=x&image=rescue || goto failed
-        :failed
-        set default local
-        goto menu
-        :local
-        sanboot --no-describe --drive 0x80 || exit 1
-        ");
-        let empty = menu(HEADING, &[], true);
-        assert!(empty.contains("set default local\n:menu\n"), "{empty}");
     }
 
     #[test]

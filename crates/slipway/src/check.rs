@@ -55,7 +55,7 @@ fn against_machine(global: &Global, config: &Config) -> Result<Vec<Fault>> {
         Err(error) => return Err(error.into()),
     };
     let strict = |fault: Fault| match fault.thing.as_str() {
-        "rule.boot" => Fault { severity: Severity::Error, ..fault },
+        "rule.boot" | "menu.item.image" => Fault { severity: Severity::Error, ..fault },
         _ => fault,
     };
     Ok(list.into_iter().map(strict).collect())

@@ -7,6 +7,8 @@ use crate::ladder::Rung;
 use crate::machine::{Aim, Change};
 use crate::rules::When;
 
+mod menus;
+
 const SERVER: ServerAddr =
     ServerAddr { ip: core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, 77, 0, 1)), http_port: 8067, https: false };
 
@@ -270,14 +272,8 @@ fn every_architecture_of_the_registry_gets_its_loader_or_its_reason() {
 fn a_pick_counts_where_the_menu_is_offered_and_nowhere_else() {
     let catalog = catalog();
     let picked = |rules: &Rules, image| {
-        line(decide_picked(
-            &script_of(ClientArch::X64_UEFI),
-            &Memories::default(),
-            rules,
-            &catalog,
-            SERVER,
-            Some(image),
-        ))
+        let query = Query { image: Some(image), ..Query::default() };
+        line(decide_asked(&script_of(ClientArch::X64_UEFI), &Memories::default(), rules, &catalog, SERVER, query))
     };
     assert_eq!(picked(&Rules::zero_configuration(), "uki"), "script: chain --name <01>uki ~/image/uki@2/uki.efi");
     assert_eq!(

@@ -15,6 +15,7 @@ mod dhcp6_clients;
 mod dhcp_clients;
 mod http_clients;
 mod https_clients;
+mod ipxe_menu;
 mod lease_crash;
 mod serve_reload;
 mod tftp_clients;
@@ -124,6 +125,13 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::x64(&[SEABIOS, IPXE], "undionly.kpxe by TFTP; script, kernel and initrd by HTTP"),
         tools: &[],
         run: bios_undionly_linux::run,
+    },
+    Scenario {
+        name: "ipxe-menu",
+        about: "a person before a menu of the operator's own: what cannot work is hidden, the second system boots",
+        boots: Boots::x64(&[SEABIOS, IPXE], "iPXE in ROM: menu, kernel and initrd by HTTP"),
+        tools: &[],
+        run: ipxe_menu::run,
     },
     Scenario {
         name: "uefi-pxe-relay",

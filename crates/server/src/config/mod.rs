@@ -2,6 +2,7 @@
 
 mod fault;
 mod https;
+mod menus;
 mod reader;
 mod rules;
 mod sample;
@@ -72,6 +73,19 @@ pub struct Config {
     pub subnets6: Vec<At<Subnet6>>,
     /// Which machine boots what; none in the file is one rule that shows the menu.
     pub rules: Vec<ConfiguredRule>,
+    /// The images that menus name.
+    pub menu_images: Vec<MenuImage>,
+}
+
+/// An image that a menu names, and where.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MenuImage {
+    /// Its name.
+    pub image: String,
+    /// A version of it; none is the newest.
+    pub version: Option<String>,
+    /// Where it stands.
+    pub span: Span,
 }
 
 /// An interface as the operator chose it.
@@ -203,8 +217,8 @@ fn line_of(text: &str, span: Option<Span>) -> Range<usize> {
     first..last + 1
 }
 
-const TOP: [&str; 11] =
-    ["data", "user", "control", "log", "http", "https", "tftp", "interface", "subnet", "subnet6", "rule"];
+const TOP: [&str; 12] =
+    ["data", "user", "control", "log", "http", "https", "tftp", "interface", "subnet", "subnet6", "menu", "rule"];
 const LEVELS: [(&str, Level); 5] = [
     ("error", Level::Error),
     ("warn", Level::Warn),
@@ -224,7 +238,8 @@ fn read(top: &Section<'_>) -> Config {
     check_ipv6(top, &interfaces, &subnets6);
     let http_port = http.as_ref().and_then(|t| t.number("port", 1, u16::MAX)).unwrap_or(DEFAULT_HTTP_PORT);
     let section = https::read(top);
-    let rules = rules::read(top, &section);
+    let menus = menus::read(top);
+    let rules = rules::read(top, &section, &menus);
     let https = section.wanted(top, &rules, http_port);
     Config {
         file: String::new(),
@@ -263,6 +278,7 @@ fn read(top: &Section<'_>) -> Config {
         subnets,
         subnets6,
         rules,
+        menu_images: menus.images,
     }
 }
 

@@ -81,6 +81,11 @@ impl<'a> Section<'a> {
         self.raw(key).is_some_and(|value| matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()))
     }
 
+    /// Whether the key's value is a text.
+    pub(super) fn is_text(&self, key: &str) -> bool {
+        self.raw(key).is_some_and(|value| matches!(value.get_ref(), DeValue::String(_)))
+    }
+
     fn raw(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.table.get(key)
     }

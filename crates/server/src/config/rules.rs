@@ -6,6 +6,7 @@ use slipway_engine::rules::{Boot, Path, Rule, Rules, Then, When};
 use super::ConfiguredRule;
 use super::fault::At;
 use super::https::Https;
+use super::menus::Menus;
 use super::reader::Section;
 use super::values;
 
@@ -13,8 +14,9 @@ const KEYS: [&str; 9] = ["name", "when", "boot", "path", "append", "scheme", "me
 const WHEN: [&str; 10] = ["mac", "uuid", "arch", "cpu", "loader", "subnet", "interface", "relay", "user-class", "uefi"];
 
 /// The rules of the file; where it has none, one that shows every machine the menu.
-pub(super) fn read(top: &Section<'_>, https: &Https) -> Vec<ConfiguredRule> {
+pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<ConfiguredRule> {
     if !top.has("rule") {
+        menus.warn_of_unused(top, &[]);
         let mut rules = Rules::zero_configuration().rules;
         rules.iter_mut().for_each(|rule| rule.https = https.of_rule(None));
         let rules = rules.into_iter();
@@ -44,7 +46,7 @@ pub(super) fn read(top: &Section<'_>, https: &Https) -> Vec<ConfiguredRule> {
         if catch_all.is_none() && when == When::default() && !section.has("when") {
             catch_all = Some(name.clone());
         }
-        let Some(then) = read_then(section) else { continue };
+        let Some(then) = read_then(section, menus) else { continue };
         if leads_through_ipxe(&then) {
             through_ipxe.push(section);
         }
@@ -55,6 +57,7 @@ pub(super) fn read(top: &Section<'_>, https: &Https) -> Vec<ConfiguredRule> {
     if !rules.iter().any(|other| matches_ipxe(&other.rule)) {
         through_ipxe.into_iter().for_each(warn_of_ipxe);
     }
+    menus.warn_of_unused(top, &rules);
     rules
 }
 
@@ -65,7 +68,7 @@ fn matches_ipxe(rule: &Rule) -> bool {
 /// Whether firmware is given iPXE on the way there, whatever the image is.
 fn leads_through_ipxe(then: &Then) -> bool {
     match then {
-        Then::Menu => true,
+        Then::Menu | Then::Choose(_) => true,
         Then::Boot(boot) => boot.path == Path::Ipxe || (boot.append.is_some() && boot.path != Path::Direct),
         Then::Local | Then::Ignore => false,
     }
@@ -121,7 +124,7 @@ fn bare<T>(list: Vec<At<T>>) -> Vec<T> {
 }
 
 /// What the rule gives: exactly one of `boot`, `menu`, `local`, `ignore`.
-fn read_then(section: &Section<'_>) -> Option<Then> {
+fn read_then(section: &Section<'_>, menus: &Menus) -> Option<Then> {
     let boot = section.text("boot", values::image);
     let path = section.text("path", values::path);
     let append = section.text("append", values::one_line);
@@ -135,7 +138,11 @@ fn read_then(section: &Section<'_>) -> Option<Then> {
             append: append.map(|at| at.value),
         })
     });
-    for (key, meant) in flags {
+    if section.is_text("menu") {
+        given.push("menu");
+        then = section.text("menu", values::menu).and_then(|name| menus.named(section, &name)).map(Then::Choose);
+    }
+    for (key, meant) in flags.into_iter().filter(|(key, _)| !section.is_text(key)) {
         match section.flag(key) {
             Some(At { value: true, .. }) => {
                 given.push(key);
@@ -147,7 +154,7 @@ fn read_then(section: &Section<'_>) -> Option<Then> {
             None => {}
         }
     }
-    let choice = "give exactly one of: boot = \"IMAGE\", menu = true, local = true, ignore = true";
+    let choice = "give exactly one of: boot = \"IMAGE\", menu = true or menu = \"NAME\", local = true, ignore = true";
     match given.as_slice() {
         [] if !["menu", "local", "ignore"].iter().any(|key| section.has(key)) => {
             section.error(section.span.clone(), "boot", "the rule does not say what a machine is given", choice);

@@ -33,6 +33,33 @@ pub(super) fn name(raw: &str) -> Result<String, Reject> {
     Ok(raw.to_owned())
 }
 
+/// A menu's name: it becomes part of URLs.
+pub(super) fn menu(raw: &str) -> Result<String, Reject> {
+    let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
+    let first = raw.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if !first || raw.len() > 63 || !raw.bytes().all(rest) {
+        let remedy =
+            "use 1 to 63 of a-z, 0-9, `.`, `_` and `-`, the first a letter or digit; `title` is what people read";
+        return reject(format!("{raw:?} cannot be a menu's name"), remedy);
+    }
+    Ok(raw.to_owned())
+}
+
+/// An amount of memory in MiB: `512MiB`, `2GiB`.
+pub(super) fn memory(raw: &str) -> Result<u64, Reject> {
+    let amount = [("MiB", 1), ("GiB", 1024), ("TiB", 1024 * 1024)].into_iter().find_map(|(unit, factor)| {
+        let number: u64 = raw.strip_suffix(unit)?.trim_end().parse().ok()?;
+        number.checked_mul(factor).filter(|mib| *mib > 0)
+    });
+    match amount {
+        Some(mib) => Ok(mib),
+        None => reject(
+            format!("{raw:?} is not an amount of memory"),
+            "write a number and MiB, GiB or TiB, such as \"2GiB\"",
+        ),
+    }
+}
+
 /// A command line's appendix: one line, because it ends up in an iPXE script and in a kernel command line.
 pub(super) fn one_line(raw: &str) -> Result<String, Reject> {
     if raw.chars().any(char::is_control) {

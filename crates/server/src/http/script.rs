@@ -6,10 +6,11 @@ use std::io::{self, Read as _};
 use slipway_engine::Why;
 use slipway_engine::answer::{ServerAddr, Step};
 use slipway_engine::catalog::FileRef;
-use slipway_engine::decide::decide_picked;
+use slipway_engine::decide::decide_asked;
 use slipway_engine::journal::{About, Given, Outcome};
 use slipway_engine::ladder::Rung;
 use slipway_engine::machine::Memories;
+use slipway_engine::menu::{Query, Ram};
 use slipway_engine::request::{BootRequest, Exchange, Loader, ipxe_arch};
 use slipway_engine::script::{Values, ask_again, from_template, refusal};
 use slipway_wire::ClientArch;
@@ -26,7 +27,7 @@ pub(super) fn answer(site: &Site, machines: &Memories, request: &Request, ends: 
     // Whoever came by TLS goes on by TLS.
     let server = ServerAddr { ip: ends.local.ip().to_canonical(), http_port: ends.local.port(), https };
     let (script, outcome, given) = match facts(site, request, ends) {
-        Facts::Known(asked) => decided(site, machines, &asked, server, request.query("image")),
+        Facts::Known(asked) => decided(site, machines, &asked, server, query(request)),
         Facts::Unknown => {
             (ask_again(&server.root()), Outcome::Answered("200 asked to introduce itself".to_owned()), None)
         }
@@ -75,11 +76,21 @@ fn facts(site: &Site, request: &Request, ends: Ends) -> Facts {
     }))
 }
 
+/// What the query tells besides the machine.
+fn query(request: &Request) -> Query<'_> {
+    let place = request.query("item").and_then(|place| place.parse().ok());
+    Query {
+        image: request.query("image"),
+        line: request.query("menu").zip(place),
+        ram: request.query("ram").map(Ram::parse),
+    }
+}
+
 /// A script with its outcome, and what the journey says of it.
 type Decided = (String, Outcome, Option<Given>);
 
-fn decided(site: &Site, machines: &Memories, asked: &BootRequest, server: ServerAddr, picked: Option<&str>) -> Decided {
-    let answer = match decide_picked(asked, machines, &site.rules, &site.catalog, server, picked) {
+fn decided(site: &Site, machines: &Memories, asked: &BootRequest, server: ServerAddr, query: Query<'_>) -> Decided {
+    let answer = match decide_asked(asked, machines, &site.rules, &site.catalog, server, query) {
         Ok(answer) => answer,
         Err(why) => return (refusal(&why.to_string()), Outcome::Declined(why), None),
     };

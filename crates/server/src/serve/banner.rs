@@ -78,6 +78,7 @@ fn rules(site: &Site) -> String {
         [] => "none is answered, there is no rule".to_owned(),
         [only] => match &only.then {
             Then::Menu => "each is shown a menu of the images that it can run".to_owned(),
+            Then::Choose(menu) => format!("each is shown the menu `{}` by rule `{}`", menu.name, only.name),
             Then::Boot(boot) => format!("each boots {} by rule `{}`", boot.image, only.name),
             Then::Local => "each boots from its own disk".to_owned(),
             Then::Ignore => "none is answered".to_owned(),

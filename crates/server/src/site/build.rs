@@ -8,7 +8,7 @@ use slipway_engine::rules::Then;
 use slipway_store::Blobs;
 
 use super::{HttpsSettings, Interface, Ipv6, Mode, Site};
-use crate::config::{Config, Fault, InterfaceChoice};
+use crate::config::{Config, Fault, InterfaceChoice, Span};
 use crate::interfaces::{Found, NoLan, lan};
 use crate::tls::Own;
 
@@ -302,19 +302,32 @@ fn check_rules(config: &Config, facts: &Facts, interfaces: &[Interface], faults:
             }
         }
         let (Then::Boot(boot), Some(span)) = (&configured.rule.then, &configured.boot_at) else { continue };
-        if facts.catalog.image(&boot.image, boot.version.as_deref()).is_some() {
-            continue;
-        }
-        let wanted = boot.version.as_ref().map_or(boot.image.clone(), |version| format!("{}@{version}", boot.image));
-        let there: Vec<&str> = facts.catalog.images.keys().map(String::as_str).collect();
-        let remedy = if there.is_empty() {
-            format!("add it: `slipway image add {} ...`", boot.image)
-        } else {
-            format!("add it (`slipway image add {} ...`), or name one of: {}", boot.image, there.join(", "))
-        };
-        let reason = format!("image {wanted:?} is not in the store");
-        faults.push(Fault::warning(span.clone(), "rule.boot", reason, remedy));
+        check_image(facts, &boot.image, boot.version.as_deref(), span, "rule.boot", faults);
     }
+    for named in &config.menu_images {
+        check_image(facts, &named.image, named.version.as_deref(), &named.span, "menu.item.image", faults);
+    }
+}
+
+fn check_image(
+    facts: &Facts,
+    image: &str,
+    version: Option<&str>,
+    span: &Span,
+    thing: &'static str,
+    faults: &mut Vec<Fault>,
+) {
+    if facts.catalog.image(image, version).is_some() {
+        return;
+    }
+    let wanted = version.map_or_else(|| image.to_owned(), |version| format!("{image}@{version}"));
+    let there: Vec<&str> = facts.catalog.images.keys().map(String::as_str).collect();
+    let remedy = if there.is_empty() {
+        format!("add it: `slipway image add {image} ...`")
+    } else {
+        format!("add it (`slipway image add {image} ...`), or name one of: {}", there.join(", "))
+    };
+    faults.push(Fault::warning(span.clone(), thing, format!("image {wanted:?} is not in the store"), remedy));
 }
 
 #[cfg(test)]
