@@ -8,6 +8,8 @@ use crate::catalog::{Catalog, FileRef};
 
 /// The longest name that is looked at, in bytes.
 const LONGEST: usize = 255;
+/// The script that iPXE looks for by itself.
+const AUTOEXEC: &str = "autoexec.ipxe";
 
 /// Brings a name as firmware sends it into the namespace's form: no leading `/`, `/` between folders, nothing to resolve.
 /// Windows' loaders send backslashes, iPXE keeps the URL's leading `/`, PXE ROMs read the name out of an option that has no
@@ -34,6 +36,20 @@ pub fn normalise(raw: &[u8]) -> Result<String, Why> {
         return Err(Why::BadPath);
     }
     Ok(parts.join("/"))
+}
+
+/// Whether a normalised name is the script that iPXE of 2021 and later looks for by itself: beside the file that it was loaded as, then
+/// at the root. Who has one of that name in an image or an exported folder is served that instead.
+#[must_use]
+pub fn is_autoexec(path: &str) -> bool {
+    let folder = path
+        .strip_suffix(AUTOEXEC)
+        .and_then(|folder| if folder.is_empty() { Some("") } else { folder.strip_suffix('/') });
+    match folder {
+        Some("" | "loader") => true,
+        Some(folder) => folder.strip_prefix("image/").is_some_and(|image| !image.is_empty() && !image.contains('/')),
+        None => false,
+    }
 }
 
 fn has_drive_letter(part: &str) -> bool {
@@ -155,6 +171,26 @@ mod tests {
         ] {
             let size = size.ok_or(Why::NotFound);
             assert_eq!(resolve(path, &catalog).map(|file| file.size), size, "{path}");
+        }
+    }
+
+    #[test]
+    fn ipxes_own_script_is_where_ipxe_looks_for_it() {
+        for (path, is) in [
+            ("autoexec.ipxe", true),
+            ("loader/autoexec.ipxe", true),
+            ("image/ipxe/autoexec.ipxe", true),
+            ("image/ipxe@1.21/autoexec.ipxe", true),
+            ("image/autoexec.ipxe", false),
+            ("image//autoexec.ipxe", false),
+            ("image/files/deep/autoexec.ipxe", false),
+            ("loaderautoexec.ipxe", false),
+            ("other/autoexec.ipxe", false),
+            ("/autoexec.ipxe", true),
+            ("autoexec.ipxe/x", false),
+            ("", false),
+        ] {
+            assert_eq!(is_autoexec(path), is, "{path}");
         }
     }
 

@@ -102,10 +102,21 @@ pub fn refusal(why: &str) -> String {
 /// Asks for the script again, with what iPXE knows about its machine: for an iPXE that came without our DHCP answer.
 #[must_use]
 pub fn ask_again(root: &str) -> String {
+    format!("#!ipxe\n{}\n", introduction(root))
+}
+
+fn introduction(root: &str) -> String {
     format!(
-        "#!ipxe\nchain --replace --autofree {root}/boot.ipxe?mac=${{netX/mac:hexhyp}}&uuid=${{uuid}}\
-         &arch=${{buildarch}}&platform=${{platform}}\n"
+        "chain --replace --autofree {root}/boot.ipxe?mac=${{netX/mac:hexhyp}}&uuid=${{uuid}}\
+         &arch=${{buildarch}}&platform=${{platform}}"
     )
+}
+
+/// What an iPXE is given that looks for a script before it has asked DHCP: it uses the answer that its firmware got where it can, asks
+/// otherwise, and then for its script; where that fails, it does what it would have done without this one.
+#[must_use]
+pub fn autoexec(root: &str) -> String {
+    format!("#!ipxe\nset use-cached 1\ndhcp && {} || autoboot\n", introduction(root))
 }
 
 /// Asks for the script again, with more about the machine: `url` holds settings that iPXE replaces by what it finds in the machine.
@@ -258,6 +269,15 @@ mod tests {
         insta::assert_snapshot!(ask_again(ROOT), @"
         #!ipxe
         chain --replace --autofree http://10.77.0.1:8067/boot.ipxe?mac=${netX/mac:hexhyp}&uuid=${uuid}&arch=${buildarch}&platform=${platform}
+        ");
+    }
+
+    #[test]
+    fn an_ipxe_that_looks_for_a_script_first_asks_dhcp_and_then_for_its_own() {
+        insta::assert_snapshot!(autoexec(ROOT), @"
+        #!ipxe
+        set use-cached 1
+        dhcp && chain --replace --autofree http://10.77.0.1:8067/boot.ipxe?mac=${netX/mac:hexhyp}&uuid=${uuid}&arch=${buildarch}&platform=${platform} || autoboot
         ");
     }
 

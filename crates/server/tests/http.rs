@@ -362,7 +362,7 @@ async fn names_lead_where_they_should_and_nowhere_else() {
         ("/a%80", 400),
         ("/", 404),
         ("/image", 404),
-        ("/autoexec.ipxe", 404),
+        ("/autoexec.ipxe", 200),
         ("/image/lost/x", 500),
     ] {
         assert_eq!(lab.get(target).await.status(), status, "{target}");
@@ -450,6 +450,16 @@ async fn an_ipxe_that_did_not_introduce_itself_is_asked_once() {
         let text = lab.get(target).await.text().to_owned();
         assert!(text.starts_with("#!ipxe\necho Slipway does not boot") && !text.contains("chain"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn ipxe_finds_its_own_script_at_each_place_where_it_looks() {
+    let lab = Lab::start(Limits::default());
+    for target in ["/loader/autoexec.ipxe", "/image/debian/autoexec.ipxe", "/autoexec.ipxe"] {
+        let text = lab.get(target).await.text().to_owned();
+        assert!(text.starts_with("#!ipxe\n") && text.contains("/boot.ipxe?mac=${netX/mac:hexhyp}"), "{target}: {text}");
+    }
+    assert_eq!(lab.get("/elsewhere/autoexec.ipxe").await.status(), 404);
 }
 
 #[tokio::test]

@@ -62,6 +62,19 @@ fn a_request_without_options_is_answered_by_the_first_block() {
 }
 
 #[test]
+fn ipxe_finds_its_own_script_beside_its_loader_unless_the_operator_has_one() {
+    let server = Plan { files: &one(content(10)), ..Plan::default() }.start();
+    for name in ["loader/autoexec.ipxe", "/autoexec.ipxe"] {
+        let got = Client::towards(server.v4()).get(name, &[("blksize", 1432), ("tsize", 0)]).unwrap();
+        let text = String::from_utf8(got.bytes).unwrap();
+        assert!(text.contains("http://127.0.0.1") && text.ends_with(" || autoboot\n"), "{text}");
+    }
+    let own = [("autoexec.ipxe", b"#!ipxe\n".to_vec())];
+    let server = Plan { files: &own, ..Plan::default() }.start();
+    assert_eq!(Client::towards(server.v4()).get("loader/autoexec.ipxe", &[]).unwrap().bytes, b"#!ipxe\n");
+}
+
+#[test]
 fn more_than_65535_blocks_wrap_to_0() {
     let bytes = content(34 * 1024 * 1024 + 7);
     let server = Plan { files: &one(bytes.clone()), ..Plan::default() }.start();

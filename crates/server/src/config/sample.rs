@@ -135,7 +135,8 @@ mode = "proxy"
 #   arch    x86-bios, x64-uefi, arm64-uefi, riscv64-uefi, ..., or the number in DHCP option 93
 #   cpu     ia32, x64, arm32, arm64, riscv64, loongarch64
 #   loader  pxe, uefi-http, ipxe, u-boot, agent
-# Then one of: boot = "IMAGE" or "IMAGE@VERSION", menu = true, local = true (its own disk), ignore = true.
+# Then one of: boot = "IMAGE" or "IMAGE@VERSION", menu = true (all images) or menu = "NAME" (of a [[menu]]),
+#   local = true (its own disk), ignore = true.
 # With boot or menu also: scheme = "http" or "https" (for UEFI HTTP Boot).
 # With boot also: path = "auto", "direct" (the firmware itself) or "ipxe"; append = "text after the image's command line".
 #

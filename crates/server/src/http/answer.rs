@@ -9,7 +9,7 @@ use std::time::Duration;
 use slipway_engine::Why;
 use slipway_engine::http::{Plan, Stored, content_type, plan};
 use slipway_engine::journal::{About, Entry, Outcome, Proto};
-use slipway_engine::namespace::{normalise, resolve};
+use slipway_engine::namespace::{is_autoexec, normalise, resolve};
 use slipway_wire::MacAddr;
 use slipway_wire::http::{Method, Request, Status};
 
@@ -150,6 +150,8 @@ pub(super) fn answer(server: &Server, request: &Request, ends: Ends) -> Reply {
             let note = Note::of(request, Outcome::Answered(plan.status.code().to_string()));
             Reply { plan, body: Body::File(file), note }
         }
+        // The operator's own goes first.
+        Ok(None) if is_autoexec(&path) => script::autoexec(request, ends, server.tls.is_some()),
         Ok(None) => refusal(request, Status::NotFound, Why::NotFound),
         Err(fault) => {
             let mut reply = refusal(request, Status::InternalError, Why::NotFound);

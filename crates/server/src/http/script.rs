@@ -12,7 +12,7 @@ use slipway_engine::ladder::Rung;
 use slipway_engine::machine::Memories;
 use slipway_engine::menu::{Query, Ram};
 use slipway_engine::request::{BootRequest, Exchange, Loader, ipxe_arch};
-use slipway_engine::script::{Values, ask_again, from_template, refusal};
+use slipway_engine::script::{self, Values, ask_again, from_template, refusal};
 use slipway_wire::ClientArch;
 use slipway_wire::http::{Request, Status};
 
@@ -44,6 +44,13 @@ pub(super) fn answer(site: &Site, machines: &Memories, request: &Request, ends: 
     let mut reply = text(request, Status::Ok, script, outcome);
     reply.note.about = if is_about_a_boot { About::Script(given) } else { About::Other };
     reply
+}
+
+/// Answers with the script that iPXE looks for by itself.
+pub(super) fn autoexec(request: &Request, ends: Ends, https: bool) -> Reply {
+    let server = ServerAddr { ip: ends.local.ip().to_canonical(), http_port: ends.local.port(), https };
+    let outcome = Outcome::Answered("200 asked to introduce itself".to_owned());
+    text(request, Status::Ok, script::autoexec(&server.root()), outcome)
 }
 
 /// What a query says about the machine.

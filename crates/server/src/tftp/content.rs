@@ -23,6 +23,8 @@ pub(super) enum Content {
     Mapped(Arc<Mmap>),
     /// A file of the exported folder: it may change, even shrink, so it is read.
     Read(Arc<File>),
+    /// A text made for this request.
+    Text(Arc<[u8]>),
 }
 
 impl Content {
@@ -33,6 +35,7 @@ impl Content {
     pub(super) fn piece(&self, bytes: Range<u64>) -> io::Result<Piece> {
         let held = match self {
             Self::Mapped(map) => Held::Mapped(Arc::clone(map)),
+            Self::Text(text) => Held::Text(Arc::clone(text)),
             Self::Read(file) => {
                 let len = usize::try_from(bytes.end.saturating_sub(bytes.start)).map_err(io::Error::other)?;
                 let mut buffer = vec![0; len];
@@ -55,6 +58,7 @@ pub(super) struct Piece {
 #[derive(Debug)]
 enum Held {
     Mapped(Arc<Mmap>),
+    Text(Arc<[u8]>),
     Buffer(Vec<u8>),
 }
 
@@ -63,6 +67,7 @@ impl Piece {
     pub(super) fn block(&self, block: &Block) -> &[u8] {
         let held: &[u8] = match &self.held {
             Held::Mapped(map) => map,
+            Held::Text(text) => text,
             Held::Buffer(buffer) => buffer,
         };
         let start = usize::try_from(block.at.saturating_sub(self.from)).unwrap_or(usize::MAX);

@@ -7,9 +7,11 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use slipway_engine::Why;
+use slipway_engine::answer::ServerAddr;
 use slipway_engine::journal::Outcome;
-use slipway_engine::namespace::{normalise, resolve};
+use slipway_engine::namespace::{is_autoexec, normalise, resolve};
 use slipway_engine::rules::IpNet;
+use slipway_engine::script::autoexec;
 use slipway_engine::tftp::limits::admit;
 use slipway_engine::tftp::{Settings, Transfer, negotiate};
 use slipway_netio::{Received, Source};
@@ -82,7 +84,13 @@ pub(super) fn accept(
         return Err(Refusal { answer, outcome: Outcome::Peer("asked for a mode that nobody uses any more".into()) });
     }
     let path = normalise(request.file)?;
-    let (content, size) = find(shared, site, now, &path)?;
+    let (content, size) = match find(shared, site, now, &path) {
+        // The operator's own goes first.
+        Err(Refusal { outcome: Outcome::Declined(Why::NotFound), .. }) if is_autoexec(&path) => {
+            script(site, datagram.local)?
+        }
+        found => found?,
+    };
     let mtu = site.interfaces.iter().find(|interface| interface.index == datagram.ifindex);
     let mtu = mtu.map_or(USUAL_MTU, |interface| interface.mtu);
     let terms = negotiate(request, size, from, Settings { blksize_max: site.tftp.blksize_max, mtu });
@@ -133,6 +141,14 @@ fn find(shared: &Shared, site: &Site, now: Duration, path: &str) -> Result<(Cont
             _ => unreadable(&error),
         }),
     }
+}
+
+/// The script that iPXE looks for by itself.
+fn script(site: &Site, ours: IpAddr) -> Result<(Content, u64), Refusal> {
+    let server = ServerAddr { ip: ours.to_canonical(), http_port: site.http_port, https: false };
+    let text = autoexec(&server.root()).into_bytes();
+    let size = u64::try_from(text.len()).map_err(|_| Why::NotFound)?;
+    Ok((Content::Text(text.into()), size))
 }
 
 fn unreadable(error: &io::Error) -> Refusal {

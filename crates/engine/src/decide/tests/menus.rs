@@ -73,9 +73,7 @@ fn each_machine_is_shown_what_works_on_it() {
 
 #[test]
 fn the_menu_of_all_images_ends_with_the_local_disk() {
-    let answer =
-        decide(&script_of(ClientArch::BIOS), &Rules::zero_configuration(), &catalog(), SERVER)
-            .unwrap();
+    let answer = decide(&script_of(ClientArch::BIOS), &Rules::zero_configuration(), &catalog(), SERVER).unwrap();
     let Step::Script { text } = answer.step else { panic!("{answer:?}") };
     insta::assert_snapshot!("all-images", text);
 }
@@ -118,15 +116,9 @@ fn a_default_that_cannot_work_here_leaves_to_the_local_disk_in_time() {
 #[test]
 fn firmware_is_given_ipxe_and_ipxe_in_dhcp_its_script() {
     let rules = rules(Then::Choose(Arc::new(main())));
-    assert_eq!(
-        line(decide(&pxe(ClientArch::BIOS), &rules, &catalog(), SERVER)),
-        "tftp loader/undionly.kpxe"
-    );
+    assert_eq!(line(decide(&pxe(ClientArch::BIOS), &rules, &catalog(), SERVER)), "tftp loader/undionly.kpxe");
     let ipxe = request(Loader::Ipxe, ClientArch::BIOS, Exchange::Dhcp);
-    assert!(
-        line(decide(&ipxe, &rules, &catalog(), SERVER))
-            .starts_with("url http://10.77.0.1:8067/boot.ipxe?mac=")
-    );
+    assert!(line(decide(&ipxe, &rules, &catalog(), SERVER)).starts_with("url http://10.77.0.1:8067/boot.ipxe?mac="));
 }
 
 #[test]
