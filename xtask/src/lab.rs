@@ -5,6 +5,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
+use crate::matrix::{self, Scenario};
 use crate::needs::Work;
 use crate::tally::Tally;
 use crate::{setup, sh};
@@ -14,9 +15,30 @@ const SLIPWAY: &str = "target/debug/slipway";
 
 /// `cargo xtask lab ...`: hands the arguments to the lab's own command line.
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
+    if let Some(("matrix", args)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return matrix::run(args);
+    }
     setup::ensure(&[Work::Build, Work::Boot, Work::Peers])?;
     build()?;
     Ok(sh::exit_code(sh::status(lab().args(args))?))
+}
+
+/// The scenarios that boot machines, as the lab lists them.
+pub(crate) fn scenarios_that_boot() -> Result<Vec<Scenario>> {
+    build()?;
+    let output = lab().args(["list", "--json"]).stderr(Stdio::inherit()).output().context("cannot start the lab")?;
+    let scenarios: Vec<Scenario> = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("the lab ended with {} and without a list of its scenarios", output.status))?;
+    Ok(scenarios.into_iter().filter(|scenario| scenario.boots.is_some()).collect())
+}
+
+/// Runs scenarios, and returns their records as the lab's JSON. That some fail is in the records.
+pub(crate) fn records_of(names: &[&str], jobs: usize) -> Result<Vec<u8>> {
+    setup::ensure(&[Work::Build, Work::Boot, Work::Peers])?;
+    let mut lab = lab();
+    lab.args(["run", "--json", "--jobs", &jobs.to_string()]).args(names).stdout(Stdio::piped());
+    let output = lab.spawn().and_then(Child::wait_with_output).context("cannot start the lab")?;
+    Ok(output.stdout)
 }
 
 /// `cargo xtask demo`.

@@ -7,6 +7,7 @@ mod fuzz;
 mod lab;
 mod layers;
 mod lint;
+mod matrix;
 mod needs;
 mod promises;
 mod setup;
@@ -44,7 +45,7 @@ enum Chore {
     Lint,
     /// Check who imports whom against the table, and that the pure crates are pure.
     Layers,
-    /// Boot real firmware: `lab list`, `lab run NAME... [--keep] [--json]`.
+    /// Boot real firmware: `lab list`, `lab run NAME... [--keep] [--json]`; `lab matrix` writes the firmware tables.
     Lab {
         /// Handed on to the lab.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use slipway_wire::Cpu;
 
+use crate::firmware::Boots;
 use crate::linux::Linux;
 use crate::parts::{self, Parts};
 use crate::record::table;
@@ -96,9 +97,12 @@ pub fn run(args: LabArgs, prefix: &[&str]) -> Result<ExitCode> {
 
 fn list(json: bool) -> Result<ExitCode> {
     if json {
+        let boots = |boots: Boots| serde_json::json!({"cpu": boots.cpu.name(), "way": boots.way});
         let list: Vec<_> = SCENARIOS
             .iter()
-            .map(|scenario| serde_json::json!({"name": scenario.name, "about": scenario.about}))
+            .map(|scenario| {
+                serde_json::json!({"name": scenario.name, "about": scenario.about, "boots": scenario.boots.map(boots)})
+            })
             .collect();
         println!("{}", serde_json::to_string_pretty(&list)?);
     } else {

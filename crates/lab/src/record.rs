@@ -1,8 +1,13 @@
 //! What came of a scenario: for people a table, for programs JSON.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use slipway_wire::http::render_date;
+
+use crate::process::run;
 
 /// How one scenario went.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -18,8 +23,33 @@ pub struct Record {
     /// The firmware and boot programs of its machines, with their versions, in the order in which they ran.
     #[serde(default)]
     pub programs: Vec<String>,
+    /// The day on which it ran, in UTC: `06 Nov 1994`.
+    #[serde(default)]
+    pub date: String,
+    /// What was tested, as it says itself: `slipway 0.1.0`.
+    #[serde(default)]
+    pub slipway: String,
     /// Why it failed.
     pub error: Option<String>,
+}
+
+impl Record {
+    /// The record of a scenario that begins now and has not come to anything yet.
+    pub(crate) fn beginning(name: &str, slipway: &Path) -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let version = run(Command::new(slipway).arg("--version")).unwrap_or_default();
+        Self {
+            name: name.to_owned(),
+            passed: false,
+            seconds: 0.0,
+            stages: Vec::new(),
+            programs: Vec::new(),
+            // `Sun, 06 Nov 1994 08:49:37 GMT`
+            date: render_date(now).get(5..16).unwrap_or_default().to_owned(),
+            slipway: version.trim().to_owned(),
+            error: None,
+        }
+    }
 }
 
 /// A part of a boot and how long it took, in seconds, from the end of the part before it.
@@ -84,12 +114,11 @@ mod tests {
     #[test]
     fn the_table_ends_with_the_count_and_tells_why_something_failed() {
         let record = |name: &str, error: Option<&str>| Record {
-            name: name.to_owned(),
             passed: error.is_none(),
             seconds: 12.34,
             stages: vec![Stage { name: "kernel up".to_owned(), seconds: 7.04 }],
-            programs: Vec::new(),
             error: error.map(str::to_owned),
+            ..Record::beginning(name, std::path::Path::new("/nowhere"))
         };
         let text = table(&[record("uefi-pxe-uki", None), record("bios", Some("no DISCOVER"))]);
         insta::assert_snapshot!(text, @r"

@@ -96,12 +96,9 @@ pub(crate) fn run_all(scenarios: &[&Scenario], plan: &Plan, tell: &(dyn Fn(&str)
 fn run_one(scenario: &Scenario, plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Record {
     let start = Instant::now();
     launch(scenario, plan, tell).unwrap_or_else(|error| Record {
-        name: scenario.name.to_owned(),
-        passed: false,
         seconds: start.elapsed().as_secs_f64(),
-        stages: Vec::new(),
-        programs: Vec::new(),
         error: Some(format!("{error:#}")),
+        ..Record::beginning(scenario.name, &plan.parts.slipway)
     })
 }
 
@@ -169,15 +166,16 @@ fn command(program: &Path, scenario: &Scenario, plan: &Plan, root: bool) -> Resu
 /// Runs one scenario in this process, which [`command`] has put into namespaces of its own, and leaves its record.
 pub(crate) fn inside(scenario: &Scenario, parts: &Parts, keep: bool) -> Result<bool> {
     let start = Instant::now();
+    let beginning = Record::beginning(scenario.name, &parts.slipway);
     let mut lab = Lab::new(scenario.name, parts)?;
     let outcome = (scenario.run)(&mut lab);
     let record = Record {
-        name: scenario.name.to_owned(),
         passed: outcome.is_ok(),
         seconds: start.elapsed().as_secs_f64(),
         stages: lab.stages(),
         programs: lab.programs(scenario.boots.map_or(&[], |boots| boots.programs)),
         error: outcome.err().map(|error| format!("{error:#}")),
+        ..beginning
     };
     if let Some(error) = &record.error {
         let report = lab.report();
