@@ -109,4 +109,11 @@ impl Catalog {
             None => versions.last(),
         }
     }
+
+    /// As [`image`](Self::image), but without a version the newest that suits; if none does, the newest, so that it can be told why.
+    #[must_use]
+    pub fn image_for(&self, name: &str, version: Option<&str>, suits: impl Fn(&Image) -> bool) -> Option<&Image> {
+        let newest = || self.images.get(name)?.iter().rfind(|image| suits(image));
+        version.is_none().then(newest).flatten().or_else(|| self.image(name, version))
+    }
 }

@@ -96,14 +96,15 @@ impl<'a> Case<'a> {
     }
 
     fn boot(self, boot: &Boot) -> Result<Answer, Why> {
-        let asked = match &boot.version {
-            Some(version) => format!("{}@{version}", boot.image),
-            None => boot.image.clone(),
+        let image = self.meant(&boot.image, boot.version.as_deref());
+        let newest = self.catalog.image(&boot.image, None);
+        let asked = match (&boot.version, image) {
+            (Some(version), _) => format!("{}@{version}", boot.image),
+            // Under the name alone, the newest is served.
+            (None, Some(image)) if newest.is_some_and(|newest| newest.version != image.version) => label(image),
+            (None, _) => boot.image.clone(),
         };
-        let image = self
-            .catalog
-            .image(&boot.image, boot.version.as_deref())
-            .ok_or_else(|| Why::NoImage { image: asked.clone() })?;
+        let image = image.ok_or_else(|| Why::NoImage { image: asked.clone() })?;
         let cannot = |reason| Why::CannotRun { image: asked.clone(), reason };
         let firmware = self.firmware()?;
         if self.request.loader == Loader::Ipxe {
@@ -133,6 +134,13 @@ impl<'a> Case<'a> {
             }
         };
         Ok(self.answer(Some(image), step))
+    }
+
+    /// The image of this name that is meant for this machine: the version asked for, else the newest for its processor.
+    fn meant(self, name: &str, version: Option<&str>) -> Option<&'a Image> {
+        let firmware = Firmware::of(self.request.arch);
+        let suits = |image: &Image| firmware.is_none_or(|firmware| way::runs_on(image, firmware).is_ok());
+        self.catalog.image_for(name, version, suits)
     }
 
     fn firmware(self) -> Result<Firmware, Why> {

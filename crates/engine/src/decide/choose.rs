@@ -24,7 +24,7 @@ impl Case<'_> {
         if self.request.loader != Loader::Ipxe {
             return Ok(self.answer(None, self.loader(firmware)?));
         }
-        let newest = self.catalog.images.values().filter_map(|versions| versions.last());
+        let newest = self.catalog.images.keys().filter_map(|name| self.meant(name, None));
         let images = newest.filter(|image| way::by_ipxe(image, firmware, None).is_ok());
         let items = images.map(|image| {
             let url = format!("{}&image={}", self.server.script_url(self.request), image.name);
@@ -172,7 +172,7 @@ impl Viewer<'_> {
         self.suffices(item)
             && match &item.choice {
                 Choice::Boot(boot) => {
-                    let image = self.case.catalog.image(&boot.image, boot.version.as_deref());
+                    let image = self.case.meant(&boot.image, boot.version.as_deref());
                     image.is_some_and(|image| way::by_ipxe(image, self.firmware, boot.append.as_deref()).is_ok())
                 }
                 _ => true,
@@ -186,7 +186,7 @@ impl Viewer<'_> {
     fn words(&self, item: &Item) -> String {
         match &item.choice {
             Choice::Boot(boot) => {
-                let image = self.case.catalog.image(&boot.image, boot.version.as_deref());
+                let image = self.case.meant(&boot.image, boot.version.as_deref());
                 image.map_or_else(|| asked(boot), label)
             }
             choice => words(choice),

@@ -269,6 +269,25 @@ fn every_architecture_of_the_registry_gets_its_loader_or_its_reason() {
 }
 
 #[test]
+fn under_one_name_each_machine_gets_the_newest_version_for_its_processor() {
+    let mut catalog = catalog();
+    let (name, mut versions) = image("fleet", ImageKind::Uki, Some(Cpu::Arm64), &["uki.efi"]);
+    let newest = Image { version: "3".into(), cpu: Some(Cpu::X64), ..versions[1].clone() };
+    versions.push(newest);
+    catalog.images.insert(name, versions);
+    let got = |request: &BootRequest, version: Option<&str>| {
+        let boot = Boot { version: version.map(str::to_owned), ..boot("fleet", Path::Auto) };
+        line(decide(request, &rules(Then::Boot(boot)), &catalog, SERVER))
+    };
+    let (x64, arm64, ia32) = (ClientArch::X64_UEFI, ClientArch::ARM64_UEFI, ClientArch::IA32_UEFI);
+    assert_eq!(got(&pxe(x64), None), "tftp image/fleet/uki.efi", "the newest of all is served by its name alone");
+    assert_eq!(got(&pxe(arm64), None), "tftp image/fleet@2/uki.efi");
+    assert_eq!(got(&script_of(arm64), None), "script: chain --name <01>uki ~/image/fleet@2/uki.efi");
+    assert!(got(&pxe(arm64), Some("3")).contains("image `fleet@3` cannot be booted here: it is built for x64"));
+    assert!(got(&pxe(ia32), None).contains("image `fleet` cannot be booted here: it is built for x64"));
+}
+
+#[test]
 fn a_pick_counts_where_the_menu_is_offered_and_nowhere_else() {
     let catalog = catalog();
     let picked = |rules: &Rules, image| {

@@ -96,7 +96,11 @@ fn linux(image: &Image, cmdline: String) -> Option<Launch> {
     Some(Launch::Linux { initrds, cmdline })
 }
 
-fn runs_on(image: &Image, firmware: Firmware) -> Result<(), &'static str> {
+/// Whether it is built for this firmware's processor.
+///
+/// # Errors
+/// It is for another.
+pub(super) fn runs_on(image: &Image, firmware: Firmware) -> Result<(), &'static str> {
     let right = match (firmware, image.cpu) {
         (_, None) => true,
         (Firmware::Bios, Some(cpu)) => matches!(cpu, Cpu::X64 | Cpu::Ia32),
