@@ -97,6 +97,91 @@ pub struct Machine {
     pub state: String,
     /// The same in a sentence, with the reason if it went wrong.
     pub summary: String,
+    /// What is remembered of it, where anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remembered: Option<Remembered>,
+}
+
+/// `POST /v1/machines/{mac}/release` and `POST /v1/machines/{mac}/forget`, without a body; the answer to these and to an [`Order`]: what is
+/// remembered of one machine beyond its boots.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Remembered {
+    /// The UUID that it is known by beside its hardware address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
+    /// What it is to boot, before any rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+    /// The last intent for one boot, after its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past_intent: Option<PastIntent>,
+    /// Its installer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installer: Option<Installer>,
+}
+
+/// `POST /v1/machines/{mac}/boot`: what a machine is to boot, before any rule; or by the rules again. Setting it lets the machine install
+/// again, too.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Order {
+    /// `image`, `menu`, `local` or `rules`.
+    pub boot: String,
+    /// The image, `name` or `name@version`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The way there: `auto` (usual), `direct` or `ipxe`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Text to put after the image's own command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub append: Option<String>,
+    /// For one boot only.
+    #[serde(default)]
+    pub once: bool,
+}
+
+/// What a machine is to boot, before any rule.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Intent {
+    /// `image`, `menu` or `local`.
+    pub boot: String,
+    /// The image, `name` or `name@version`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// What follows the image's own command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub append: Option<String>,
+    /// For one boot only.
+    pub once: bool,
+    /// When it was said.
+    pub since: String,
+    /// Of an intent for one boot: in how many boots it was answered by now.
+    pub attempts: u8,
+}
+
+/// An intent for one boot, after its end.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PastIntent {
+    /// What it was, in words.
+    pub boot: String,
+    /// When it ended.
+    pub at: String,
+    /// Whether it was fulfilled; otherwise it was given up after several boots that did not come as far.
+    pub fulfilled: bool,
+}
+
+/// A machine's installer.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Installer {
+    /// The image's name.
+    pub image: String,
+    /// When it was booted, as far as that counts.
+    pub boots: Vec<String>,
+    /// `installing`, `done` (it said so) or `guarded` (the guard has tripped): in the last two the machine is told to boot its own disk.
+    pub state: String,
+    /// Since when it is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
 }
 
 /// `GET /v1/machines/{mac}`: a machine and its boots.

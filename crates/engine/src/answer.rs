@@ -4,8 +4,10 @@ use core::fmt::{self, Write as _};
 use core::net::IpAddr;
 
 use crate::catalog::FileRef;
+use crate::machine::{Guard, Pass};
 use crate::request::BootRequest;
 use crate::script::Values;
+use slipway_wire::MacAddr;
 
 /// A decision in the machine's favour: what it is given, and the rule that said so.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -16,6 +18,29 @@ pub struct Answer {
     pub image: Option<String>,
     /// The next step of this machine's boot.
     pub step: Step,
+    /// What the machine's memory learns by it.
+    pub lead: Lead,
+}
+
+/// What an answer leads to.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Lead {
+    /// What is the last that we see of the boot before its image runs.
+    pub last: Last,
+    /// The image installs a system, and this guards against that happening again and again.
+    pub install: Option<Guard>,
+}
+
+/// The last that we see of a boot before its image runs.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Last {
+    /// Another answer will say.
+    #[default]
+    Later,
+    /// The whole of this file: a path in our namespace.
+    File(String),
+    /// This answer: what the operator's script loads, it alone knows.
+    Here,
 }
 
 /// The next step of a boot, in the terms of the program that asked.
@@ -118,6 +143,12 @@ impl ServerAddr {
             url.push_str(&format!("&relay={relay}"));
         }
         url
+    }
+
+    /// The URL where an installer says that it is done. It holds nothing that a shell or iPXE would take for more than a word.
+    #[must_use]
+    pub fn done_url(&self, mac: MacAddr, image: &str, pass: &Pass) -> String {
+        self.url(&format!("done/{}/{image}/{pass}", mac.hyphenated()))
     }
 
     /// The URL that a booted agent reports to.

@@ -4,9 +4,9 @@ mod choose;
 mod way;
 
 use crate::Why;
-use crate::answer::{Answer, ServerAddr, Step};
+use crate::answer::{Answer, Last, Lead, ServerAddr, Step};
 use crate::catalog::{Catalog, Image};
-use crate::machine::{Memories, Memory};
+use crate::machine::{Aim, Memories, Memory};
 use crate::menu::Query;
 use crate::quirks::{Departure, departs};
 use crate::request::{BootRequest, Exchange, Firmware, Loader};
@@ -56,10 +56,10 @@ pub fn decide_asked(
     if request.loader == Loader::Agent {
         // Whatever booted the agent, its report is welcome; the rules speak of what to boot.
         let rule = rule.map_or_else(|| "agent".to_owned(), |rule| rule.name.clone());
-        return Ok(Answer { rule, image: None, step: Step::Url { url: server.report_url() } });
+        return Ok(Answer { rule, image: None, step: Step::Url { url: server.report_url() }, lead: Lead::default() });
     }
-    let intended = intended(machines.of(request.mac, request.uuid), rule);
-    let case = Case { request, rule: intended.as_ref().or(rule).ok_or(Why::NoRule)?, catalog, server };
+    let intended = intended(machines.of(request.mac, request.uuid), rules, rule);
+    let case = Case { request, machines, rule: intended.as_ref().or(rule).ok_or(Why::NoRule)?, catalog, server };
     match &case.rule.then {
         Then::Ignore => Err(Why::Ignored { rule: case.rule.name.clone() }),
         Then::Local => case.local(),
@@ -70,16 +70,22 @@ pub fn decide_asked(
 }
 
 /// The operator's word on this one machine, as a rule before all others. What is not about what to boot stays as the rules say.
-fn intended(memory: &Memory, rule: Option<&Rule>) -> Option<Rule> {
+fn intended(memory: &Memory, rules: &Rules, rule: Option<&Rule>) -> Option<Rule> {
     let intent = memory.intent.as_ref()?;
     let https = rule.and_then(|rule| rule.https);
-    Some(Rule { name: INTENT.to_owned(), when: When::default(), then: Then::from(&intent.aim), https })
+    // An image that installs where a rule gives it, installs here too.
+    let install = match &intent.aim {
+        Aim::Boot(boot) => rules.installer(&boot.image),
+        Aim::Menu | Aim::Local => None,
+    };
+    Some(Rule { name: INTENT.to_owned(), when: When::default(), then: Then::from(&intent.aim), https, install })
 }
 
 /// One decision's facts.
 #[derive(Clone, Copy)]
 struct Case<'a> {
     request: &'a BootRequest,
+    machines: &'a Memories,
     rule: &'a Rule,
     catalog: &'a Catalog,
     server: ServerAddr,
@@ -105,16 +111,20 @@ impl<'a> Case<'a> {
             (None, _) => boot.image.clone(),
         };
         let image = image.ok_or_else(|| Why::NoImage { image: asked.clone() })?;
+        if let Some(why) = self.held_back(boot) {
+            return self.to_disk(why);
+        }
         let cannot = |reason| Why::CannotRun { image: asked.clone(), reason };
         let firmware = self.firmware()?;
         if self.request.loader == Loader::Ipxe {
             let launch = way::by_ipxe(image, firmware, boot.append.as_deref()).map_err(cannot)?;
-            let step = if self.request.exchange == Exchange::Script {
-                self.launch(image, launch, boot.append.as_deref()).map_err(cannot)?
-            } else {
-                Step::Url { url: self.server.script_url(self.request) }
-            };
-            return Ok(self.answer(Some(image), step));
+            if self.request.exchange != Exchange::Script {
+                let step = Step::Url { url: self.server.script_url(self.request) };
+                return Ok(self.answer(Some(image), step));
+            }
+            let last = launch.last().map_or(Last::Here, |file| Last::File(format!("image/{}/{file}", label(image))));
+            let step = self.launch(image, launch, boot.append.as_deref()).map_err(cannot)?;
+            return Ok(Answer { lead: self.lead(last), ..self.answer(Some(image), step) });
         }
         let direct = way::by_firmware(image, firmware, boot.append.as_deref());
         let by_ipxe = way::by_ipxe(image, firmware, boot.append.as_deref());
@@ -125,15 +135,44 @@ impl<'a> Case<'a> {
                 return Ok(self.answer(Some(image), step));
             }
         }
+        let mut last = Last::Later;
         let step = match (boot.path, direct) {
-            (Path::Auto | Path::Direct, Ok(file)) => self.nbp(&format!("image/{asked}/{file}")).map_err(cannot)?,
+            (Path::Auto | Path::Direct, Ok(file)) => {
+                let path = format!("image/{asked}/{file}");
+                let step = self.nbp(&path).map_err(cannot)?;
+                last = Last::File(path);
+                step
+            }
             (Path::Direct, Err(reason)) => return Err(cannot(reason)),
             (Path::Auto, Err(_)) | (Path::Ipxe, _) => {
                 by_ipxe.map_err(cannot)?;
                 self.loader(firmware)?
             }
         };
-        Ok(self.answer(Some(image), step))
+        Ok(Answer { lead: self.lead(last), ..self.answer(Some(image), step) })
+    }
+
+    /// Why an installer is not given to this machine again.
+    fn held_back(self, boot: &Boot) -> Option<Why> {
+        self.rule.install?;
+        let memory = self.machines.of(self.request.mac, self.request.uuid);
+        memory.installs.as_ref()?.holds_back(&boot.image)
+    }
+
+    /// The machine's own disk, for this reason: firmware goes on by itself when it is told nothing, iPXE is told by its script.
+    fn to_disk(self, why: Why) -> Result<Answer, Why> {
+        if self.request.loader == Loader::Ipxe && self.request.exchange != Exchange::Script {
+            let step = Step::Url { url: self.server.script_url(self.request) };
+            return Ok(self.answer(None, step));
+        }
+        Err(why)
+    }
+
+    /// Where this installer says that it is done.
+    fn done_url(self, image: &Image) -> Option<String> {
+        self.rule.install?;
+        let pass = self.machines.pass(self.request.mac, &image.name)?;
+        Some(self.server.done_url(self.request.mac, &image.name, &pass))
     }
 
     /// The image of this name that is meant for this machine: the version asked for, else the newest for its processor.
@@ -199,7 +238,10 @@ impl<'a> Case<'a> {
         let heading = self.heading(&label);
         let url = |file: &str| self.server.url(&format!("image/{label}/{file}"));
         let text = match launch {
-            Launch::Linux { initrds, cmdline } => {
+            Launch::Linux { initrds, mut cmdline } => {
+                if let Some(done) = self.done_url(image) {
+                    cmdline.push_str(&format!(" slipway.done={done}"));
+                }
                 let initrds: Vec<String> = initrds.iter().map(|file| url(file)).collect();
                 script::linux(heading, &url(Image::LINUX), &initrds, &cmdline)?
             }
@@ -226,6 +268,7 @@ impl<'a> Case<'a> {
             version: image.version.clone(),
             cmdline: image.cmdline.clone(),
             append: append.map(str::to_owned),
+            done: self.done_url(image),
         }
     }
 
@@ -236,8 +279,14 @@ impl<'a> Case<'a> {
         Heading { mac: self.request.mac, rule: &self.rule.name, what }
     }
 
+    /// An answer after which there is another, or which leads to no image.
     fn answer(self, image: Option<&Image>, step: Step) -> Answer {
-        Answer { rule: self.rule.name.clone(), image: image.map(label), step }
+        let lead = if image.is_some() { self.lead(Last::Later) } else { Lead::default() };
+        Answer { rule: self.rule.name.clone(), image: image.map(label), step, lead }
+    }
+
+    const fn lead(self, last: Last) -> Lead {
+        Lead { last, install: self.rule.install }
     }
 }
 

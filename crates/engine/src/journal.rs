@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use slipway_wire::{ClientArch, MacAddr};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Lead};
 use crate::ladder::Footing;
 use crate::request::Loader;
 use crate::{Timestamp, Why};
@@ -88,6 +88,8 @@ pub enum About {
         arch: ClientArch,
         /// What it was told to load, if it was.
         boot: Option<Given>,
+        /// Why it was told to load nothing, where it was given an address all the same.
+        refused: Option<Why>,
     },
     /// A file's transfer, over TFTP or HTTP, ended one way or the other.
     File {
@@ -106,6 +108,8 @@ pub enum About {
     Handshake,
     /// The agent reported in from the booted system.
     Report,
+    /// An installer said that it is done.
+    Done,
     /// Nothing of a boot.
     #[default]
     Other,
@@ -122,11 +126,19 @@ pub struct Given {
     pub image: Option<String>,
     /// Where on its ladder the machine was answered, if it has one: only a PXE ROM's has rungs.
     pub footing: Option<Footing>,
+    /// What the machine's memory learns by it. Not kept in the journal's file.
+    pub lead: Lead,
 }
 
 impl From<&Answer> for Given {
     fn from(answer: &Answer) -> Self {
-        Self { what: answer.step.to_string(), rule: answer.rule.clone(), image: answer.image.clone(), footing: None }
+        Self {
+            what: answer.step.to_string(),
+            rule: answer.rule.clone(),
+            image: answer.image.clone(),
+            footing: None,
+            lead: answer.lead.clone(),
+        }
     }
 }
 

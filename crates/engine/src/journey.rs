@@ -13,7 +13,7 @@ use crate::request::Loader;
 use crate::{Timestamp, Why};
 
 /// Silence that separates two boots, if firmware speaks first after it; and after which a boot on its way counts as silent.
-const GAP: Duration = Duration::from_secs(120);
+pub(crate) const GAP: Duration = Duration::from_secs(120);
 /// This many loaders within [`LOOP_WINDOW`], with no word from iPXE, is a loop.
 const LOOP_COUNT: usize = 3;
 const LOOP_WINDOW: Duration = Duration::from_secs(60);
@@ -42,7 +42,8 @@ pub struct Boot {
 /// One stage of a boot.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Stage {
-    /// Its name: `dhcp`, `pxe-4011`, `nbp`, `ipxe`, `script`, `kernel`, `initrd`, `file`, `agent`, `report`.
+    /// Its name: `dhcp`, `pxe-4011`, `nbp`, `ipxe`, `script`, `kernel`, `initrd`, `file`, `agent`, `report`,
+    /// `done`.
     pub name: &'static str,
     /// When it began.
     pub at: Timestamp,
@@ -151,8 +152,12 @@ impl Boot {
     fn take(&mut self, entry: &Entry) {
         self.last = self.last.max(entry.at);
         match &entry.about {
-            About::Dhcp { message, loader, arch, boot } => {
+            About::Dhcp { message, loader, arch, boot, refused } => {
                 self.take_dhcp(entry, *message, *loader, &arch.to_string(), boot.as_ref());
+                // It was given an address, and nothing else.
+                if let Some(why) = refused.as_ref().filter(|_| matches!(entry.outcome, Outcome::Answered(_))) {
+                    self.state = State::of_why("DHCP", why);
+                }
             }
             About::File { path, sent, took, whole } => self.take_file(entry, path, *sent, *took, *whole),
             About::Script(given) => self.take_script(entry, given.as_ref()),
@@ -161,6 +166,9 @@ impl Boot {
                 let after = from_the_start.then(|| entry.at.since(self.started));
                 self.stage("report", entry.at, entry.at, entry.asked.clone());
                 self.state = State::Booted { after };
+            }
+            About::Done => {
+                self.stage("done", entry.at, entry.at, entry.outcome.to_string());
             }
             About::Handshake => self.state = State::of_fault("the TLS handshake", &entry.outcome),
             About::Other => {}
@@ -283,6 +291,11 @@ fn kind(path: &str) -> (&'static str, Option<State>) {
         _ if file.ends_with(".efi") => ("nbp", started()),
         _ => ("file", None),
     }
+}
+
+/// Whether a file of an image is one that runs: a kernel, an EFI program.
+pub(crate) fn starts_linux_or_efi(path: &str) -> bool {
+    matches!(kind(path).0, "kernel" | "nbp")
 }
 
 /// A size for people: `17.3 MB`.

@@ -320,7 +320,7 @@ impl Ladder {
     /// is the usual offer.
     pub fn heed(&mut self, entry: &Entry, worked: Option<&Worked>) -> Option<Option<Worked>> {
         match &entry.about {
-            About::Dhcp { message: DhcpMessage::Discover, loader, arch, boot: Some(given) }
+            About::Dhcp { message: DhcpMessage::Discover, loader, arch, boot: Some(given), .. }
                 if matches!(entry.outcome, Outcome::Answered(_)) =>
             {
                 let ground = Ground::of(*loader, *arch, exchange(entry.proto)?)?;

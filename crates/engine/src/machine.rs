@@ -3,6 +3,7 @@
 //!
 //! A memory that knows nothing decides nothing: [`Memory::default`] is every machine that nobody has spoken of.
 
+mod guard;
 mod intent;
 mod learn;
 
@@ -14,8 +15,9 @@ use uuid::Uuid;
 
 use crate::Timestamp;
 
-pub use intent::{Aim, Change, Intent};
-pub use learn::{Course, learn, matters};
+pub use guard::{Guard, Held, Installs, Pass, Secret};
+pub use intent::{Aim, Change, Intent, Past};
+pub use learn::{Course, expire, learn, matters};
 
 /// What is remembered of one machine.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -26,16 +28,25 @@ pub struct Memory {
     pub changed: Timestamp,
     /// What an operator wants it to boot, before any rule.
     pub intent: Option<Intent>,
+    /// The last intent for one boot, after its end.
+    pub past: Option<Past>,
+    /// The installer that it boots or has booted.
+    pub installs: Option<Installs>,
 }
 
 impl Memory {
     /// The memory of a machine that nobody has spoken of.
-    pub const NOTHING: Self = Self { uuid: None, changed: Timestamp(0), intent: None };
+    pub const NOTHING: Self = Self { uuid: None, changed: Timestamp(0), intent: None, past: None, installs: None };
 
-    /// Whether there is nothing in it that decides anything.
+    /// Whether there is nothing in it to remember.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
         *self == Self { uuid: self.uuid, changed: self.changed, ..Self::NOTHING }
+    }
+
+    /// Whether an operator has spoken of it, or waits to be asked.
+    fn is_told(&self) -> bool {
+        self.intent.is_some() || self.installs.as_ref().is_some_and(|installs| installs.held.is_some())
     }
 
     /// Whether it is of a machine that tells this UUID. Who tells none may be any machine.
@@ -53,11 +64,25 @@ impl Memory {
 #[derive(Clone, Debug, Default)]
 pub struct Memories {
     by_mac: HashMap<MacAddr, Arc<Memory>>,
+    secret: Option<Secret>,
 }
 
 impl Memories {
     /// Most machines that are remembered.
     pub const MOST: usize = 4096;
+
+    /// No memories yet, with a secret to make passes from.
+    #[must_use]
+    pub fn with_secret(secret: Secret) -> Self {
+        Self { secret: Some(secret), ..Self::default() }
+    }
+
+    /// What this machine's installer shows when it says that it is done. Without a secret there is none.
+    #[must_use]
+    pub fn pass(&self, mac: MacAddr, image: &str) -> Option<Pass> {
+        let used = self.get(mac).and_then(|memory| memory.installs.as_ref()).map_or(0, |installs| installs.passes);
+        Some(Pass::new(self.secret?, mac, image, used))
+    }
 
     /// What is remembered of this machine. A MAC address alone is enough where the machine tells no UUID; where it tells another than the one
     /// that we know, the address has moved to another machine, of which nothing is known.
@@ -90,7 +115,7 @@ impl Memories {
             return None;
         }
         let others = self.iter().filter(|(other, _)| *other != mac);
-        let (oldest, _) = others.min_by_key(|(_, memory)| (memory.intent.is_some(), memory.changed))?;
+        let (oldest, _) = others.min_by_key(|(_, memory)| (memory.is_told(), memory.changed))?;
         self.by_mac.remove(&oldest);
         Some(oldest)
     }

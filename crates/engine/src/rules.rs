@@ -6,6 +6,7 @@ use std::sync::Arc;
 use slipway_wire::{ClientArch, Cpu, MacAddr};
 
 use crate::answer::ServerAddr;
+use crate::machine::Guard;
 use crate::menu::Menu;
 use crate::request::{BootRequest, Loader};
 
@@ -20,7 +21,22 @@ impl Rules {
     /// The rules of a site that nobody has described: every machine is offered the menu.
     #[must_use]
     pub fn zero_configuration() -> Self {
-        Self { rules: vec![Rule { name: "default".to_owned(), when: When::default(), then: Then::Menu, https: None }] }
+        Self {
+            rules: vec![Rule {
+                name: "default".to_owned(),
+                when: When::default(),
+                then: Then::Menu,
+                https: None,
+                install: None,
+            }],
+        }
+    }
+
+    /// What guards against this image installing again and again, if a rule says that it installs.
+    #[must_use]
+    pub fn installer(&self, image: &str) -> Option<Guard> {
+        let gives = |rule: &&Rule| matches!(&rule.then, Then::Boot(boot) if boot.image == image);
+        self.rules.iter().filter(gives).find_map(|rule| rule.install)
     }
 
     /// The first rule that matches. `server` is where the machine asked us: without a relay, it sits in our own network, and so
@@ -43,6 +59,8 @@ pub struct Rule {
     /// The port where UEFI HTTP Boot is sent to by `https`; none is plain HTTP. Only firmware: iPXE trusts the CAs it was built with,
     /// and a distribution's build does not trust ours.
     pub https: Option<u16>,
+    /// The image installs a system, and this guards against that happening again and again.
+    pub install: Option<Guard>,
 }
 
 /// A network in prefix notation.
@@ -257,6 +275,7 @@ mod tests {
             when: When { uefi, ..When::default() },
             then,
             https: None,
+            install: None,
         };
         let rules = Rules {
             rules: vec![

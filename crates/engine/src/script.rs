@@ -93,6 +93,12 @@ fn local_commands(uefi: bool) -> &'static str {
     if uefi { "exit 1\n" } else { "sanboot --no-describe --drive 0x80 || exit 1\n" }
 }
 
+/// Says on the machine's console why it is told to boot from its own disk, and goes on to that.
+#[must_use]
+pub fn to_disk(why: &str, uefi: bool) -> String {
+    format!("#!ipxe\necho Slipway: {}\nsleep 3\n{}", plain(why), local_commands(uefi))
+}
+
 /// Says on the machine's console why it is not booted, and goes on to its next boot device.
 #[must_use]
 pub fn refusal(why: &str) -> String {

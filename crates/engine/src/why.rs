@@ -48,6 +48,20 @@ pub enum Why {
         /// The rule that says so.
         rule: String,
     },
+    /// The machine has booted an installer again and again, and the guard has tripped: it is told to boot from its own disk.
+    ReinstallGuard {
+        /// The installer.
+        image: String,
+        /// How often it was booted.
+        boots: u8,
+    },
+    /// The machine's installer has said that it is done: the machine is told to boot from its own disk.
+    Installed {
+        /// The installer.
+        image: String,
+    },
+    /// Whoever says that an installer is done does not show the machine's pass, or one that was used up.
+    WrongPass,
     /// Every address of the subnet is taken.
     PoolEmpty,
     /// No subnet is configured for the interface or relay that this came from.
@@ -91,6 +105,12 @@ pub enum Why {
 }
 
 impl Why {
+    /// Whether it tells the machine to boot from its own disk: then nothing is wrong with what it asked.
+    #[must_use]
+    pub const fn is_local_boot(&self) -> bool {
+        matches!(self, Self::LocalBoot { .. } | Self::ReinstallGuard { .. } | Self::Installed { .. })
+    }
+
     /// The stable code: lower case with dashes.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -104,6 +124,9 @@ impl Why {
             Self::UnservedLoader { .. } => "unserved-loader",
             Self::UnknownArch { .. } => "unknown-arch",
             Self::LocalBoot { .. } => "local-boot",
+            Self::ReinstallGuard { .. } => "reinstall-guard",
+            Self::Installed { .. } => "installed",
+            Self::WrongPass => "wrong-pass",
             Self::PoolEmpty => "pool-empty",
             Self::NoSubnet => "no-subnet",
             Self::OtherServer => "other-server",
@@ -145,6 +168,19 @@ impl fmt::Display for Why {
                 None => write!(f, "nothing is served to architecture {arch}"),
             },
             Self::LocalBoot { rule } => write!(f, "rule `{rule}` says to boot from the local disk"),
+            Self::ReinstallGuard { image, boots } => write!(
+                f,
+                "the reinstall guard has tripped: installer `{image}` was booted {boots} times and never said that it is done; the \
+                 machine is told to boot from the local disk until `slipway machine release`"
+            ),
+            Self::Installed { image } => write!(
+                f,
+                "installer `{image}` said that it is done: the machine is told to boot from the local disk until `slipway machine \
+                 release`"
+            ),
+            Self::WrongPass => f.write_str(
+                "not this machine's pass, or one that was used up: the URL is good for one word of one installation",
+            ),
             Self::PoolEmpty => f.write_str("every address of the subnet is taken"),
             Self::NoSubnet => f.write_str("no subnet is configured for where this came from"),
             Self::OtherServer => f.write_str("the request is for another DHCP server"),

@@ -1,5 +1,6 @@
 //! The control socket: HTTP over a Unix socket, for `slipway machines`, `slipway status` and the like. Shapes: `slipway-api`.
 
+mod order;
 mod shapes;
 
 use std::fs::Permissions;
@@ -20,6 +21,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::journal::{Journal, now};
+use crate::site::SharedSite;
 
 pub(crate) use shapes::time;
 
@@ -37,6 +39,8 @@ pub enum Wish {
 pub struct Desk {
     /// The machines.
     pub journal: Journal,
+    /// What it serves, now.
+    pub site: SharedSite,
     /// The server, as it is now.
     pub status: Arc<ArcSwap<Status>>,
     /// Where wishes go.
@@ -133,6 +137,9 @@ fn router(desk: Desk) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/machines", get(machines))
         .route("/v1/machines/{mac}", get(machine))
+        .route("/v1/machines/{mac}/boot", post(order::boot))
+        .route("/v1/machines/{mac}/release", post(order::release))
+        .route("/v1/machines/{mac}/forget", post(order::forget))
         .route("/v1/reload", post(reload))
         .route("/v1/images/refresh", post(refresh))
         .fallback(|| async { failure(StatusCode::NOT_FOUND, "no such resource".to_owned()) })
@@ -156,8 +163,14 @@ async fn status(State(desk): State<Desk>) -> Json<Status> {
 async fn machines(State(desk): State<Desk>) -> Response {
     // A thousand journeys are read here: not on the threads that serve HTTP to machines.
     let read = tokio::task::spawn_blocking(move || {
-        let (all, now) = (desk.journal.histories(), now());
-        Machines { machines: all.iter().map(|(mac, entries)| shapes::machine(*mac, entries, now)).collect() }
+        let (all, memories, now) = (desk.journal.histories(), desk.journal.machines().known(), now());
+        let heard = all.iter().map(|(mac, entries)| shapes::machine(*mac, entries, memories.get(*mac), now));
+        // An operator may speak of a machine before it was heard of.
+        let mut unheard: Vec<_> =
+            memories.iter().filter(|(mac, _)| !all.iter().any(|(heard, _)| heard == mac)).collect();
+        unheard.sort_by_key(|(mac, _)| *mac);
+        let unheard = unheard.into_iter().map(|(mac, memory)| shapes::machine(mac, &[], Some(memory), now));
+        Machines { machines: heard.chain(unheard).collect() }
     });
     match read.await {
         Ok(machines) => Json(machines).into_response(),
@@ -165,16 +178,24 @@ async fn machines(State(desk): State<Desk>) -> Response {
     }
 }
 
+/// The MAC address of a path, or the answer to what is none.
+fn mac_of(text: &str) -> Result<MacAddr, Box<Response>> {
+    text.parse().map_err(|_| {
+        let error = format!("{text:?} is not a MAC address: write six octets, such as 52:54:00:12:34:56");
+        Box::new(failure(StatusCode::BAD_REQUEST, error))
+    })
+}
+
 async fn machine(State(desk): State<Desk>, UrlPath(mac): UrlPath<String>) -> Response {
-    let Ok(mac) = mac.parse::<MacAddr>() else {
-        return failure(
-            StatusCode::BAD_REQUEST,
-            format!("{mac:?} is not a MAC address: write six octets, such as 52:54:00:12:34:56"),
-        );
+    let mac = match mac_of(&mac) {
+        Ok(mac) => mac,
+        Err(response) => return *response,
     };
-    match desk.journal.machine(mac) {
-        Some(entries) => Json(shapes::story(mac, &entries, now())).into_response(),
-        None => failure(
+    let memories = desk.journal.machines().known();
+    match (desk.journal.machine(mac), memories.get(mac)) {
+        (Some(entries), memory) => Json(shapes::story(mac, &entries, memory, now())).into_response(),
+        (None, Some(memory)) => Json(shapes::story(mac, &[], Some(memory), now())).into_response(),
+        (None, None) => failure(
             StatusCode::NOT_FOUND,
             format!(
                 "nothing was heard of {mac}: is it on a served network (`slipway status`), and does it try to boot from the network?"

@@ -280,7 +280,7 @@ fn stop(lanes: Vec<(Protocol, Lane)>) {
 }
 
 /// An error with its causes, in one line.
-fn story(error: &dyn std::error::Error) -> String {
+pub(crate) fn story(error: &dyn std::error::Error) -> String {
     let causes = iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod connection;
+mod done;
 mod report;
 mod script;
 mod secure;

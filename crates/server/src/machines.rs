@@ -5,15 +5,16 @@
 //! must not keep a guard from tripping.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::{io, iter};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use slipway_engine::journal::Entry;
-use slipway_engine::machine::{Change, Course, Memories, Memory, learn, matters};
+use slipway_engine::machine::{Change, Course, Memories, Memory, expire, learn, matters};
 use slipway_store::machines::{Machines as Store, MachinesError};
 use slipway_wire::MacAddr;
 use uuid::Uuid;
@@ -22,6 +23,8 @@ use crate::journal::now;
 
 /// Entries and changes that may wait. Beyond, entries teach nothing until the disk has caught up.
 const WAITING: usize = 4096;
+/// How often the time is looked at, while there is something that it ends.
+const LOOK: Duration = Duration::from_secs(1);
 /// Most tasks in one commit.
 const TOGETHER: usize = 1024;
 
@@ -91,10 +94,20 @@ impl Default for Keeping {
 enum Task {
     /// Something happened.
     Heard(Arc<Entry>),
-    /// An operator has spoken.
-    Told { mac: MacAddr, uuid: Option<Uuid>, change: Change, answer: Sender<Result<Memory, MachinesError>> },
+    /// An operator has spoken, or an installer.
+    Told(Word, Sender<Result<Option<Memory>, MachinesError>>),
     /// Everything before is to be on disk.
     Flush(Sender<()>),
+}
+
+/// Something said about a machine.
+#[derive(Debug)]
+struct Word {
+    mac: MacAddr,
+    uuid: Option<Uuid>,
+    change: Change,
+    /// Who is no operator shows the machine's pass: for which installer, and what it shows.
+    pass: Option<(String, String)>,
 }
 
 impl Machines {
@@ -103,8 +116,8 @@ impl Machines {
     /// # Errors
     /// The database cannot be used, or the thread not be started.
     pub fn open(data: &Path) -> Result<Self, Error> {
-        let store = Store::open(data)?;
-        let mut memories = Memories::default();
+        let mut store = Store::open(data)?;
+        let mut memories = Memories::with_secret(store.secret()?);
         for (mac, memory) in store.restore()? {
             memories.put(mac, memory);
         }
@@ -151,15 +164,28 @@ impl Machines {
     /// # Errors
     /// It could not be made durable, and does not hold then.
     pub fn tell(&self, mac: MacAddr, uuid: Option<Uuid>, change: Change) -> Result<Memory, Error> {
+        Ok(self.say(Word { mac, uuid, change, pass: None })?.unwrap_or_default())
+    }
+
+    /// Takes an installer's word that it is done, if it shows the machine's pass; whether it does. Waits for the disk.
+    ///
+    /// # Errors
+    /// As [`tell`](Self::tell).
+    pub fn done(&self, mac: MacAddr, image: String, pass: &str) -> Result<bool, Error> {
+        let pass = Some((image.clone(), pass.to_owned()));
+        Ok(self.say(Word { mac, uuid: None, change: Change::Done { image }, pass })?.is_some())
+    }
+
+    fn say(&self, word: Word) -> Result<Option<Memory>, Error> {
         match &self.0.keeper {
             Keeping::Here(keeper) => {
-                let memory = keeper.lock().unwrap_or_else(PoisonError::into_inner).obey(mac, uuid, change)?;
+                let memory = keeper.lock().unwrap_or_else(PoisonError::into_inner).obey(word)?;
                 self.publish_here();
                 Ok(memory)
             }
             Keeping::Thread(thread) => {
                 let (answer, wait) = channel();
-                thread.queue()?.send(Task::Told { mac, uuid, change, answer }).map_err(|_| Error::Stopping)?;
+                thread.queue()?.send(Task::Told(word, answer)).map_err(|_| Error::Stopping)?;
                 Ok(wait.recv().map_err(|_| Error::Stopping)??)
             }
         }
@@ -195,14 +221,14 @@ struct Keeper {
 
 impl Keeper {
     fn run(mut self, tasks: &Receiver<Task>, known: &ArcSwap<Memories>) {
-        while let Ok(first) = tasks.recv() {
+        while let Some(first) = self.next(tasks) {
             let (mut answers, mut flushed) = (Vec::new(), Vec::new());
-            let mut changed = false;
-            for task in iter::once(first).chain(tasks.try_iter()).take(TOGETHER) {
+            let mut changed = self.expire();
+            for task in first.into_iter().chain(tasks.try_iter()).take(TOGETHER) {
                 match task {
                     Task::Heard(entry) => changed |= self.hear(&entry),
-                    Task::Told { mac, uuid, change, answer } => {
-                        let done = self.obey(mac, uuid, change);
+                    Task::Told(word, answer) => {
+                        let done = self.obey(word);
                         changed |= done.is_ok();
                         answers.push((answer, done));
                     }
@@ -221,6 +247,29 @@ impl Keeper {
         }
     }
 
+    /// Waits for a task; not longer than a while, where the time alone may change something. None: there will be no more.
+    fn next(&self, tasks: &Receiver<Task>) -> Option<Option<Task>> {
+        let waits =
+            |memory: &Memory| memory.intent.as_ref().is_some_and(|intent| intent.once && intent.taken.is_some());
+        if !self.memories.iter().any(|(_, memory)| waits(memory)) {
+            return tasks.recv().ok().map(Some);
+        }
+        match tasks.recv_timeout(LOOK) {
+            Ok(task) => Some(Some(task)),
+            Err(RecvTimeoutError::Timeout) => Some(None),
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// Does what the time says; whether it said anything.
+    fn expire(&mut self) -> bool {
+        let ended = self.memories.iter().filter_map(|(mac, memory)| Some((mac, expire(memory, now())?)));
+        let ended: Vec<(MacAddr, Memory)> = ended.collect();
+        let any = !ended.is_empty();
+        ended.into_iter().for_each(|(mac, memory)| self.put(mac, memory));
+        any
+    }
+
     /// Learns from an entry; whether there was anything to learn.
     fn hear(&mut self, entry: &Entry) -> bool {
         let Some(mac) = entry.mac else { return false };
@@ -229,12 +278,18 @@ impl Keeper {
             self.courses.clear();
         }
         let Some(after) = learn(&before, self.courses.entry(mac).or_default(), entry) else { return false };
+        tell_of(mac, &before, &after);
         self.put(mac, after);
         true
     }
 
-    /// Does what an operator says, on disk first.
-    fn obey(&mut self, mac: MacAddr, uuid: Option<Uuid>, change: Change) -> Result<Memory, MachinesError> {
+    /// Does what was said, on disk first. None: whoever said it does not show the machine's pass.
+    fn obey(&mut self, Word { mac, uuid, change, pass }: Word) -> Result<Option<Memory>, MachinesError> {
+        let may =
+            |(image, shown): (String, String)| self.memories.pass(mac, &image).is_some_and(|pass| pass.is(&shown));
+        if !pass.is_none_or(may) {
+            return Ok(None);
+        }
         let before = self.memories.of(mac, uuid).clone();
         let after = Memory { uuid: uuid.or(before.uuid), ..before.after(change, now()) };
         if let Some(store) = &mut self.store {
@@ -242,7 +297,7 @@ impl Keeper {
         }
         self.put(mac, after.clone());
         self.unwritten.remove(&mac);
-        Ok(after)
+        Ok(Some(after))
     }
 
     fn put(&mut self, mac: MacAddr, memory: Memory) {
@@ -263,6 +318,26 @@ impl Keeper {
             Err(error) => {
                 tracing::error!(%error, machines = rows.len(), "what was learnt of machines cannot be stored; a restart would forget it");
             }
+        }
+    }
+}
+
+/// Says in the log what an operator should know of what a machine's boot has changed.
+fn tell_of(mac: MacAddr, before: &Memory, after: &Memory) {
+    let held = |memory: &Memory| memory.installs.as_ref().and_then(|installs| installs.holds_back(&installs.image));
+    if let (None, Some(why)) = (held(before), held(after)) {
+        tracing::warn!(%mac, why = why.code(), "{why}");
+    }
+    if let (Some(intent), None, Some(past)) = (&before.intent, &after.intent, &after.past) {
+        let aim = &intent.aim;
+        if past.fulfilled {
+            tracing::info!(%mac, "it has booted {aim} once, as it was told; the rules hold again");
+        } else {
+            tracing::warn!(
+                %mac,
+                "it was to boot {aim} once, and did not get as far in {} boots: given up, the rules hold again",
+                intent.attempts
+            );
         }
     }
 }

@@ -8,13 +8,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use slipway_api::{Failure, MachineStory, Machines, Reloaded, Status};
+use slipway_api::{Failure, MachineStory, Machines, Reloaded, Remembered, Status};
+use slipway_engine::answer::Lead;
+use slipway_engine::catalog::{Catalog, Digest, FileRef, Image, ImageKind};
 use slipway_engine::journal::{About, DhcpMessage, Entry, Given, Outcome, Proto};
 use slipway_engine::request::Loader;
+use slipway_engine::rules::Rules;
 use slipway_engine::{Timestamp, Why};
 use slipway_server::control::{Control, Desk, Error, Wish};
 use slipway_server::journal::Journal;
-use slipway_wire::{ClientArch, MacAddr};
+use slipway_server::site::{Site, TftpSettings};
+use slipway_store::Blobs;
+use slipway_wire::{ClientArch, Cpu, MacAddr};
 use tokio::sync::{mpsc, watch};
 
 const MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
@@ -37,9 +42,33 @@ fn discover(outcome: Outcome) -> Entry {
                 rule: "lab".to_owned(),
                 image: Some("debian@12".to_owned()),
                 footing: None,
+                lead: Lead::default(),
             }),
+            refused: None,
         },
         outcome,
+    }
+}
+
+/// A site with an image for each of two processors.
+fn site() -> Site {
+    let file = FileRef { digest: Digest([7; 32]), size: 4096 };
+    let image = |name: &str, cpu| {
+        let (name, version, files) = (name.to_owned(), "12".to_owned(), [(Image::UKI.to_owned(), file)].into());
+        (name.clone(), vec![Image { name, version, kind: ImageKind::Uki, cpu: Some(cpu), cmdline: None, files }])
+    };
+    let images = [image("debian", Cpu::X64), image("raspbian", Cpu::Arm64)].into();
+    Site {
+        interfaces: Vec::new(),
+        subnets: Vec::new(),
+        subnets6: Vec::new(),
+        rules: Rules::default(),
+        catalog: Catalog { images, ..Catalog::default() },
+        blobs: Blobs::under(Path::new("/nonexistent")),
+        http_port: 8067,
+        https: None,
+        export: None,
+        tftp: TftpSettings { blksize_max: 65464, single_port: false, allow: Vec::new() },
     }
 }
 
@@ -61,7 +90,8 @@ impl Bench {
         let (wishes, mut wished) = mpsc::channel(1);
         let (stop, stopped) = watch::channel(false);
         let status = Status { version: "9.9.9".to_owned(), ..Status::default() };
-        let desk = Desk { journal: journal.clone(), status: Arc::new(ArcSwap::from_pointee(status)), wishes };
+        let (site, status) = (Arc::new(ArcSwap::from_pointee(site())), Arc::new(ArcSwap::from_pointee(status)));
+        let desk = Desk { journal: journal.clone(), site, status, wishes };
         let task = tokio::spawn(control.serve(desk, stopped));
         tokio::spawn(async move {
             while let Some(wish) = wished.recv().await {
@@ -75,7 +105,13 @@ impl Bench {
     }
 
     async fn ask(&self, method: &str, path: &str) -> (u16, String) {
-        let (socket, request) = (self.socket.clone(), format!("{method} {path} HTTP/1.0\r\nHost: slipway\r\n\r\n"));
+        self.tell(method, path, "").await
+    }
+
+    async fn tell(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let head = "Host: slipway\r\nContent-Type: application/json";
+        let request = format!("{method} {path} HTTP/1.0\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let socket = self.socket.clone();
         tokio::task::spawn_blocking(move || exchange(&socket, &request)).await.unwrap()
     }
 }
@@ -109,6 +145,51 @@ async fn machines_and_their_stories_are_told() {
     let events: Vec<_> = story.boots.iter().flat_map(|boot| &boot.events).collect();
     assert_eq!(events.len(), 2, "{body}");
     assert_eq!(events[1].why.as_deref(), Some("pool-empty"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_machine_is_to_boot_is_said_shown_and_taken_back() {
+    let bench = Bench::new(Ok(Reloaded::default()));
+    bench.journal.note(discover(Outcome::Answered("OFFER 10.77.0.100".to_owned())));
+    let boot = "/v1/machines/52:54:00:12:34:56/boot";
+    let (code, body) = bench.tell("POST", boot, r#"{"boot":"image","image":"debian@12","once":true}"#).await;
+    assert_eq!(code, 200, "{body}");
+    let (_, body) = bench.ask("GET", "/v1/machines/52:54:00:12:34:56").await;
+    let story: MachineStory = serde_json::from_str(&body).unwrap();
+    let intent = story.machine.remembered.and_then(|remembered| remembered.intent).unwrap();
+    assert_eq!((intent.image.as_deref(), intent.once, intent.attempts), (Some("debian@12"), true, 0));
+
+    // Of a machine that was never heard of, too: it is listed then.
+    let unheard = "/v1/machines/52:54:00:00:00:99/boot";
+    assert_eq!(bench.tell("POST", unheard, r#"{"boot":"image","image":"raspbian"}"#).await.0, 200);
+    let (_, body) = bench.ask("GET", "/v1/machines").await;
+    assert_eq!(serde_json::from_str::<Machines>(&body).unwrap().machines.len(), 2, "{body}");
+    assert_eq!(bench.ask("POST", "/v1/machines/52:54:00:00:00:99/forget").await.0, 200);
+    assert_eq!(bench.ask("GET", "/v1/machines/52:54:00:00:00:99").await.0, 404);
+
+    let (code, body) = bench.tell("POST", boot, r#"{"boot":"rules"}"#).await;
+    assert_eq!((code, serde_json::from_str::<Remembered>(&body).unwrap()), (200, Remembered::default()));
+    for (body, code, words) in [
+        (r#"{"boot":"image","image":"fedora"}"#, 422, "image `fedora` is not in the store; there are debian, raspbian"),
+        (r#"{"boot":"image","image":"debian@13"}"#, 422, "`debian@13` is not in the store"),
+        (
+            r#"{"boot":"image","image":"raspbian"}"#,
+            422,
+            "(x64 UEFI pxe) could not boot that: image `raspbian` cannot be",
+        ),
+        (r#"{"boot":"image"}"#, 400, "which image?"),
+        (r#"{"boot":"local","image":"debian"}"#, 400, "does not go with"),
+        (r#"{"boot":"moon"}"#, 400, "nothing to boot"),
+        (r#"{"boot":"image","image":"debian","path":"far"}"#, 400, "no path"),
+    ] {
+        let (got, answer) = bench.tell("POST", boot, body).await;
+        let failure: Failure =
+            serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{body}: {error}: {answer}"));
+        assert_eq!(got, code, "{body}");
+        assert!(failure.error.contains(words), "{body}: {}", failure.error);
+    }
+    let (code, body) = bench.ask("POST", "/v1/machines/52:54:00:12:34:56/release").await;
+    assert_eq!(code, 409, "{body}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use slipway_engine::catalog::{Catalog, Digest, FileRef, Image, ImageKind};
 use slipway_engine::journal::{About, Entry, Outcome, Proto};
+use slipway_engine::machine::{Change, Guard};
 use slipway_engine::rules::{Boot, Path, Rule, Rules, Then, When};
 use slipway_server::http::{self, Limits};
 use slipway_server::journal::Journal;
@@ -69,10 +70,12 @@ impl Lab {
         let data = tempfile::tempdir().unwrap();
         let blobs = Blobs::under(data.path());
         let template = b"#!ipxe\necho {{ image.url }} {{ machine.mac }} {{ nonsense }}\n";
+        let installer = b"#!ipxe\necho {{ done_url }}\n";
         let images = [
             image("lab", ImageKind::Uki, &[("uki.efi", store(&blobs, 1, b"0123456789"))]),
             image("big", ImageKind::Tree, &[("a/b.bin", store(&blobs, 2, &BIG)), ("empty", store(&blobs, 3, b""))]),
             image("own", ImageKind::IpxeScript, &[("script.ipxe", store(&blobs, 4, template))]),
+            image("installer", ImageKind::IpxeScript, &[("script.ipxe", store(&blobs, 5, installer))]),
             image("lost", ImageKind::Tree, &[("x", FileRef { digest: Digest([9; 32]), size: 5 })]),
         ];
         let export = data.path().join("export");
@@ -102,7 +105,8 @@ impl Lab {
             tftp: TftpSettings { blksize_max: 1468, single_port: false, allow: Vec::new() },
         };
         let site: SharedSite = Arc::new(ArcSwap::from_pointee(site));
-        let journal = Journal::default();
+        // On disk: what passes are made from is kept there.
+        let journal = Journal::open(data.path()).unwrap();
         let server = http::spawn(listen, limits, Arc::clone(&site), journal.clone()).unwrap();
         Self { _data: data, site, journal, server }
     }
@@ -126,7 +130,8 @@ impl Lab {
     }
 
     fn rule(&self, then: Then) {
-        let rules = Rules { rules: vec![Rule { name: "r".into(), when: When::default(), then, https: None }] };
+        let rules =
+            Rules { rules: vec![Rule { name: "r".into(), when: When::default(), then, https: None, install: None }] };
         self.site.store(Arc::new(Site { rules, ..Site::clone(&self.site.load()) }));
     }
 
@@ -610,4 +615,40 @@ async fn a_port_that_is_taken_is_named() {
     let lab = Lab::start(Limits::default());
     let error = http::spawn(&[lab.addr()], Limits::default(), Arc::clone(&lab.site), Journal::default()).unwrap_err();
     assert_eq!(error.to_string(), format!("cannot listen for HTTP on {}", lab.addr()));
+}
+
+/// An installer's script, its word that it is done, and what its machine is told then: once each, and by its own pass only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_installer_says_that_it_is_done_and_its_machine_boots_its_disk() {
+    let lab = Lab::start(Limits::default());
+    let boot = Boot { image: "installer".into(), version: None, path: Path::Auto, append: None };
+    let (when, install) = (When::default(), Some(Guard::default()));
+    let rule = Rule { name: "r".into(), when, then: Then::Boot(boot), https: None, install };
+    lab.site.store(Arc::new(Site { rules: Rules { rules: vec![rule] }, ..Site::clone(&lab.site.load()) }));
+    let script = format!("GET /boot.ipxe?mac={MAC}&arch=0 HTTP/1.1\r\n\r\n");
+
+    let told = lab.ask(&script).await;
+    let url = told.text().lines().find_map(|line| line.strip_prefix("echo ")).unwrap().to_owned();
+    let path = url.strip_prefix(&format!("http://{}", lab.addr())).unwrap().to_owned();
+    assert!(path.starts_with("/done/52-54-00-12-34-56/installer/") && path.len() == 66, "{url}");
+
+    let guessed = format!("{}{}", &path[..path.len() - 1], if path.ends_with('0') { '1' } else { '0' });
+    let of_another = path.replace("12-34-56", "12-34-57");
+    let of_another_installer = path.replace("installer", "lab");
+    for wrong in [guessed, of_another, of_another_installer, "/done/x".to_owned(), "/done/52-54-00-12-34-56".to_owned()]
+    {
+        assert_eq!(lab.get(&wrong).await.status(), 404, "{wrong}");
+    }
+    assert_eq!(lab.ask(&format!("HEAD {path} HTTP/1.1\r\n\r\n")).await.status(), 405, "asking is not saying");
+    assert!(lab.ask(&script).await.text().contains("echo http://"), "it still installs");
+
+    assert_eq!(lab.ask(&format!("POST {path} HTTP/1.1\r\nContent-Length: 0\r\n\r\n")).await.status(), 200);
+    assert_eq!(lab.get(&path).await.status(), 404, "good for one word");
+    let local = lab.ask(&script).await;
+    assert!(local.text().contains("installer 'installer' said that it is done"), "{}", local.text());
+    assert!(local.text().ends_with("sanboot --no-describe --drive 0x80 || exit 1\n"), "{}", local.text());
+
+    lab.journal.machines().tell(MAC.parse().unwrap(), None, Change::Release).unwrap();
+    let again = lab.ask(&script).await;
+    assert!(again.text().contains("/done/") && !again.text().contains(&path), "another installation, another pass");
 }

@@ -114,6 +114,54 @@ pub(crate) struct Machines {
 pub(crate) enum Machine {
     /// Tell a machine's boots stage by stage, with times and reasons
     Show(Show),
+    /// Say what a machine boots, before any rule: an image, the menu, its own disk, or by the rules again
+    ///
+    /// Holds until it is said otherwise, or with --once for one boot: until the machine has all of the image, and for at most three
+    /// boots that do not come as far. The local disk or the menu is over when the machine has been quiet for two minutes. A rule with
+    /// `ignore = true` still goes before it.
+    ///
+    /// For example: slipway machine boot 52:54:00:12:34:56 rescue --once
+    Boot(Boot),
+    /// Let a machine install again: its guard had tripped, or its installer had said that it is done
+    Release(Which),
+    /// Forget what is remembered of a machine beyond its boots: what it is to boot, its installer, what it took to boot it
+    Forget(Which),
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Which {
+    /// The machine's MAC address, as `slipway machines` lists it
+    #[arg(value_name = "MAC")]
+    pub(crate) mac: slipway_wire::MacAddr,
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["image", "local", "menu", "rules"]))]
+pub(crate) struct Boot {
+    /// The machine's MAC address, as `slipway machines` lists it, or before it was ever heard of
+    #[arg(value_name = "MAC")]
+    pub(crate) mac: slipway_wire::MacAddr,
+    /// The image, in its newest version or in this one
+    #[arg(value_name = "IMAGE[@VERSION]")]
+    pub(crate) image: Option<String>,
+    /// Its own disk
+    #[arg(long)]
+    pub(crate) local: bool,
+    /// iPXE's menu
+    #[arg(long)]
+    pub(crate) menu: bool,
+    /// By the rules again
+    #[arg(long, conflicts_with = "once")]
+    pub(crate) rules: bool,
+    /// For one boot only; the rules hold again after it
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Text to put after the image's own command line
+    #[arg(long, value_name = "TEXT", requires = "image")]
+    pub(crate) append: Option<String>,
+    /// The way there: auto, direct (only the firmware itself) or ipxe
+    #[arg(long, value_name = "PATH", requires = "image", value_parser = ["auto", "direct", "ipxe"])]
+    pub(crate) path: Option<String>,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use slipway_api::Failure;
 use slipway_server::places::{Surroundings, config_file, load};
@@ -39,18 +40,23 @@ impl Client {
 
     /// Asks for a resource.
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        self.ask(Method::GET, path)
+        self.ask(Method::GET, path, Vec::new())
     }
 
     /// Has something done.
     pub(crate) fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        self.ask(Method::POST, path)
+        self.ask(Method::POST, path, Vec::new())
     }
 
-    fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T> {
+    /// Has something done that takes more words than a path.
+    pub(crate) fn send<T: DeserializeOwned>(&self, path: &str, words: &impl Serialize) -> Result<T> {
+        self.ask(Method::POST, path, serde_json::to_vec(words)?)
+    }
+
+    fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Vec<u8>) -> Result<T> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let answer = runtime.block_on(async {
-            tokio::time::timeout(PATIENCE, exchange(&self.socket, method, path))
+            tokio::time::timeout(PATIENCE, exchange(&self.socket, method, path, body))
                 .await
                 .map_err(|_| anyhow!("the server does not answer on {}", self.socket.display()))?
         });
@@ -70,12 +76,13 @@ impl Client {
     }
 }
 
-async fn exchange(socket: &Path, method: Method, path: &str) -> Result<(hyper::StatusCode, Bytes)> {
+async fn exchange(socket: &Path, method: Method, path: &str, body: Vec<u8>) -> Result<(hyper::StatusCode, Bytes)> {
     let stream = UnixStream::connect(socket).await.map_err(|error| unreachable(socket, &error))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
     let uri = format!("{}{path}", slipway_api::PREFIX);
-    let request = Request::builder().method(method).uri(uri).header("Host", "slipway").body(Empty::<Bytes>::new())?;
+    let request = Request::builder().method(method).uri(uri).header("Host", "slipway");
+    let request = request.header("Content-Type", "application/json").body(Full::new(Bytes::from(body)))?;
     let response = sender.send_request(request).await.with_context(|| format!("no answer on {}", socket.display()))?;
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use comfy_table::{Attribute, Cell, Color, Table, presets};
-use slipway_api::{Boot, Machine, MachineStory, Machines as List};
+use slipway_api::{Boot, Intent, Machine, MachineStory, Machines as List, Remembered};
 
 use crate::cli::{Global, Machines, Show};
 use crate::client::Client;
@@ -70,16 +70,27 @@ fn table(machines: &[Machine], now: jiff::Timestamp, colours: bool) -> String {
         let or_dash = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
         table.add_row(vec![
             Cell::new(&machine.mac),
-            Cell::new(ago(&machine.last_seen, now)),
+            Cell::new(if machine.last_seen.is_empty() { "never".to_owned() } else { ago(&machine.last_seen, now) }),
             Cell::new(or_dash(&machine.ip)),
             Cell::new(or_dash(&machine.arch)),
             Cell::new(or_dash(&machine.loader)),
             Cell::new(or_dash(&machine.image)),
-            state(&machine.state, &machine.summary, colours),
+            state(&machine.state, &summary(machine), colours),
         ]);
     }
     let lines = table.lines().map(|line| line.trim_end().to_owned());
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// How its last boot stands, and what its next one is to be.
+fn summary(machine: &Machine) -> String {
+    let intent = machine.remembered.as_ref().and_then(|remembered| remembered.intent.as_ref());
+    let next = intent.map(|intent| format!("next: {}{}", aim(intent), if intent.once { " once" } else { "" }));
+    match (machine.summary.as_str(), next) {
+        (summary, None) => summary.to_owned(),
+        ("", Some(next)) => next,
+        (summary, Some(next)) => format!("{summary}; {next}"),
+    }
 }
 
 fn state(state: &str, summary: &str, colours: bool) -> Cell {
@@ -89,7 +100,7 @@ fn state(state: &str, summary: &str, colours: bool) -> Cell {
     }
     match state {
         "booted" => cell.fg(Color::Green),
-        "stopped" | "silent" => cell.fg(Color::Red).add_attribute(Attribute::Bold),
+        "stopped" | "silent" | "guarded" => cell.fg(Color::Red).add_attribute(Attribute::Bold),
         _ => cell,
     }
 }
@@ -113,7 +124,13 @@ fn told(story: &MachineStory, words: &Show, now: jiff::Timestamp) -> String {
     if let Some(uuid) = &machine.uuid {
         text.push_str(&format!(", uuid {uuid}"));
     }
-    text.push_str(&format!(", last seen {}\n", ago(&machine.last_seen, now)));
+    match machine.last_seen.as_str() {
+        "" => text.push_str(", never heard of yet\n"),
+        at => text.push_str(&format!(", last seen {}\n", ago(at, now))),
+    }
+    if let Some(remembered) = &machine.remembered {
+        told_memory(remembered, now).iter().for_each(|line| text.push_str(&format!("{line}\n")));
+    }
     let skip = if words.all { 0 } else { story.boots.len().saturating_sub(1) };
     if skip > 0 {
         text.push_str(&format!("{skip} earlier boot{} not shown (`--all`)\n", if skip == 1 { "" } else { "s" }));
@@ -122,6 +139,50 @@ fn told(story: &MachineStory, words: &Show, now: jiff::Timestamp) -> String {
         text.push_str(&told_boot(boot, words.events));
     }
     text
+}
+
+/// What is remembered of a machine, in sentences.
+pub(crate) fn told_memory(remembered: &Remembered, now: jiff::Timestamp) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(intent) = &remembered.intent {
+        let mut line = format!("is to boot {}", aim(intent));
+        line.push_str(if intent.once { " once" } else { ", whatever the rules say" });
+        line.push_str(&format!(" (said {})", ago(&intent.since, now)));
+        if intent.attempts > 0 {
+            line.push_str(&format!("; tried in {} of at most 3 boots", intent.attempts));
+        }
+        lines.push(line);
+    }
+    if let Some(past) = &remembered.past_intent {
+        let (boot, when) = (&past.boot, ago(&past.at, now));
+        lines.push(if past.fulfilled {
+            format!("booted {boot} once, as it was told ({when}); the rules hold again")
+        } else {
+            format!("was to boot {boot} once, which was given up ({when}); the rules hold again")
+        });
+    }
+    if let Some(installer) = &remembered.installer {
+        let (image, when) = (&installer.image, installer.since.as_ref().map_or(String::new(), |at| ago(at, now)));
+        lines.push(match installer.state.as_str() {
+            "done" => format!("installer {image} said that it is done ({when}): boots its own disk"),
+            "guarded" => format!(
+                "REINSTALL GUARD: installer {image} was booted {} times and never said that it is done ({when}): boots its own disk \
+                 until `slipway machine release`",
+                installer.boots.len()
+            ),
+            _ => format!("installer {image}: booted {} times by now", installer.boots.len()),
+        });
+    }
+    lines
+}
+
+/// What an intent is for, as the command line says it.
+pub(crate) fn aim(intent: &Intent) -> String {
+    match (&intent.image, intent.boot.as_str()) {
+        (Some(image), _) => image.clone(),
+        (None, "local") => "its own disk".to_owned(),
+        (None, other) => format!("the {other}"),
+    }
 }
 
 fn told_boot(boot: &Boot, events: bool) -> String {
@@ -157,7 +218,7 @@ fn after(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use slipway_api::{Event, Stage};
+    use slipway_api::{Event, Installer, PastIntent, Stage};
 
     fn machine() -> Machine {
         Machine {
@@ -186,13 +247,49 @@ mod tests {
             summary: "no rule matches this machine".to_owned(),
             ..Machine::default()
         };
+        let intent =
+            Intent { boot: "image".to_owned(), image: Some("rescue".to_owned()), once: true, ..Intent::default() };
+        let remembered = Some(Remembered { intent: Some(intent), ..Remembered::default() });
+        let told = Machine { mac: "52:54:00:00:00:02".to_owned(), remembered, ..Machine::default() };
         assert_eq!(
-            table(&[machine(), bare], now(), false),
+            table(&[machine(), bare, told], now(), false),
             " MAC                LAST SEEN   ADDRESS      ARCHITECTURE  LOADER  IMAGE     STATE
  52:54:00:12:34:56  5 s ago     10.77.0.100  x64 UEFI      pxe     debian@1  booted in 21 s
- 52:54:00:00:00:01  3 days ago  -            -             -       -         no rule matches this machine"
+ 52:54:00:00:00:01  3 days ago  -            -             -       -         no rule matches this machine
+ 52:54:00:00:00:02  never       -            -             -       -         next: rescue once"
         );
         assert_eq!(table(&[], now(), false), "no machine has asked yet");
+    }
+
+    #[test]
+    fn what_is_remembered_reads_like_this() {
+        let at = || "2026-11-23T03:59:55.000Z".to_owned();
+        let remembered = Remembered {
+            uuid: None,
+            intent: Some(Intent {
+                boot: "local".to_owned(),
+                since: at(),
+                attempts: 1,
+                once: true,
+                ..Intent::default()
+            }),
+            past_intent: Some(PastIntent { boot: "rescue".to_owned(), at: at(), fulfilled: false }),
+            installer: Some(Installer {
+                image: "debian".to_owned(),
+                boots: vec![at(), at(), at()],
+                state: "guarded".to_owned(),
+                since: Some(at()),
+            }),
+        };
+        assert_eq!(
+            told_memory(&remembered, now()),
+            [
+                "is to boot its own disk once (said 5 s ago); tried in 1 of at most 3 boots",
+                "was to boot rescue once, which was given up (5 s ago); the rules hold again",
+                "REINSTALL GUARD: installer debian was booted 3 times and never said that it is done (5 s ago): boots its own disk \
+                 until `slipway machine release`",
+            ]
+        );
     }
 
     #[test]

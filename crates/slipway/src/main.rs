@@ -6,6 +6,7 @@ mod cli;
 mod client;
 mod image;
 mod init;
+mod intent;
 mod machines;
 mod status;
 
@@ -51,6 +52,9 @@ fn obey(Cli { global, command }: Cli) -> Result<ExitCode> {
         Command::Ca(ca) => ca::run(&global, &ca),
         Command::Machines(machines) => machines::list(&global, &machines),
         Command::Machine(Machine::Show(show)) => machines::show(&global, &show),
+        Command::Machine(Machine::Boot(boot)) => intent::boot(&global, &boot),
+        Command::Machine(Machine::Release(which)) => intent::release(&global, &which),
+        Command::Machine(Machine::Forget(which)) => intent::forget(&global, &which),
         Command::Status => status::status(&global),
         Command::Reload => status::reload(&global),
         Command::Lab(lab) => slipway_lab::cli::run(lab, &["lab"]),

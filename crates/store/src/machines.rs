@@ -6,14 +6,20 @@
 mod codec;
 
 use std::fs::OpenOptions;
+use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use redb::{
     Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
 };
-use slipway_engine::machine::Memory;
+use slipway_engine::machine::{Memory, Secret};
 use slipway_wire::MacAddr;
+
+/// What passes are made from.
+const SECRETS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("secrets");
+/// Its place there.
+const PASSES: &str = "passes";
 
 /// MAC address to memory.
 const MACHINES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("machines");
@@ -110,6 +116,37 @@ impl Machines {
         .collect()
     }
 
+    /// What passes are made from: made at random the first time, the same ever after.
+    ///
+    /// # Errors
+    /// [`MachinesError::Corrupt`] and [`MachinesError::Unavailable`].
+    pub fn secret(&mut self) -> Result<Secret, MachinesError> {
+        if let Some(known) = self.known_secret().map_err(|error| self.fail("read", error))? {
+            return known.try_into().map(Secret).map_err(|_| self.corrupt("a secret of wrong length"));
+        }
+        let mut random = [0; 32];
+        let source = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random));
+        source.map_err(|error| self.fail("written", redb::Error::Io(error)))?;
+        self.keep_secret(&random).map_err(|error| self.fail("written", error))?;
+        Ok(Secret(random))
+    }
+
+    fn known_secret(&self) -> Result<Option<Vec<u8>>, redb::Error> {
+        let transaction = self.db.begin_read()?;
+        let table = match transaction.open_table(SECRETS) {
+            Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+            table => table?,
+        };
+        Ok(table.get(PASSES)?.map(|row| row.value().to_vec()))
+    }
+
+    fn keep_secret(&self, secret: &[u8]) -> Result<(), redb::Error> {
+        let mut transaction = self.db.begin_write()?;
+        transaction.set_durability(Durability::Immediate)?;
+        transaction.open_table(SECRETS)?.insert(PASSES, secret)?;
+        Ok(transaction.commit()?)
+    }
+
     /// Makes these memories durable, all or none; one that says nothing is taken out.
     ///
     /// # Errors
@@ -165,13 +202,19 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let mut store = Machines::open(data.path()).unwrap();
         assert_eq!(store.restore().unwrap(), []);
+        let secret = store.secret().unwrap();
+        assert_eq!(store.secret().unwrap(), secret);
         let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(data.path().join(Machines::FILE)).unwrap());
         assert_eq!(mode & 0o007, 0, "not for everybody to read");
         store.commit(&[(mac(1), wanting(true)), (mac(2), wanting(true)), (mac(1), wanting(false))]).unwrap();
         store.commit(&[(mac(2), Memory::NOTHING)]).unwrap();
         assert!(matches!(Machines::open(data.path()), Err(MachinesError::InUse { .. })));
         drop(store);
-        assert_eq!(Machines::open(data.path()).unwrap().restore().unwrap(), [(mac(1), wanting(false))]);
+        let mut store = Machines::open(data.path()).unwrap();
+        assert_eq!(store.restore().unwrap(), [(mac(1), wanting(false))]);
+        assert_eq!(store.secret().unwrap(), secret);
+        let other = tempfile::tempdir().unwrap();
+        assert_ne!(Machines::open(other.path()).unwrap().secret().unwrap(), secret);
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Site {
         let catalog = Catalog { images: images.into(), loaders: names.map(|name| (name.to_owned(), file)).into() };
         let boot =
             |image: &str| Then::Boot(Boot { image: image.into(), version: None, path: Path::Auto, append: None });
-        let rule = |name: &str, when, then| Rule { name: name.into(), when, then, https: None };
+        let rule = |name: &str, when, then| Rule { name: name.into(), when, then, https: None, install: None };
         let rules = vec![
             rule("ignored", When { mac: vec![mac(2)], ..When::default() }, Then::Ignore),
             rule("local", When { mac: vec![mac(3)], ..When::default() }, Then::Local),

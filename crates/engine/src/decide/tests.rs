@@ -4,7 +4,7 @@ use super::*;
 use crate::Timestamp;
 use crate::catalog::{Digest, FileRef, ImageKind};
 use crate::ladder::Rung;
-use crate::machine::{Aim, Change};
+use crate::machine::{Aim, Change, Guard, Secret};
 use crate::rules::When;
 
 mod menus;
@@ -79,7 +79,7 @@ fn script_of(arch: ClientArch) -> BootRequest {
 }
 
 fn rules(then: Then) -> Rules {
-    Rules { rules: vec![Rule { name: "r".into(), when: When::default(), then, https: None }] }
+    Rules { rules: vec![Rule { name: "r".into(), when: When::default(), then, https: None, install: None }] }
 }
 
 fn boot(image: &str, path: Path) -> Boot {
@@ -435,5 +435,54 @@ fn who_ignores_every_offer_is_given_another_loader_where_there_is_one() {
             let said = line(decide(&other, &rules(then.clone()), catalog, SERVER));
             assert!(said.starts_with(wanted), "{said}, not {wanted}");
         }
+    }
+}
+
+#[test]
+fn a_machine_that_installed_enough_is_left_to_its_disk_in_its_firmwares_own_way() {
+    let catalog = catalog();
+    let mut machines = Memories::with_secret(Secret([7; 32]));
+    let mut rules = rules(Then::Boot(boot("linux", Path::Auto)));
+    let mac = pxe(ClientArch::BIOS).mac;
+    let decide = |machines: &Memories, rules: &Rules, asked: &BootRequest| {
+        line(super::decide(asked, machines, rules, &catalog, SERVER))
+    };
+    machines.put(mac, Memory::default().after(Change::Done { image: "linux".into() }, Timestamp(1)));
+    let script = decide(&machines, &rules, &script_of(ClientArch::BIOS));
+    assert!(script.contains("kernel") && !script.contains("slipway.done"), "no installer: {script}");
+
+    rules.rules.iter_mut().for_each(|rule| rule.install = Some(Guard::default()));
+    let told = decide(&machines, &rules, &pxe(ClientArch::BIOS));
+    assert!(told.starts_with("- installed: installer `linux` said that it is done"), "{told}");
+    let ipxe = request(Loader::Ipxe, ClientArch::BIOS, Exchange::Dhcp);
+    assert_eq!(decide(&machines, &rules, &ipxe), "url http://10.77.0.1:8067/boot.ipxe?mac=52-54-00-12-34-56&arch=0");
+    let script = decide(&machines, &rules, &script_of(ClientArch::BIOS));
+    assert!(script.starts_with("- installed: "), "whoever answers makes a script of it: {script}");
+
+    machines.put(mac, machines.of(mac, None).after(Change::Release, Timestamp(2)));
+    let script = decide(&machines, &rules, &script_of(ClientArch::BIOS));
+    let url = format!("http://10.77.0.1:8067/done/52-54-00-12-34-56/linux/{}", machines.pass(mac, "linux").unwrap());
+    assert!(script.contains(&format!("slipway.done={}", url.replace("http://10.77.0.1:8067", "~"))), "{script}");
+    let wanted = Aim::Boot(boot("linux", Path::Auto));
+    machines.put(mac, Memory::default().after(Change::Boot { aim: wanted, once: false }, Timestamp(3)));
+    let script = decide(&machines, &rules, &script_of(ClientArch::BIOS));
+    assert!(script.contains("slipway.done="), "an installer by the rules is one by intent too: {script}");
+}
+
+#[test]
+fn an_answer_tells_what_is_the_last_that_is_seen_of_its_boot() {
+    let catalog = catalog();
+    for (what, asked, wanted) in [
+        ("uki", pxe(ClientArch::X64_UEFI), Last::File("image/uki/uki.efi".into())),
+        ("uki", script_of(ClientArch::X64_UEFI), Last::File("image/uki@2/uki.efi".into())),
+        ("uki", script_of(ClientArch::BIOS), Last::File("image/uki@2/initrd".into())),
+        ("linux", pxe(ClientArch::X64_UEFI), Last::Later),
+        ("linux", request(Loader::Ipxe, ClientArch::BIOS, Exchange::Dhcp), Last::Later),
+        ("linux", script_of(ClientArch::BIOS), Last::File("image/linux@2/initrd.1".into())),
+        ("efi", script_of(ClientArch::X64_UEFI), Last::File("image/efi@2/boot.efi".into())),
+        ("script", script_of(ClientArch::BIOS), Last::Here),
+    ] {
+        let answer = decide(&asked, &rules(Then::Boot(boot(what, Path::Auto))), &catalog, SERVER).unwrap();
+        assert_eq!(answer.lead, Lead { last: wanted, install: None }, "{what} {:?}", asked.loader);
     }
 }

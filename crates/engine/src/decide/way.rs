@@ -33,6 +33,18 @@ pub(super) enum Launch {
     },
 }
 
+impl Launch {
+    /// The last file of the image that iPXE loads, where we know it.
+    pub(super) fn last(&self) -> Option<&str> {
+        Some(match self {
+            Self::Linux { initrds, .. } => initrds.last().map_or(Image::LINUX, String::as_str),
+            Self::Uki { .. } => Image::UKI,
+            Self::Efi { .. } => Image::EFI,
+            Self::Template { .. } => return None,
+        })
+    }
+}
+
 const MISSING: &str = "a file of it is missing from the store";
 
 /// The file that the firmware loads and starts by itself.

@@ -32,11 +32,13 @@ struct Verdict {
     /// The client's address, where it has or gets one.
     ip: Option<Ipv4Addr>,
     boot: Option<Given>,
+    /// Why it is told to load nothing, where it is answered all the same.
+    refused: Option<Why>,
 }
 
 impl From<Why> for Verdict {
     fn from(why: Why) -> Self {
-        Self { outcome: Outcome::Declined(why), reply: None, changes: Vec::new(), ip: None, boot: None }
+        Self { outcome: Outcome::Declined(why), reply: None, changes: Vec::new(), ip: None, boot: None, refused: None }
     }
 }
 
@@ -94,6 +96,7 @@ impl Desk {
             changes,
             ip: Some(ip),
             boot: None,
+            refused: None,
         };
         match ask.kind {
             MessageType::DISCOVER => {
@@ -184,12 +187,15 @@ fn answered(
         Err(Why::NotNetboot) => {}
         Err(why) => _ = write!(words, ", nothing to boot ({}): {why}", why.code()),
     }
+    let refused = boot.as_ref().err().filter(|why| **why != Why::NotNetboot).cloned();
     let boot = boot.ok().as_ref().map(Given::from);
     match finish(reply, ask, kind) {
-        Ok(transmit) => Verdict { outcome: Outcome::Answered(words), reply: Some(transmit), changes, ip, boot },
+        Ok(transmit) => {
+            Verdict { outcome: Outcome::Answered(words), reply: Some(transmit), changes, ip, boot, refused }
+        }
         Err(error) => {
             let outcome = Outcome::Ourselves(format!("the answer is too large for this client: {error}"));
-            Verdict { outcome, reply: None, changes: Vec::new(), ip, boot: None }
+            Verdict { outcome, reply: None, changes: Vec::new(), ip, boot: None, refused: None }
         }
     }
 }
@@ -201,7 +207,7 @@ fn refuse(ask: &Ask<'_>, refusal: Refusal) -> Verdict {
         Some(_) => Outcome::Answered(format!("NAK ({}): {}", refusal.why.code(), refusal.why)),
         None => Outcome::Declined(refusal.why),
     };
-    Verdict { outcome, reply, changes: refusal.changes, ip: None, boot: None }
+    Verdict { outcome, reply, changes: refusal.changes, ip: None, boot: None, refused: None }
 }
 
 /// The question, or the draft for what is none.
@@ -242,7 +248,13 @@ fn draft(ask: &Ask<'_>, verdict: Verdict, writes: Vec<super::Record>, now: Times
         uuid: ask.boot.uuid,
         interface: ask.link.interface.to_owned(),
         asked: asked(ask),
-        about: About::Dhcp { message, loader: ask.boot.loader, arch: ask.boot.arch, boot: verdict.boot },
+        about: About::Dhcp {
+            message,
+            loader: ask.boot.loader,
+            arch: ask.boot.arch,
+            boot: verdict.boot,
+            refused: verdict.refused,
+        },
         outcome: verdict.outcome,
     };
     Draft { writes, reply: verdict.reply, entry }

@@ -73,7 +73,7 @@ fn catalog() -> Catalog {
 }
 
 fn rules(then: Then) -> Rules {
-    Rules { rules: vec![Rule { name: "everything".into(), when: When::default(), then, https: None }] }
+    Rules { rules: vec![Rule { name: "everything".into(), when: When::default(), then, https: None, install: None }] }
 }
 
 fn boot_debian() -> Rules {

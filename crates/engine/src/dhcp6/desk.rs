@@ -32,11 +32,13 @@ struct Verdict {
     /// The client's address, where it has or gets one.
     ip: Option<Ipv6Addr>,
     boot: Option<Given>,
+    /// Why it is told to load nothing, where it is answered all the same.
+    refused: Option<Why>,
 }
 
 impl From<Why> for Verdict {
     fn from(why: Why) -> Self {
-        Self { outcome: Outcome::Declined(why), reply: None, writes: Vec::new(), ip: None, boot: None }
+        Self { outcome: Outcome::Declined(why), reply: None, writes: Vec::new(), ip: None, boot: None, refused: None }
     }
 }
 
@@ -173,6 +175,7 @@ impl Desk {
             reply: Some(finish(reply, ask)),
             writes: grants.writes,
             ip: grants.ips.first().copied(),
+            refused: boot.as_ref().err().filter(|why| **why != Why::NotNetboot).cloned(),
             // Named as the firmware is told it: a journey shows the way that was taken.
             boot: boot.ok().map(|boot| Given::from(&boot.answer)),
         }
@@ -196,6 +199,7 @@ fn said(ask: &Ask<'_>, code: StatusCode, words: &str, grants: Grants) -> Verdict
         writes: grants.writes,
         ip: grants.ips.first().copied(),
         boot: None,
+        refused: None,
     }
 }
 
@@ -229,7 +233,13 @@ fn draft(ask: &Ask<'_>, verdict: Verdict, now: Timestamp) -> Draft {
         uuid: ask.boot.uuid,
         interface: ask.link.interface.to_owned(),
         asked: asked(ask),
-        about: About::Dhcp { message, loader: ask.boot.loader, arch: ask.boot.arch, boot: verdict.boot },
+        about: About::Dhcp {
+            message,
+            loader: ask.boot.loader,
+            arch: ask.boot.arch,
+            boot: verdict.boot,
+            refused: verdict.refused,
+        },
         outcome: verdict.outcome,
     };
     Draft { writes: verdict.writes, reply: verdict.reply, entry }

@@ -75,7 +75,7 @@ fn catalog() -> Catalog {
 }
 
 fn rules(then: Then) -> Rules {
-    Rules { rules: vec![Rule { name: "everything".into(), when: When::default(), then, https: None }] }
+    Rules { rules: vec![Rule { name: "everything".into(), when: When::default(), then, https: None, install: None }] }
 }
 
 /// What a message led to.

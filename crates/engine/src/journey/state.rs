@@ -41,6 +41,16 @@ pub enum State {
         /// That rule.
         rule: String,
     },
+    /// Its installer has said that it is done, and it was left to its own disk.
+    Installed {
+        /// The installer.
+        image: String,
+    },
+    /// It has booted its installer again and again, and was left to its own disk.
+    Guarded {
+        /// Why, in words that say what to do.
+        why: String,
+    },
     /// It did not go on.
     Stopped {
         /// Where.
@@ -54,8 +64,18 @@ impl State {
     /// The state after an outcome that is no answer.
     pub(super) fn of_fault(at: &str, outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Declined(Why::LocalBoot { rule }) => Self::Local { rule: rule.clone() },
+            Outcome::Declined(why) => Self::of_why(at, why),
             outcome => Self::Stopped { at: at.to_owned(), why: outcome.to_string() },
+        }
+    }
+
+    /// The state of a machine that was told to load nothing.
+    pub(super) fn of_why(at: &str, why: &Why) -> Self {
+        match why {
+            Why::LocalBoot { rule } => Self::Local { rule: rule.clone() },
+            Why::Installed { image } => Self::Installed { image: image.clone() },
+            Why::ReinstallGuard { .. } => Self::Guarded { why: why.to_string() },
+            why => Self::Stopped { at: at.to_owned(), why: Outcome::Declined(why.clone()).to_string() },
         }
     }
 
@@ -70,6 +90,8 @@ impl State {
             Self::Started { .. } => "started",
             Self::Booted { .. } => "booted",
             Self::Local { .. } => "local",
+            Self::Installed { .. } => "installed",
+            Self::Guarded { .. } => "guarded",
             Self::Stopped { .. } => "stopped",
         }
     }
@@ -99,6 +121,8 @@ impl fmt::Display for State {
             }
             Self::Booted { after: None } => f.write_str("booted: reported in"),
             Self::Local { rule } => write!(f, "left to its own disk by rule `{rule}`"),
+            Self::Installed { image } => write!(f, "left to its own disk: installer `{image}` said that it is done"),
+            Self::Guarded { why } => f.write_str(why),
             Self::Stopped { at, why } => write!(f, "stopped at {at}: {why}"),
         }
     }

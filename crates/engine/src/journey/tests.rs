@@ -2,6 +2,7 @@ use slipway_wire::{ClientArch, MacAddr};
 
 use super::*;
 use crate::Why;
+use crate::answer::Lead;
 
 /// A machine's entries, written down as they come.
 #[derive(Default)]
@@ -43,8 +44,9 @@ impl Story {
             rule: "lab".into(),
             image: image.map(str::to_owned),
             footing: None,
+            lead: Lead::default(),
         });
-        let about = About::Dhcp { message, loader, arch: ClientArch::X64_UEFI, boot };
+        let about = About::Dhcp { message, loader, arch: ClientArch::X64_UEFI, boot, refused: None };
         self.note(proto, about, Outcome::Answered("OFFER".into()))
     }
 
@@ -78,7 +80,13 @@ impl Story {
     }
 
     fn script(&mut self) -> &mut Self {
-        let given = Given { what: "script".into(), rule: "lab".into(), image: Some("debian@1".into()), footing: None };
+        let given = Given {
+            what: "script".into(),
+            rule: "lab".into(),
+            image: Some("debian@1".into()),
+            footing: None,
+            lead: Lead::default(),
+        };
         self.note(Proto::Http, About::Script(Some(given)), Outcome::Answered("200".into()))
     }
 
@@ -200,8 +208,13 @@ fn a_boot_that_stops_says_where_and_why() {
     let declined = |why| Outcome::Declined(why);
     let discover = |outcome| {
         let mut story = Story::default();
-        let about =
-            About::Dhcp { message: DhcpMessage::Discover, loader: Loader::Pxe, arch: ClientArch::BIOS, boot: None };
+        let about = About::Dhcp {
+            message: DhcpMessage::Discover,
+            loader: Loader::Pxe,
+            arch: ClientArch::BIOS,
+            boot: None,
+            refused: None,
+        };
         story.note(Proto::Dhcp4, about, outcome);
         story.stands()
     };
@@ -285,8 +298,13 @@ fn a_loader_that_never_speaks_is_noticed() {
 fn a_request_for_another_server_changes_nothing_about_our_offer() {
     let mut story = Story::default();
     story.dhcp(Proto::Proxy4, DhcpMessage::Discover, Loader::Pxe, Some(("loader/snponly.efi", None))).after(4000);
-    let about =
-        About::Dhcp { message: DhcpMessage::Request, loader: Loader::Pxe, arch: ClientArch::X64_UEFI, boot: None };
+    let about = About::Dhcp {
+        message: DhcpMessage::Request,
+        loader: Loader::Pxe,
+        arch: ClientArch::X64_UEFI,
+        boot: None,
+        refused: None,
+    };
     story.note(Proto::Proxy4, about, Outcome::Declined(Why::NotForUs));
     let boot = story.boots().remove(0);
     assert_eq!((boot.stages.len(), boot.word(boot.last)), (1, "offered"));

@@ -3,6 +3,7 @@ use core::net::IpAddr;
 use slipway_wire::MacAddr;
 
 use super::*;
+use crate::answer::Lead;
 use crate::journal::Given;
 
 const FILE: &str = "image/debian/uki.efi";
@@ -60,7 +61,8 @@ impl Play {
             message,
             loader: Loader::Pxe,
             arch: asked.arch,
-            boot: Some(Given { what: FILE.into(), rule: "all".into(), image: None, footing }),
+            boot: Some(Given { what: FILE.into(), rule: "all".into(), image: None, footing, lead: Lead::default() }),
+            refused: None,
         };
         let file = |path: &str, whole| About::File { path: path.into(), sent: 1, took: Duration::ZERO, whole };
         let yes = || Outcome::Answered(String::new());

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::Memory;
+use super::guard::Installs;
 use crate::Timestamp;
 use crate::rules::{Boot, Then};
 
@@ -47,20 +48,48 @@ pub struct Intent {
     pub once: bool,
     /// When it was said.
     pub since: Timestamp,
+    /// Of an intent for one boot: how many boots it was answered in that did not come as far as the image.
+    pub attempts: u8,
+    /// Of an intent for one boot: when it was last answered.
+    pub taken: Option<Timestamp>,
+}
+
+impl Intent {
+    /// So many boots an intent for one boot is tried in. A machine whose firmware cannot start the image must not be kept from everything
+    /// else for ever.
+    pub const ATTEMPTS: u8 = 3;
+}
+
+/// An intent for one boot that no longer holds.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Past {
+    /// What it was.
+    pub aim: Aim,
+    /// When it ended.
+    pub at: Timestamp,
+    /// Whether it was fulfilled; otherwise it was given up after [`Intent::ATTEMPTS`] boots.
+    pub fulfilled: bool,
 }
 
 /// What can be said about a machine.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Change {
-    /// It is to boot this from now on, or once.
+    /// It is to boot this from now on, or once. It may install again, too.
     Boot {
         /// What.
         aim: Aim,
         /// For one boot only.
         once: bool,
     },
-    /// It boots by the rules again.
+    /// It boots by the rules again, and may install again.
     Rules,
+    /// It may install again.
+    Release,
+    /// Its installer says that it is done.
+    Done {
+        /// The installer.
+        image: String,
+    },
     /// All that is remembered of it is forgotten.
     Forget,
 }
@@ -69,13 +98,29 @@ impl Memory {
     /// The memory after such a word.
     #[must_use]
     pub fn after(&self, change: Change, now: Timestamp) -> Self {
-        let before = self.clone();
+        let before = Self { changed: now, ..self.clone() };
+        let released = || self.installs.as_ref().and_then(Installs::released);
         match change {
             Change::Boot { aim, once } => {
-                Self { intent: Some(Intent { aim, once, since: now }), changed: now, ..before }
+                let intent = Some(Intent { aim, once, since: now, attempts: 0, taken: None });
+                Self { intent, past: None, installs: released(), ..before }
             }
-            Change::Rules => Self { intent: None, changed: now, ..before },
+            Change::Rules => Self { intent: None, past: None, installs: released(), ..before },
+            Change::Release => Self { installs: released(), ..before },
+            Change::Done { image } => {
+                let installs = self.installs.as_ref().unwrap_or(&Installs::default()).done(&image, now);
+                // Whoever told this machine to boot its installer has what was wanted.
+                let wanted = |intent: &Intent| matches!(&intent.aim, Aim::Boot(boot) if boot.image == image);
+                let intent = before.intent.filter(|intent| !wanted(intent));
+                Self { installs: Some(installs), intent, ..before }
+            }
             Change::Forget => Self::NOTHING,
         }
+    }
+
+    /// The memory after an intent for one boot has ended.
+    pub(super) fn after_intent(&self, fulfilled: bool, at: Timestamp) -> Self {
+        let past = self.intent.as_ref().map(|intent| Past { aim: intent.aim.clone(), at, fulfilled });
+        Self { intent: None, past, changed: at, ..self.clone() }
     }
 }

@@ -64,3 +64,23 @@ fn an_intent_says_in_words_what_it_is() {
     let words = [boot(None), boot(Some("12.1")), Aim::Menu, Aim::Local].map(|aim| aim.to_string());
     assert_eq!(words, ["debian", "debian@12.1", "the menu", "the local disk"]);
 }
+
+#[test]
+fn a_pass_is_good_for_one_machine_one_installer_and_one_word() {
+    let secret = Secret([7; 32]);
+    let mut memories = Memories::with_secret(secret);
+    let pass = |memories: &Memories, n, image: &str| memories.pass(mac(n), image).unwrap().to_string();
+    let first = pass(&memories, 1, "debian");
+    assert_eq!(first.len(), 32);
+    assert!(memories.pass(mac(1), "debian").unwrap().is(&first));
+    for text in ["", &first[1..], &format!("{first}0"), &first.replace(char::is_alphabetic, "0"), &first.to_uppercase()]
+    {
+        assert!(!memories.pass(mac(1), "debian").unwrap().is(text) || text == first, "{text}");
+    }
+    let done = Memory::NOTHING.after(Change::Done { image: "debian".into() }, Timestamp(1));
+    memories.put(mac(1), done.after(Change::Release, Timestamp(2)));
+    let others = [pass(&memories, 1, "debian"), pass(&memories, 2, "debian"), pass(&memories, 2, "debian2")];
+    assert!(!others.contains(&first), "{first} {others:?}");
+    assert!(Memories::default().pass(mac(1), "debian").is_none(), "no secret, no pass");
+    assert_eq!(format!("{secret:?}"), "Secret");
+}

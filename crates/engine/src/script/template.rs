@@ -32,6 +32,8 @@ pub struct Values {
     pub cmdline: Option<String>,
     /// `append`: the rule's.
     pub append: Option<String>,
+    /// `done_url`: where an installer says that it is done; only where the rule has `install = true`.
+    pub done: Option<String>,
 }
 
 /// A template that cannot be rendered.
@@ -103,6 +105,7 @@ fn variables(values: &Values) -> Value {
         },
         cmdline => known(values.cmdline.clone()),
         append => known(values.append.clone()),
+        done_url => known(values.done.clone()),
     }
 }
 
@@ -122,6 +125,7 @@ mod tests {
             version: "1.9".into(),
             cmdline: Some("console=ttyS0".into()),
             append: None,
+            done: Some("http://10.77.0.1:8067/done/x/talos/y".into()),
         }
     }
 
@@ -131,13 +135,13 @@ mod tests {
             echo {{ machine.mac }} {{ machine.uuid }} {{ machine.arch }} {{ machine.uefi }} {{ machine.ip }} {{ machine.interface }}\n\
             kernel {{ image.url }}/vmlinuz {{ cmdline }} {{ append }}\n\
             {% if machine.uuid %}echo known{% else %}echo ${uuid}{% endif %}\n\
-            echo {{ image.name }} {{ image.version }} {{ server.url }} {{ server.ip }} {{ server.port }}\n";
+            echo {{ image.name }} {{ image.version }} {{ server.url }} {{ server.ip }} {{ server.port }} {{ done_url }}\n";
         insta::assert_snapshot!(from_template(source, &values()).unwrap(), @"
         #!ipxe
         echo 52:54:00:12:34:56  x64 True 10.77.0.100 eth1
         kernel http://10.77.0.1:8067/image/talos@1.9/vmlinuz console=ttyS0 
         echo ${uuid}
-        echo talos 1.9 http://10.77.0.1:8067 10.77.0.1 8067
+        echo talos 1.9 http://10.77.0.1:8067 10.77.0.1 8067 http://10.77.0.1:8067/done/x/talos/y
         ");
     }
 

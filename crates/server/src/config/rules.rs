@@ -1,5 +1,6 @@
 //! `[[rule]]`: which machine boots what.
 
+use slipway_engine::machine::Guard;
 use slipway_engine::request::Loader;
 use slipway_engine::rules::{Boot, Path, Rule, Rules, Then, When};
 
@@ -10,7 +11,8 @@ use super::menus::Menus;
 use super::reader::Section;
 use super::values;
 
-const KEYS: [&str; 9] = ["name", "when", "boot", "path", "append", "scheme", "menu", "local", "ignore"];
+const KEYS: [&str; 11] =
+    ["name", "when", "boot", "path", "append", "scheme", "menu", "local", "ignore", "install", "guard"];
 const WHEN: [&str; 10] = ["mac", "uuid", "arch", "cpu", "loader", "subnet", "interface", "relay", "user-class", "uefi"];
 
 /// The rules of the file; where it has none, one that shows every machine the menu.
@@ -51,8 +53,9 @@ pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<Confi
             through_ipxe.push(section);
         }
         let https = https.of_rule(read_scheme(section));
+        let install = read_install(section);
         let boot_at = section.has("boot").then(|| section.span_of("boot"));
-        rules.push(ConfiguredRule { rule: Rule { name, when, then, https }, boot_at, interfaces_at });
+        rules.push(ConfiguredRule { rule: Rule { name, when, then, https, install }, boot_at, interfaces_at });
     }
     if !rules.iter().any(|other| matches_ipxe(&other.rule)) {
         through_ipxe.into_iter().for_each(warn_of_ipxe);
@@ -117,6 +120,26 @@ fn read_scheme(section: &Section<'_>) -> Option<bool> {
         section.error(said.span, "scheme", "belongs to `boot` and `menu`", remedy);
     }
     Some(said.value)
+}
+
+/// What guards against the rule's image installing again and again, if it is an installer.
+fn read_install(section: &Section<'_>) -> Option<Guard> {
+    let install = section.flag("install").filter(|at| at.value);
+    let usual = Guard::default();
+    let guard = section.table("guard", &["boots", "window"]);
+    if let Some(at) = install.as_ref().filter(|_| !section.has("boot")) {
+        let remedy = "add `boot = \"IMAGE\"`, or remove the key";
+        section.error(at.span.clone(), "install", "belongs to `boot`", remedy);
+    }
+    if install.is_none() && guard.is_some() {
+        let remedy = "add `install = true`, or remove the key";
+        section.error(section.span_of("guard"), "guard", "belongs to `install = true`", remedy);
+    }
+    let guard = guard.map_or(usual, |table| Guard {
+        boots: table.number("boots", 1, 100).and_then(|n| u8::try_from(n).ok()).unwrap_or(usual.boots),
+        window: table.text("window", values::window).map_or(usual.window, |at| at.value),
+    });
+    install.map(|_| guard)
 }
 
 fn bare<T>(list: Vec<At<T>>) -> Vec<T> {

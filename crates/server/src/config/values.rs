@@ -251,6 +251,15 @@ pub(super) fn lease(raw: &str) -> Result<Duration, Reject> {
     Ok(lease)
 }
 
+/// How long boots are counted over: 1 minute to a year.
+pub(super) fn window(raw: &str) -> Result<Duration, Reject> {
+    let window = duration(raw)?;
+    if !(60..=31_536_000).contains(&window.as_secs()) {
+        return reject(format!("{raw:?} is out of range"), "boots are counted over \"1m\" to \"365d\"");
+    }
+    Ok(window)
+}
+
 /// A host or domain name: labels of letters, digits and dashes (rfc1123#2.1).
 pub(super) fn hostname(raw: &str) -> Result<String, Reject> {
     let label_ok = |label: &str| {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use slipway_api::{Boot, Event, Machine, MachineStory, Stage};
+use slipway_api::{Boot, Event, Installer, Intent, Machine, MachineStory, PastIntent, Remembered, Stage};
 use slipway_engine::journal::{About, Entry, Outcome};
+use slipway_engine::machine::{Aim, Held, Installs, Memory};
 use slipway_engine::request::Loader;
 use slipway_engine::{Timestamp, journey};
 use slipway_wire::MacAddr;
@@ -20,15 +21,61 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What is known of a machine by its entries, oldest first.
-pub(super) fn machine(mac: MacAddr, entries: &[Arc<Entry>], now: Timestamp) -> Machine {
-    summed_up(mac, entries, journey::boots(entries).last(), now)
+/// What is known of a machine by its entries, oldest first, and what is remembered of it.
+pub(super) fn machine(mac: MacAddr, entries: &[Arc<Entry>], memory: Option<&Memory>, now: Timestamp) -> Machine {
+    summed_up(mac, entries, memory, journey::boots(entries).last(), now)
+}
+
+/// What is remembered of a machine.
+pub(super) fn remembered(memory: &Memory) -> Remembered {
+    let intent = memory.intent.as_ref().map(|intent| {
+        let (boot, append) = match &intent.aim {
+            Aim::Boot(boot) => ("image", boot.append.clone()),
+            Aim::Menu => ("menu", None),
+            Aim::Local => ("local", None),
+        };
+        Intent {
+            boot: boot.to_owned(),
+            image: matches!(intent.aim, Aim::Boot(_)).then(|| intent.aim.to_string()),
+            append,
+            once: intent.once,
+            since: time(intent.since),
+            attempts: intent.attempts,
+        }
+    });
+    let past_intent = memory.past.as_ref().map(|past| PastIntent {
+        boot: past.aim.to_string(),
+        at: time(past.at),
+        fulfilled: past.fulfilled,
+    });
+    Remembered {
+        uuid: memory.uuid.map(|uuid| uuid.to_string()),
+        intent,
+        past_intent,
+        installer: memory.installs.as_ref().and_then(installer),
+    }
+}
+
+fn installer(installs: &Installs) -> Option<Installer> {
+    let (state, since) = match installs.held {
+        None => ("installing", None),
+        Some(Held::Done { at }) => ("done", Some(at)),
+        Some(Held::Tripped { at }) => ("guarded", Some(at)),
+    };
+    // What is left after a release are the passes that were used.
+    let named = Some(&installs.image).filter(|image| !image.is_empty())?;
+    Some(Installer {
+        image: named.clone(),
+        boots: installs.boots.iter().map(|at| time(*at)).collect(),
+        state: state.to_owned(),
+        since: since.map(time),
+    })
 }
 
 /// A machine's boots, stage by stage.
-pub(super) fn story(mac: MacAddr, entries: &[Arc<Entry>], now: Timestamp) -> MachineStory {
+pub(super) fn story(mac: MacAddr, entries: &[Arc<Entry>], memory: Option<&Memory>, now: Timestamp) -> MachineStory {
     let boots = journey::boots(entries);
-    let machine = summed_up(mac, entries, boots.last(), now);
+    let machine = summed_up(mac, entries, memory, boots.last(), now);
     let boots = boots.into_iter().map(|told| {
         let events = entries.get(told.entries.clone()).unwrap_or_default();
         boot(&told, events, now)
@@ -36,7 +83,13 @@ pub(super) fn story(mac: MacAddr, entries: &[Arc<Entry>], now: Timestamp) -> Mac
     MachineStory { machine, boots: boots.collect() }
 }
 
-fn summed_up(mac: MacAddr, entries: &[Arc<Entry>], last_boot: Option<&journey::Boot>, now: Timestamp) -> Machine {
+fn summed_up(
+    mac: MacAddr,
+    entries: &[Arc<Entry>],
+    memory: Option<&Memory>,
+    last_boot: Option<&journey::Boot>,
+    now: Timestamp,
+) -> Machine {
     fn newest(entries: &[Arc<Entry>], pick: impl Fn(&Entry) -> Option<String>) -> Option<String> {
         entries.iter().rev().find_map(|entry| pick(entry))
     }
@@ -60,6 +113,7 @@ fn summed_up(mac: MacAddr, entries: &[Arc<Entry>], last_boot: Option<&journey::B
         image: last_boot.and_then(|boot| boot.image.clone()),
         state: last_boot.map_or("idle", |boot| boot.word(now)).to_owned(),
         summary: last_boot.map(|boot| boot.summary(now)).unwrap_or_default(),
+        remembered: memory.map(remembered),
     }
 }
 

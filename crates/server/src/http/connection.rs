@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::answer::{Body, Ends, Reply, answer};
 use super::send::{Cut, Sender};
 use super::stream::Stream;
-use super::{Phase, Server, reached, report};
+use super::{Phase, Server, done, reached, report};
 use crate::journal::now;
 
 /// The longest body that is taken in, and the most that is read and thrown away after an early answer.
@@ -118,6 +118,8 @@ impl Connection<'_> {
                 Ok(body) => (report::answer(&request, &body), true),
                 Err(reply) => (reply, false),
             }
+        } else if done::is_meant(&request) {
+            (done::answer(&self.server.journal, &request).await, request.content_length == 0)
         } else {
             (answer(self.server, &request, self.ends), request.content_length == 0)
         };

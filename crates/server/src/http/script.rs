@@ -12,7 +12,7 @@ use slipway_engine::ladder::Rung;
 use slipway_engine::machine::Memories;
 use slipway_engine::menu::{Query, Ram};
 use slipway_engine::request::{BootRequest, Exchange, Loader, ipxe_arch};
-use slipway_engine::script::{self, Values, ask_again, from_template, refusal};
+use slipway_engine::script::{self, Values, ask_again, from_template, refusal, to_disk};
 use slipway_wire::ClientArch;
 use slipway_wire::http::{Request, Status};
 
@@ -99,6 +99,9 @@ type Decided = (String, Outcome, Option<Given>);
 fn decided(site: &Site, machines: &Memories, asked: &BootRequest, server: ServerAddr, query: Query<'_>) -> Decided {
     let answer = match decide_asked(asked, machines, &site.rules, &site.catalog, server, query) {
         Ok(answer) => answer,
+        Err(why) if why.is_local_boot() => {
+            return (to_disk(&why.to_string(), asked.arch.is_uefi()), Outcome::Declined(why), None);
+        }
         Err(why) => return (refusal(&why.to_string()), Outcome::Declined(why), None),
     };
     let given = Given::from(&answer);

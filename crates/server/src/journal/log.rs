@@ -24,6 +24,7 @@ pub(super) fn level(entry: &Entry) -> Level {
 
 fn declined(why: &Why) -> Level {
     match why {
+        Why::ReinstallGuard { .. } | Why::WrongPass => Level::WARN,
         Why::NoImage { .. } | Why::CannotRun { .. } | Why::NoLoader { .. } | Why::PoolEmpty | Why::AddressInUse => {
             Level::WARN
         }
@@ -33,9 +34,12 @@ fn declined(why: &Why) -> Level {
         | Why::WrongName
         | Why::NoCommonCipher
         | Why::OldTls => Level::WARN,
-        Why::NoRule | Why::Ignored { .. } | Why::LocalBoot { .. } | Why::UnknownArch { .. } | Why::WrongAddress => {
-            Level::INFO
-        }
+        Why::NoRule
+        | Why::Ignored { .. }
+        | Why::LocalBoot { .. }
+        | Why::Installed { .. }
+        | Why::UnknownArch { .. }
+        | Why::WrongAddress => Level::INFO,
         _ => Level::DEBUG,
     }
 }

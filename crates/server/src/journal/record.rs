@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use slipway_engine::answer::Lead;
 use slipway_engine::journal::{About, DhcpMessage, Entry, Given, Outcome, Proto};
 use slipway_engine::ladder::{Footing, Ignored, Rung};
 use slipway_engine::request::Loader;
@@ -32,10 +33,23 @@ struct Line {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Topic {
-    Dhcp { message: String, loader: String, arch: u16, boot: Option<Gift> },
-    File { path: String, sent: u64, took_ms: u64, whole: bool },
+    Dhcp {
+        message: String,
+        loader: String,
+        arch: u16,
+        boot: Option<Gift>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<Reason>,
+    },
+    File {
+        path: String,
+        sent: u64,
+        took_ms: u64,
+        whole: bool,
+    },
     Script(Option<Gift>),
     Report,
+    Done,
     Handshake,
 }
 
@@ -60,7 +74,7 @@ impl From<&Given> for Gift {
 impl From<Gift> for Given {
     fn from(gift: Gift) -> Self {
         let footing = gift.ladder.and_then(|step| step.footing());
-        Self { what: gift.what, rule: gift.rule, image: gift.image, footing }
+        Self { what: gift.what, rule: gift.rule, image: gift.image, footing, lead: Lead::default() }
     }
 }
 
@@ -110,6 +124,8 @@ struct Reason {
     detail: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     arch: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boots: Option<u8>,
 }
 
 const PROTOS: [Proto; 9] = [
@@ -172,11 +188,12 @@ pub(super) fn decode(text: &str) -> Option<Entry> {
 
 fn topic(about: &About) -> Option<Topic> {
     Some(match about {
-        About::Dhcp { message, loader, arch, boot } => Topic::Dhcp {
+        About::Dhcp { message, loader, arch, boot, refused } => Topic::Dhcp {
             message: MESSAGES.iter().find(|(known, _)| known == message).map_or("other", |(_, name)| name).to_owned(),
             loader: loader.name().to_owned(),
             arch: arch.0,
             boot: boot.as_ref().map(Gift::from),
+            refused: refused.as_ref().map(reason),
         },
         About::File { path, sent, took, whole } => Topic::File {
             path: path.clone(),
@@ -186,6 +203,7 @@ fn topic(about: &About) -> Option<Topic> {
         },
         About::Script(given) => Topic::Script(given.as_ref().map(Gift::from)),
         About::Report => Topic::Report,
+        About::Done => Topic::Done,
         About::Handshake => Topic::Handshake,
         About::Other => return None,
     })
@@ -193,17 +211,19 @@ fn topic(about: &About) -> Option<Topic> {
 
 fn about(topic: Topic) -> Option<About> {
     Some(match topic {
-        Topic::Dhcp { message, loader, arch, boot } => About::Dhcp {
+        Topic::Dhcp { message, loader, arch, boot, refused } => About::Dhcp {
             message: MESSAGES.iter().find(|(_, name)| *name == message)?.0,
             loader: LOADERS.into_iter().find(|known| known.name() == loader)?,
             arch: ClientArch(arch),
             boot: boot.map(Given::from),
+            refused: refused.map(why).unwrap_or_default(),
         },
         Topic::File { path, sent, took_ms, whole } => {
             About::File { path, sent, took: Duration::from_millis(took_ms), whole }
         }
         Topic::Script(gift) => About::Script(gift.map(Given::from)),
         Topic::Report => About::Report,
+        Topic::Done => About::Done,
         Topic::Handshake => About::Handshake,
     })
 }
@@ -212,11 +232,12 @@ fn reason(why: &Why) -> Reason {
     let mut reason = Reason { code: why.code().to_owned(), ..Reason::default() };
     match why {
         Why::Ignored { rule } | Why::LocalBoot { rule } => reason.rule = Some(rule.clone()),
-        Why::NoImage { image } => reason.image = Some(image.clone()),
+        Why::Installed { image } | Why::NoImage { image } => reason.image = Some(image.clone()),
         Why::CannotRun { image, reason: detail } => {
             reason.image = Some(image.clone());
             reason.detail = Some((*detail).to_owned());
         }
+        Why::ReinstallGuard { image, boots } => (reason.image, reason.boots) = (Some(image.clone()), Some(*boots)),
         Why::NoLoader { file } => reason.detail = Some((*file).to_owned()),
         Why::Limited { limit } => reason.detail = Some((*limit).to_owned()),
         Why::UnservedLoader { loader } => reason.detail = Some((*loader).to_owned()),
@@ -227,7 +248,7 @@ fn reason(why: &Why) -> Reason {
 }
 
 /// Every reason that carries nothing.
-const BARE: [Why; 19] = [
+const BARE: [Why; 20] = [
     Why::NotNetboot,
     Why::NoRule,
     Why::PoolEmpty,
@@ -247,6 +268,7 @@ const BARE: [Why; 19] = [
     Why::NoCommonCipher,
     Why::OldTls,
     Why::NotTls,
+    Why::WrongPass,
 ];
 
 fn why(reason: Reason) -> Option<Why> {
@@ -257,6 +279,8 @@ fn why(reason: Reason) -> Option<Why> {
         "ignored" => Why::Ignored { rule: reason.rule? },
         "local-boot" => Why::LocalBoot { rule: reason.rule? },
         "no-image" => Why::NoImage { image: reason.image? },
+        "reinstall-guard" => Why::ReinstallGuard { image: reason.image?, boots: reason.boots? },
+        "installed" => Why::Installed { image: reason.image? },
         "cannot-run" => Why::CannotRun { image: reason.image?, reason: intern(reason.detail?)? },
         "no-loader" => Why::NoLoader { file: intern(reason.detail?)? },
         "limited" => Why::Limited { limit: intern(reason.detail?)? },
@@ -295,6 +319,8 @@ mod tests {
             Why::NoImage { image: "i".to_owned() },
             Why::CannotRun { image: "i".to_owned(), reason: "it is for arm64" },
             Why::NoLoader { file: "snponly.efi" },
+            Why::ReinstallGuard { image: "i".to_owned(), boots: 3 },
+            Why::Installed { image: "i".to_owned() },
             Why::Limited { limit: "transfers" },
             Why::UnknownArch { arch: 4711 },
             Why::UnservedLoader { loader: "u-boot" },
@@ -313,8 +339,10 @@ mod tests {
                 rule: "lab".to_owned(),
                 image: None,
                 footing: None,
+                lead: Lead::default(),
             })),
             About::Report,
+            About::Done,
             About::Handshake,
             About::Dhcp {
                 message: DhcpMessage::Request,
@@ -325,7 +353,9 @@ mod tests {
                     rule: "lab".to_owned(),
                     image: Some("d@1".to_owned()),
                     footing: Some(Footing { rung: Rung::ThisFile, climbed: Some(Ignored::NoFile), xid: 7 }),
+                    lead: Lead::default(),
                 }),
+                refused: Some(Why::LocalBoot { rule: "r".to_owned() }),
             },
             About::File { path: "image/d/linux".to_owned(), sent: 7, took: Duration::from_millis(1200), whole: true },
         ];

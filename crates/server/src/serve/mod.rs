@@ -254,7 +254,7 @@ async fn run(start: Start, survey: &Survey, say: &dyn Fn(&str)) -> Result<(), Er
     let (wishes, wished) = mpsc::channel(4);
     let (stop, stopped) = watch::channel(false);
     let status = Arc::new(ArcSwap::from_pointee(running::status(&start, &shared.load(), warned)));
-    let desk = Desk { journal: journal.clone(), status: Arc::clone(&status), wishes };
+    let desk = Desk { journal: journal.clone(), site: Arc::clone(&shared), status: Arc::clone(&status), wishes };
     let answering = tokio::spawn(control.serve(desk, stopped));
     let mut running = Running { start, site: shared, journal, planes, status, wished, signals };
     running.until_stopped().await;

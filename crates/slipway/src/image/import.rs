@@ -203,6 +203,7 @@ fn sample() -> Values {
         version: "1".to_owned(),
         cmdline: None,
         append: None,
+        done: None,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use slipway_engine::Timestamp;
-use slipway_engine::machine::{Aim, Intent, Memory};
+use slipway_engine::machine::{Aim, Held, Installs, Intent, Memory, Past};
 use slipway_engine::rules::{Boot, Path};
 
 const VERSION: u32 = 1;
@@ -16,6 +16,10 @@ struct Row {
     changed: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     intent: Option<Wish>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    past: Option<Ended>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    installs: Option<Installer>,
 }
 
 /// An [`Intent`].
@@ -24,6 +28,30 @@ struct Wish {
     aim: Target,
     once: bool,
     since: u64,
+    #[serde(default)]
+    attempts: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    taken: Option<u64>,
+}
+
+/// A [`Past`].
+#[derive(Debug, Deserialize, Serialize)]
+struct Ended {
+    aim: Target,
+    at: u64,
+    fulfilled: bool,
+}
+
+/// An [`Installs`].
+#[derive(Debug, Deserialize, Serialize)]
+struct Installer {
+    image: String,
+    boots: Vec<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    done: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tripped: Option<u64>,
+    passes: u32,
 }
 
 /// An [`Aim`].
@@ -50,6 +78,12 @@ pub(super) fn encode(memory: &Memory) -> Vec<u8> {
         uuid: memory.uuid.map(|uuid| uuid.to_string()),
         changed: memory.changed.0,
         intent: memory.intent.as_ref().map(wish),
+        past: memory.past.as_ref().map(|past| Ended {
+            aim: target(&past.aim),
+            at: past.at.0,
+            fulfilled: past.fulfilled,
+        }),
+        installs: memory.installs.as_ref().map(installer),
     };
     // Strings, numbers and no maps with keys of their own: this cannot fail.
     serde_json::to_vec(&row).unwrap_or_default()
@@ -65,11 +99,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Memory, &'static str> {
         uuid: row.uuid.map(|uuid| uuid.parse()).transpose().map_err(|_| "a UUID that is none")?,
         changed: Timestamp(row.changed),
         intent: row.intent.map(intent).transpose()?,
+        past: row.past.map(past).transpose()?,
+        installs: row.installs.map(installs),
     })
 }
 
-fn wish(intent: &Intent) -> Wish {
-    let aim = match &intent.aim {
+fn target(aim: &Aim) -> Target {
+    match aim {
         Aim::Boot(boot) => Target::Boot {
             image: boot.image.clone(),
             version: boot.version.clone(),
@@ -78,20 +114,58 @@ fn wish(intent: &Intent) -> Wish {
         },
         Aim::Menu => Target::Menu,
         Aim::Local => Target::Local,
-    };
-    Wish { aim, once: intent.once, since: intent.since.0 }
+    }
 }
 
-fn intent(wish: Wish) -> Result<Intent, &'static str> {
-    let aim = match wish.aim {
+fn aim(target: Target) -> Result<Aim, &'static str> {
+    Ok(match target {
         Target::Boot { image, version, path, append } => {
             let (path, _) = PATHS.iter().find(|(_, name)| *name == path).ok_or("a path that is none")?;
             Aim::Boot(Boot { image, version, path: *path, append })
         }
         Target::Menu => Aim::Menu,
         Target::Local => Aim::Local,
+    })
+}
+
+fn wish(intent: &Intent) -> Wish {
+    Wish {
+        aim: target(&intent.aim),
+        once: intent.once,
+        since: intent.since.0,
+        attempts: intent.attempts,
+        taken: intent.taken.map(|taken| taken.0),
+    }
+}
+
+fn intent(wish: Wish) -> Result<Intent, &'static str> {
+    Ok(Intent {
+        aim: aim(wish.aim)?,
+        once: wish.once,
+        since: Timestamp(wish.since),
+        attempts: wish.attempts,
+        taken: wish.taken.map(Timestamp),
+    })
+}
+
+fn past(ended: Ended) -> Result<Past, &'static str> {
+    Ok(Past { aim: aim(ended.aim)?, at: Timestamp(ended.at), fulfilled: ended.fulfilled })
+}
+
+fn installer(installs: &Installs) -> Installer {
+    let (done, tripped) = match installs.held {
+        Some(Held::Done { at }) => (Some(at.0), None),
+        Some(Held::Tripped { at }) => (None, Some(at.0)),
+        None => (None, None),
     };
-    Ok(Intent { aim, once: wish.once, since: Timestamp(wish.since) })
+    let boots = installs.boots.iter().map(|at| at.0).collect();
+    Installer { image: installs.image.clone(), boots, done, tripped, passes: installs.passes }
+}
+
+fn installs(row: Installer) -> Installs {
+    let done = row.done.map(|at| Held::Done { at: Timestamp(at) });
+    let held = done.or(row.tripped.map(|at| Held::Tripped { at: Timestamp(at) }));
+    Installs { image: row.image, boots: row.boots.into_iter().map(Timestamp).collect(), held, passes: row.passes }
 }
 
 #[cfg(test)]
@@ -108,7 +182,14 @@ mod tests {
         };
         let aims = [Aim::Boot(boot), Aim::Menu, Aim::Local];
         let wanting = aims.map(|aim| Memory::NOTHING.after(Change::Boot { aim, once: true }, Timestamp(9)));
-        let with = wanting.into_iter().chain([Memory::NOTHING]);
+        let done = Memory::NOTHING.after(Change::Done { image: "debian".into() }, Timestamp(9));
+        let mut tripped = done.after(Change::Release, Timestamp(10));
+        let (boots, held) = (vec![Timestamp(1), Timestamp(2)], Some(Held::Tripped { at: Timestamp(2) }));
+        tripped.installs = Some(Installs { image: "debian".into(), boots, held, passes: 3 });
+        tripped.past = Some(Past { aim: Aim::Menu, at: Timestamp(4), fulfilled: true });
+        let mut tried = Memory::NOTHING.after(Change::Boot { aim: Aim::Menu, once: true }, Timestamp(9));
+        tried.intent.iter_mut().for_each(|intent| (intent.attempts, intent.taken) = (2, Some(Timestamp(8))));
+        let with = wanting.into_iter().chain([Memory::NOTHING, done, tripped, tried]);
         with.map(|memory| Memory { uuid: Some("00112233-4455-6677-8899-aabbccddeeff".parse().unwrap()), ..memory })
             .collect()
     }
