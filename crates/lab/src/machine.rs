@@ -249,6 +249,25 @@ impl Machine {
         &self.process
     }
 
+    /// Types a line at a prompt, a few characters at a time, each seen on the console before the next: a serial port has room for
+    /// sixteen, and what comes while firmware is slow to read them is lost.
+    ///
+    /// # Errors
+    /// It no longer reads, or does not show what was typed.
+    pub fn type_line(&self, line: &str) -> Result<()> {
+        const ROOM: usize = 8;
+        let mark = self.console().mark();
+        let mut shown = String::new();
+        for (number, character) in line.chars().enumerate() {
+            self.process.type_in(character.encode_utf8(&mut [0; 4]))?;
+            shown.push(character);
+            if (number + 1) % ROOM == 0 {
+                self.console().wait_for_prompt(mark, shown.trim_end(), Duration::from_secs(60))?;
+            }
+        }
+        self.process.type_in("\n")
+    }
+
     /// When it was switched on.
     #[must_use]
     pub fn on_at(&self) -> SystemTime {

@@ -21,15 +21,15 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     server.start()?;
 
     let machine = lab.power_on(Order::new("node1", 1, Firmware::Bios), &lan)?;
-    let (console, keyboard) = (machine.console(), machine.process());
+    let console = machine.console();
     console.wait_for_prompt(0, "Press Ctrl-B for the iPXE command line", PATIENCE)?;
-    keyboard.type_in("\x02")?;
+    machine.process().type_in("\x02")?;
     console.wait_for_prompt(0, "iPXE>", PATIENCE)?;
-    keyboard.type_in("dhcp\n")?;
+    machine.type_line("dhcp")?;
     console.wait_for_prompt(0, "Configuring (net0", PATIENCE)?;
     let mark = console.mark();
     console.wait_for_prompt(mark, "iPXE>", PATIENCE)?;
-    keyboard.type_in("chain tftp://10.77.0.1/loader/undionly.kpxe\n")?;
+    machine.type_line("chain tftp://10.77.0.1/loader/undionly.kpxe")?;
     let booted = boot::see_it_boot(lab, &server, &machine)?;
     ensure!(booted.cmdline.contains(&lab.cmdline()), "{:?} is not in {:?}", lab.cmdline(), booted.cmdline);
 
