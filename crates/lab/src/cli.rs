@@ -150,16 +150,14 @@ impl LabArgs {
         std::fs::create_dir_all(work.join("cache")).with_context(|| format!("cannot make {}", work.display()))?;
         let work = work.canonicalize()?;
         let slipway = self.slipway()?;
-        let linux = runner::cpus(scenarios)
-            .into_iter()
-            .map(|cpu| {
-                let made = match cpu {
-                    Cpu::Arm64 => Linux::arm64(&work.join("cache")),
-                    _ => Linux::make(&self.agent(&slipway, workspace.as_deref())?, &work.join("cache")),
-                };
-                Ok((cpu, made.with_context(|| format!("cannot make a Linux for machines of the kind {cpu}"))?))
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let cache = work.join("cache");
+        let make = |cpu| match cpu {
+            Cpu::Arm64 => Linux::arm64(&cache),
+            _ => Linux::make(&self.agent(&slipway, workspace.as_deref())?, &cache),
+        };
+        let told = |cpu, error| format!("cannot make a Linux for machines of the kind {cpu}: {error:#}");
+        let cpus = runner::cpus(scenarios).into_iter();
+        let linux = cpus.map(|cpu| (cpu, make(cpu).map_err(|error| told(cpu, error)))).collect();
         let prefix = prefix.iter().map(|&word| word.to_owned()).collect();
         // With a terminal to press Enter on, one at a time.
         let jobs = if keep { 1 } else { jobs };

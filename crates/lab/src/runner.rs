@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use rustix::fs::FlockOperation;
 use slipway_wire::Cpu;
 
@@ -24,8 +24,8 @@ use crate::scenarios::Scenario;
 pub(crate) struct Plan {
     /// What they are made of; which Linux, each scenario's processor says.
     pub(crate) parts: Parts,
-    /// What machines boot, by the processor.
-    pub(crate) linux: Vec<(Cpu, Linux)>,
+    /// What machines boot, by the processor; or why it can't be had: then only the scenarios with that processor fail.
+    pub(crate) linux: Vec<(Cpu, Result<Linux, String>)>,
     /// The words that lead from this program's name to the lab's command line: `["lab"]` for `slipway lab`.
     pub(crate) prefix: Vec<String>,
     /// Let each lab stand when its scenario has ended, until someone presses Enter.
@@ -152,8 +152,9 @@ fn command(program: &Path, scenario: &Scenario, plan: &Plan, root: bool) -> Resu
     }
     command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
     command.arg(program).args(&plan.prefix).args(["inside", scenario.name, "--parts"]);
-    let linux = plan.linux.iter().find(|(cpu, _)| scenario.boots.is_some_and(|boots| boots.cpu == *cpu));
-    let parts = Parts { linux: linux.map(|(_, linux)| linux.clone()), ..plan.parts.clone() };
+    let made = plan.linux.iter().find(|(cpu, _)| scenario.boots.is_some_and(|boots| boots.cpu == *cpu));
+    let linux = made.map(|(_, linux)| linux.clone().map_err(Error::msg)).transpose()?;
+    let parts = Parts { linux, ..plan.parts.clone() };
     command.arg(serde_json::to_string(&parts)?);
     if plan.keep {
         command.arg("--keep");
