@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use slipway_wire::{Cpu, MacAddr};
 
 use crate::capture::Packets;
+use crate::ear::{Ear, Hears};
 use crate::log::{Line, Log};
 use crate::net::Lan;
 use crate::parts;
@@ -43,6 +44,7 @@ pub struct Order {
     memory_mib: u32,
     cpus: u8,
     trusted: Option<PathBuf>,
+    hears: Option<Hears>,
 }
 
 /// A machine that was switched on.
@@ -108,7 +110,7 @@ impl Order {
     /// A blank machine. `number` makes its hardware address and UUID: unique within a scenario.
     #[must_use]
     pub fn new(name: &str, number: u8, firmware: Firmware) -> Self {
-        Self { name: name.to_owned(), number, firmware, memory_mib: 1024, cpus: 1, trusted: None }
+        Self { name: name.to_owned(), number, firmware, memory_mib: 1024, cpus: 1, trusted: None, hears: None }
     }
 
     /// Its memory, in MiB (1024 unless said).
@@ -129,6 +131,13 @@ impl Order {
     #[must_use]
     pub fn trusting(mut self, authorities: &Path) -> Self {
         self.trusted = Some(authorities.to_owned());
+        self
+    }
+
+    /// What its card hears of UDP and TCP (everything unless said).
+    #[must_use]
+    pub fn hearing(mut self, hears: Hears) -> Self {
+        self.hears = Some(hears);
         self
     }
 
@@ -158,6 +167,9 @@ impl Order {
         lan.tap(&tap)?;
         let mut command = Command::new(qemu.program);
         command.args(self.arguments(uefi.as_ref(), &tap));
+        if let Some(hears) = self.hears {
+            command.args(Ear::open(&self.name, hears)?.arguments());
+        }
         let on_at = SystemTime::now();
         let process = Running::start_with_input(&self.name, command, folder)?;
         Ok(Machine { name: self.name.clone(), mac: self.mac(), uuid: self.uuid(), on_at, packets, process })
@@ -187,7 +199,9 @@ impl Order {
             "-smbios",
             format!("type=1,uuid={},serial=LAB{:04},manufacturer=Slipway,product=Lab", self.uuid(), self.number),
         );
-        add("-netdev", format!("tap,id=lan,ifname={tap},script=no,downscript=no"));
+        // What an ear passes on is whole packets, with nothing left to be done to them.
+        let whole = if self.hears.is_some() { ",vnet_hdr=off" } else { "" };
+        add("-netdev", format!("tap,id=lan,ifname={tap},script=no,downscript=no{whole}"));
         let rom = if self.firmware == Firmware::Bios { "" } else { ",romfile=" };
         add("-device", format!("virtio-net-pci,netdev=lan,mac={},bootindex=0{rom}", self.mac()));
         // edk2 of 2024 and later has no network boot without a source of randomness.
