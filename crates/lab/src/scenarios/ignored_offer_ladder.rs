@@ -14,18 +14,16 @@ use crate::pcap::{Packet, Payload};
 
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// What this firmware takes.
-fn hears(packet: &Packet) -> bool {
+/// Firmware that takes only what says `PXEClient` in option 60.
+fn pxe_only(packet: &Packet) -> bool {
     let Payload::Udp { data, .. } = &packet.payload else { return true };
-    match packet.from.port() {
-        4011 => false,
-        // Linux on the same machine takes whatever is for Linux.
-        67 => Message::decode(data).is_ok_and(|message| {
-            let is_boot = message.siaddr != std::net::Ipv4Addr::UNSPECIFIED;
-            !is_boot || message.options.has(OptionCode::VENDOR_CLASS)
-        }),
-        _ => true,
-    }
+    let says_what_it_is = |message: Message| message.options.has(OptionCode::VENDOR_CLASS);
+    packet.from.port() != 67 || Message::decode(data).is_ok_and(says_what_it_is)
+}
+
+/// The same where nobody answers on port 4011, as far as it hears.
+fn pxe_only_and_no_boot_server(packet: &Packet) -> bool {
+    packet.from.port() != 4011 && pxe_only(packet)
 }
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
@@ -37,13 +35,15 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
 
     // The usual offer is ignored, twice. The next is not: but nobody answers on port 4011, as far as the firmware hears.
     for attempt in ["node1", "node1-again"] {
-        let machine = lab.power_on(Order::new(attempt, 1, Firmware::UefiPxe).hearing(hears), &lan)?;
+        let machine =
+            lab.power_on(Order::new(attempt, 1, Firmware::UefiPxe).hearing(pxe_only_and_no_boot_server), &lan)?;
         machine.console().wait_for("PXE-E16", PATIENCE)?;
         machine.process().kill()?;
         ensure!(boot::rung(&server, &machine)?.as_deref() == Some("boot-server"), "{}", offers(lab, &lan, &machine)?);
     }
     // The third kind says that nobody needs that port, and is taken.
-    let machine = lab.power_on(Order::new("node1-boots", 1, Firmware::UefiPxe).hearing(hears), &lan)?;
+    let machine =
+        lab.power_on(Order::new("node1-boots", 1, Firmware::UefiPxe).hearing(pxe_only_and_no_boot_server), &lan)?;
     boot::see_it_boot_by(lab, &server, &machine, Some("this-file"))?;
     let told = offers(lab, &lan, &machine)?;
     ensure!(told == "plain plain 4011 4011 43", "it was made these offers: {told}");
@@ -55,14 +55,22 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     // What worked is remembered, also by a server that was started anew: the first offer is the right one.
     server.stop()?;
     server.start()?;
-    let machine = lab.power_on(Order::new("node1-knows", 1, Firmware::UefiPxe).hearing(hears), &lan)?;
+    let machine =
+        lab.power_on(Order::new("node1-knows", 1, Firmware::UefiPxe).hearing(pxe_only_and_no_boot_server), &lan)?;
     boot::see_it_boot_by(lab, &server, &machine, Some("this-file"))?;
     let told = offers(lab, &lan, &machine)?;
     ensure!(told == "plain plain 4011 4011 43 43", "it was made these offers: {told}");
 
-    // A machine beside it is made the usual offer, as ever; and so is this one when the operator says so.
+    // Where port 4011 answers, the second kind is enough. A machine that takes the usual offer is made no other, as ever.
+    let hearing = lab.power_on(Order::new("node3", 3, Firmware::UefiPxe).hearing(pxe_only), &lan)?;
     let other = lab.power_on(Order::new("node2", 2, Firmware::UefiPxe), &lan)?;
     boot::see_it_boot(lab, &server, &other)?;
+    boot::see_it_boot_by(lab, &server, &hearing, Some("boot-server"))?;
+    let told = offers(lab, &lan, &hearing)?;
+    ensure!(told == "plain plain 4011", "it was made these offers: {told}");
+    ensure!(boot::boot_server_used(&boot::story(lab, &lan, &hearing)?), "it did not come to port 4011");
+
+    // And an operator can have it start again.
     let mac = machine.mac().to_string();
     let said = server.cli(["machine", "reset", &mac])?;
     ensure!(said.contains("it was made `this-file`"), "{said}");
