@@ -11,6 +11,7 @@ use slipway_engine::catalog::Catalog;
 use slipway_engine::dhcp4::Policy;
 use slipway_engine::dhcp6::{Desk, Heard, Link};
 use slipway_engine::draft::settle;
+use slipway_engine::ladder::Ladders;
 use slipway_engine::machine::Memories;
 use slipway_engine::rules::Rules;
 use slipway_engine::subnet::Subnet6;
@@ -43,7 +44,7 @@ fn answer(bytes: &[u8], asked: &Packet) {
     let networks = [(OURS, 64)];
     let link = Link { interface: "eth0", networks: &networks, server: &server, http_port: 80 };
     let (rules, catalog, machines) = (Rules::zero_configuration(), Catalog::default(), Memories::default());
-    let policy = Policy { rules: &rules, catalog: &catalog, machines: &machines };
+    let policy = Policy { rules: &rules, catalog: &catalog, machines: &machines, ladders: &Ladders::default() };
     let from = SocketAddrV6::new(Ipv6Addr::new(0xfe80, 0, 0, 0, 0x5054, 0xff, 0xfe00, 1), 546, 0, 2);
     for at in [Timestamp(1), Timestamp(2), Timestamp(1_000_000)] {
         let draft = desk.answer(Heard { data: bytes, from }, link, policy, at);

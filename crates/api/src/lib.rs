@@ -100,6 +100,9 @@ pub struct Machine {
     /// What is remembered of it, where anything is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remembered: Option<Remembered>,
+    /// The kind of DHCP offer that it is made, where that is not the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offers: Option<Offers>,
 }
 
 /// `POST /v1/machines/{mac}/release` and `POST /v1/machines/{mac}/forget`, without a body; the answer to these and to an [`Order`]: what is
@@ -182,6 +185,34 @@ pub struct Installer {
     /// Since when it is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
+}
+
+/// The kind of DHCP offer that a machine is made whose firmware ignored the usual one.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Offers {
+    /// `plain`, `boot-server`, `this-file` or `other-loader`.
+    pub rung: String,
+    /// What is different in it.
+    pub about: String,
+    /// What showed that the kind before was ignored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// Since when it is known to boot by it; absent while it is only tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub works_since: Option<String>,
+    /// How often it has ignored every kind, one after the other.
+    #[serde(default)]
+    pub rounds: u32,
+}
+
+/// `POST /v1/machines/{mac}/reset`: a machine is made the usual offer again.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Reset {
+    /// The machine.
+    pub mac: String,
+    /// What it was made before, if that was another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<Offers>,
 }
 
 /// `GET /v1/machines/{mac}`: a machine and its boots.

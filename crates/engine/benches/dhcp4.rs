@@ -10,6 +10,7 @@ use slipway_engine::catalog::Catalog;
 use slipway_engine::dhcp4::{
     Book, ClientKey, Desk, Draft, Heard, Holder, Link, Policy, Record, Settled, beside, settle,
 };
+use slipway_engine::ladder::Ladders;
 use slipway_engine::machine::Memories;
 use slipway_engine::request::Exchange;
 use slipway_engine::rules::Rules;
@@ -78,7 +79,7 @@ fn with<T>(exchange: Exchange, data: &[u8], answer: impl FnOnce(Heard<'_>, Link<
         http_port: 8067,
     };
     let (rules, catalog, machines) = (Rules::default(), Catalog::default(), Memories::default());
-    answer(heard, link, Policy { rules: &rules, catalog: &catalog, machines: &machines })
+    answer(heard, link, Policy { rules: &rules, catalog: &catalog, machines: &machines, ladders: &Ladders::default() })
 }
 
 fn settled(draft: Draft) -> Settled {

@@ -190,7 +190,10 @@ impl Boot {
         // The agent tells no architecture.
         let who = if loader == Loader::Agent { loader.to_string() } else { format!("{arch} {loader}") };
         let what = match (&entry.outcome, boot) {
-            (Outcome::Answered(_), Some(given)) => format!("{who}: {}", given.what),
+            (Outcome::Answered(_), Some(given)) => {
+                let footing = given.footing.map(|footing| footing.to_string()).unwrap_or_default();
+                format!("{who}: {}{footing}", given.what)
+            }
             (outcome, _) => format!("{who}: {outcome}"),
         };
         self.stage(name, entry.at, entry.at, what);

@@ -7,6 +7,8 @@
 //!
 //! Pure: [`Ladder::stand`] says on which rung a DISCOVER is answered, [`Ladder::heed`] takes in what came of every packet.
 
+mod book;
+
 use core::fmt;
 use core::time::Duration;
 
@@ -15,6 +17,8 @@ use slipway_wire::ClientArch;
 use crate::journal::{About, DhcpMessage, Entry, Outcome, Proto};
 use crate::request::{BootRequest, Exchange, Firmware, Loader};
 use crate::{Timestamp, Why};
+
+pub use book::Ladders;
 
 /// Offers in a row that are ignored before another kind is made: one may be lost.
 pub const PATIENCE: u8 = 2;
@@ -189,6 +193,17 @@ pub struct Footing {
     pub xid: u32,
 }
 
+/// What an answer says of it behind its boot file; nothing where it is the usual offer, as ever.
+impl fmt::Display for Footing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.rung, self.climbed) {
+            (rung, Some(why)) => write!(f, ", now offered as {rung}: {why}"),
+            (Rung::Plain, None) => Ok(()),
+            (rung, None) => write!(f, ", offered as {rung}"),
+        }
+    }
+}
+
 /// What worked for a machine that does not take the usual offer: it is kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Worked {
@@ -196,6 +211,8 @@ pub struct Worked {
     pub ground: Ground,
     /// The kind of offer that it took: never [`Rung::Plain`].
     pub rung: Rung,
+    /// What showed that it ignores the kind before.
+    pub because: Ignored,
     /// When it loaded its boot file by this kind of offer for the first time.
     pub since: Timestamp,
 }
@@ -236,6 +253,14 @@ pub struct Ladder {
 }
 
 impl Ladder {
+    /// The ladder of a machine that has not asked yet.
+    const NEW: Self = Self { rung: Rung::Plain, attempt: None, ignored: 0, because: None, rounds: 0 };
+
+    /// When it was last made an offer.
+    fn heard(&self) -> Timestamp {
+        self.attempt.as_ref().map_or(Timestamp(0), |attempt| attempt.last)
+    }
+
     /// The rung on which it is answered, or was last.
     #[must_use]
     pub const fn rung(&self) -> Rung {
@@ -374,7 +399,8 @@ impl Ladder {
         }
         self.rounds = 0;
         let known = worked.filter(|worked| worked.ground == ground).map_or(Rung::Plain, |worked| worked.rung);
-        let takes = Worked { ground, rung: self.rung, since: now };
+        let because = self.because.unwrap_or(Ignored::StartedAnew);
+        let takes = Worked { ground, rung: self.rung, because, since: now };
         (known != self.rung).then_some((self.rung != Rung::Plain).then_some(takes))
     }
 }

@@ -14,6 +14,7 @@ use slipway_wire::MacAddr;
 use uuid::Uuid;
 
 use crate::Timestamp;
+use crate::ladder::Worked;
 
 pub use guard::{Guard, Held, Installs, Pass, Secret};
 pub use intent::{Aim, Change, Intent, Past};
@@ -32,11 +33,14 @@ pub struct Memory {
     pub past: Option<Past>,
     /// The installer that it boots or has booted.
     pub installs: Option<Installs>,
+    /// The kind of DHCP offer that its firmware takes, where that is not the usual one.
+    pub offers: Option<Worked>,
 }
 
 impl Memory {
     /// The memory of a machine that nobody has spoken of.
-    pub const NOTHING: Self = Self { uuid: None, changed: Timestamp(0), intent: None, past: None, installs: None };
+    pub const NOTHING: Self =
+        Self { uuid: None, changed: Timestamp(0), intent: None, past: None, installs: None, offers: None };
 
     /// Whether there is nothing in it to remember.
     #[must_use]

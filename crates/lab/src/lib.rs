@@ -36,6 +36,7 @@
 mod capture;
 pub mod cli;
 mod demo;
+mod ear;
 pub mod firmware;
 mod lab;
 mod linux;
@@ -55,6 +56,7 @@ mod server;
 mod story;
 
 pub use capture::{Capture, Packets};
+pub use ear::Hears;
 pub use lab::Lab;
 pub use linux::Linux;
 pub use log::{Line, Log};

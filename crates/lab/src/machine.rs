@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use slipway_wire::{Cpu, MacAddr};
 
 use crate::capture::Packets;
+use crate::ear::{Ear, Hears};
 use crate::log::{Line, Log};
 use crate::net::Lan;
 use crate::parts;
@@ -45,6 +46,7 @@ pub struct Order {
     trusted: Option<PathBuf>,
     disk: Option<Disk>,
     restarts: bool,
+    hears: Option<Hears>,
 }
 
 /// A machine's own disk.
@@ -128,6 +130,7 @@ impl Order {
             trusted: None,
             disk: None,
             restarts: false,
+            hears: None,
         }
     }
 
@@ -173,6 +176,13 @@ impl Order {
         self
     }
 
+    /// What its card hears of UDP and TCP (everything unless said).
+    #[must_use]
+    pub fn hearing(mut self, hears: Hears) -> Self {
+        self.hears = Some(hears);
+        self
+    }
+
     /// Its hardware address: `52:54:00:77:00:<number>`.
     #[must_use]
     pub fn mac(&self) -> MacAddr {
@@ -199,6 +209,9 @@ impl Order {
         lan.tap(&tap)?;
         let mut command = Command::new(qemu.program);
         command.args(self.arguments(uefi.as_ref(), &tap));
+        if let Some(hears) = self.hears {
+            command.args(Ear::open(&self.name, hears)?.arguments());
+        }
         let on_at = SystemTime::now();
         let process = Running::start_with_input(&self.name, command, folder)?;
         Ok(Machine { name: self.name.clone(), mac: self.mac(), uuid: self.uuid(), on_at, packets, process })
@@ -228,7 +241,9 @@ impl Order {
             "-smbios",
             format!("type=1,uuid={},serial=LAB{:04},manufacturer=Slipway,product=Lab", self.uuid(), self.number),
         );
-        add("-netdev", format!("tap,id=lan,ifname={tap},script=no,downscript=no"));
+        // What an ear passes on is whole packets, with nothing left to be done to them.
+        let whole = if self.hears.is_some() { ",vnet_hdr=off" } else { "" };
+        add("-netdev", format!("tap,id=lan,ifname={tap},script=no,downscript=no{whole}"));
         let rom = if self.firmware == Firmware::Bios { "" } else { ",romfile=" };
         add("-device", format!("virtio-net-pci,netdev=lan,mac={},bootindex=0{rom}", self.mac()));
         // edk2 of 2024 and later has no network boot without a source of randomness.

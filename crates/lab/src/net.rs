@@ -61,16 +61,14 @@ impl Lan {
         &self.bridge
     }
 
-    /// Makes a tap on this LAN for a virtual machine.
+    /// Makes a tap on this LAN for a virtual machine, or finds that of a machine which was switched off.
     ///
     /// # Errors
     /// The kernel refuses: most often `/dev/net/tun` may not be opened.
     pub(crate) fn tap(&self, name: &str) -> Result<()> {
-        // That of a machine that was switched off is still there.
-        if ip(["link", "show", "dev", name]).is_ok() {
-            return Ok(());
+        if ip(["link", "show", "dev", name]).is_err() {
+            ip(["tuntap", "add", "dev", name, "mode", "tap"])?;
         }
-        ip(["tuntap", "add", "dev", name, "mode", "tap"])?;
         ip(["link", "set", name, "master", &self.bridge, "up"])
     }
 }

@@ -15,7 +15,8 @@ use axum::extract::{Path as UrlPath, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use slipway_api::{Failure, Machines, Reloaded, Status};
+use slipway_api::{Failure, Machine, Machines, Reloaded, Reset, Status};
+use slipway_engine::machine::Change;
 use slipway_wire::MacAddr;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -140,6 +141,7 @@ fn router(desk: Desk) -> Router {
         .route("/v1/machines/{mac}/boot", post(order::boot))
         .route("/v1/machines/{mac}/release", post(order::release))
         .route("/v1/machines/{mac}/forget", post(order::forget))
+        .route("/v1/machines/{mac}/reset", post(reset))
         .route("/v1/reload", post(reload))
         .route("/v1/images/refresh", post(refresh))
         .fallback(|| async { failure(StatusCode::NOT_FOUND, "no such resource".to_owned()) })
@@ -164,12 +166,16 @@ async fn machines(State(desk): State<Desk>) -> Response {
     // A thousand journeys are read here: not on the threads that serve HTTP to machines.
     let read = tokio::task::spawn_blocking(move || {
         let (all, memories, now) = (desk.journal.histories(), desk.journal.machines().known(), now());
-        let heard = all.iter().map(|(mac, entries)| shapes::machine(*mac, entries, memories.get(*mac), now));
+        let machine = |mac: MacAddr, entries: &[_], memory| Machine {
+            offers: shapes::offers(desk.journal.machines(), mac),
+            ..shapes::machine(mac, entries, memory, now)
+        };
+        let heard = all.iter().map(|(mac, entries)| machine(*mac, entries, memories.get(*mac)));
         // An operator may speak of a machine before it was heard of.
         let mut unheard: Vec<_> =
             memories.iter().filter(|(mac, _)| !all.iter().any(|(heard, _)| heard == mac)).collect();
         unheard.sort_by_key(|(mac, _)| *mac);
-        let unheard = unheard.into_iter().map(|(mac, memory)| shapes::machine(mac, &[], Some(memory), now));
+        let unheard = unheard.into_iter().map(|(mac, memory)| machine(mac, &[], Some(memory)));
         Machines { machines: heard.chain(unheard).collect() }
     });
     match read.await {
@@ -186,6 +192,24 @@ fn mac_of(text: &str) -> Result<MacAddr, Box<Response>> {
     })
 }
 
+/// The usual offer again for a machine whose firmware took another kind.
+async fn reset(State(desk): State<Desk>, UrlPath(mac): UrlPath<String>) -> Response {
+    let mac = match mac_of(&mac) {
+        Ok(mac) => mac,
+        Err(response) => return *response,
+    };
+    let done = tokio::task::spawn_blocking(move || {
+        let machines = desk.journal.machines();
+        let was = shapes::offers(machines, mac);
+        machines.tell(mac, None, Change::Offers(None)).map(|_| Reset { mac: mac.to_string(), was })
+    });
+    match done.await {
+        Ok(Ok(reset)) => Json(reset).into_response(),
+        Ok(Err(error)) => failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Err(_) => stopping(),
+    }
+}
+
 async fn machine(State(desk): State<Desk>, UrlPath(mac): UrlPath<String>) -> Response {
     let mac = match mac_of(&mac) {
         Ok(mac) => mac,
@@ -193,14 +217,17 @@ async fn machine(State(desk): State<Desk>, UrlPath(mac): UrlPath<String>) -> Res
     };
     let memories = desk.journal.machines().known();
     match (desk.journal.machine(mac), memories.get(mac)) {
-        (Some(entries), memory) => Json(shapes::story(mac, &entries, memory, now())).into_response(),
-        (None, Some(memory)) => Json(shapes::story(mac, &[], Some(memory), now())).into_response(),
         (None, None) => failure(
             StatusCode::NOT_FOUND,
             format!(
                 "nothing was heard of {mac}: is it on a served network (`slipway status`), and does it try to boot from the network?"
             ),
         ),
+        (entries, memory) => {
+            let mut story = shapes::story(mac, &entries.unwrap_or_default(), memory, now());
+            story.machine.offers = shapes::offers(desk.journal.machines(), mac);
+            Json(story).into_response()
+        }
     }
 }
 

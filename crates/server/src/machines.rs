@@ -8,12 +8,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use slipway_engine::journal::Entry;
+use slipway_engine::ladder::Ladders;
 use slipway_engine::machine::{Change, Course, Memories, Memory, expire, learn, matters};
 use slipway_store::machines::{Machines as Store, MachinesError};
 use slipway_wire::MacAddr;
@@ -49,6 +50,8 @@ pub struct Machines(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     known: Arc<ArcSwap<Memories>>,
+    /// Where those stand that asked lately: changed by whoever notes an entry, so that the next packet of the machine finds it.
+    ladders: Mutex<Ladders>,
     keeper: Keeping,
 }
 
@@ -72,6 +75,13 @@ impl Thread {
     fn queue(&self) -> Result<&SyncSender<Task>, Error> {
         self.queue.as_ref().ok_or(Error::Stopping)
     }
+
+    /// Gives the thread something to learn, and does not wait for it.
+    fn teach(&self, mac: Option<MacAddr>, task: Task) {
+        if !self.queue().is_ok_and(|queue| queue.try_send(task).is_ok()) {
+            tracing::error!(?mac, "the disk is too slow for what is to be remembered of machines");
+        }
+    }
 }
 
 impl Drop for Thread {
@@ -94,6 +104,8 @@ impl Default for Keeping {
 enum Task {
     /// Something happened.
     Heard(Arc<Entry>),
+    /// This was learnt of a machine.
+    Learnt { mac: MacAddr, uuid: Option<Uuid>, change: Change },
     /// An operator has spoken, or an installer.
     Told(Word, Sender<Result<Option<Memory>, MachinesError>>),
     /// Everything before is to be on disk.
@@ -129,7 +141,8 @@ impl Machines {
         let thread = std::thread::Builder::new().name("machines".into());
         let running = thread.spawn(move || keeper.run(&tasks, &shared)).map_err(Error::Thread)?;
         let thread = Thread { queue: Some(queue), running: Some(running) };
-        Ok(Self(Arc::new(Inner { known, keeper: Keeping::Thread(thread) })))
+        let ladders = Mutex::default();
+        Ok(Self(Arc::new(Inner { known, ladders, keeper: Keeping::Thread(thread) })))
     }
 
     /// What is remembered now.
@@ -138,8 +151,23 @@ impl Machines {
         self.0.known.load()
     }
 
+    /// Where those stand that asked lately.
+    pub fn ladders(&self) -> MutexGuard<'_, Ladders> {
+        self.0.ladders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Learns from an entry. Takes no time: what there is to do is done elsewhere.
     pub(crate) fn heard(&self, entry: &Arc<Entry>) {
+        if Ladders::matters(entry)
+            && let Some(mac) = entry.mac
+        {
+            let known = self.known();
+            let offers = known.of(mac, entry.uuid).offers.as_ref();
+            let news = self.ladders().heed(entry, offers);
+            if let Some(offers) = news {
+                self.learnt(mac, entry.uuid, Change::Offers(offers));
+            }
+        }
         let known = entry.mac.is_some_and(|mac| self.known().get(mac).is_some());
         if !matters(entry, known) {
             return;
@@ -149,12 +177,18 @@ impl Machines {
                 keeper.lock().unwrap_or_else(PoisonError::into_inner).hear(entry);
                 self.publish_here();
             }
-            Keeping::Thread(thread) => {
-                let sent = thread.queue().is_ok_and(|queue| queue.try_send(Task::Heard(Arc::clone(entry))).is_ok());
-                if !sent {
-                    tracing::error!(mac = ?entry.mac, "the disk is too slow for what is to be remembered of machines");
-                }
+            Keeping::Thread(thread) => thread.teach(entry.mac, Task::Heard(Arc::clone(entry))),
+        }
+    }
+
+    /// Remembers what an entry taught.
+    fn learnt(&self, mac: MacAddr, uuid: Option<Uuid>, change: Change) {
+        match &self.0.keeper {
+            Keeping::Here(keeper) => {
+                keeper.lock().unwrap_or_else(PoisonError::into_inner).change(mac, uuid, change);
+                self.publish_here();
             }
+            Keeping::Thread(thread) => thread.teach(Some(mac), Task::Learnt { mac, uuid, change }),
         }
     }
 
@@ -164,6 +198,9 @@ impl Machines {
     /// # Errors
     /// It could not be made durable, and does not hold then.
     pub fn tell(&self, mac: MacAddr, uuid: Option<Uuid>, change: Change) -> Result<Memory, Error> {
+        if matches!(change, Change::Offers(_) | Change::Forget) {
+            self.ladders().forget(mac);
+        }
         Ok(self.say(Word { mac, uuid, change, pass: None })?.unwrap_or_default())
     }
 
@@ -227,6 +264,10 @@ impl Keeper {
             for task in first.into_iter().chain(tasks.try_iter()).take(TOGETHER) {
                 match task {
                     Task::Heard(entry) => changed |= self.hear(&entry),
+                    Task::Learnt { mac, uuid, change } => {
+                        self.change(mac, uuid, change);
+                        changed = true;
+                    }
                     Task::Told(word, answer) => {
                         let done = self.obey(word);
                         changed |= done.is_ok();
@@ -281,6 +322,12 @@ impl Keeper {
         tell_of(mac, &before, &after);
         self.put(mac, after);
         true
+    }
+
+    /// Changes what is remembered of a machine; it is written soon.
+    fn change(&mut self, mac: MacAddr, uuid: Option<Uuid>, change: Change) {
+        let before = self.memories.of(mac, uuid).clone();
+        self.put(mac, Memory { uuid: uuid.or(before.uuid), ..before.after(change, now()) });
     }
 
     /// Does what was said, on disk first. None: whoever said it does not show the machine's pass.

@@ -6,12 +6,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use slipway_api::{Failure, MachineStory, Machines, Reloaded, Remembered, Status};
+use slipway_api::{Failure, MachineStory, Machines, Reloaded, Remembered, Reset, Status};
 use slipway_engine::answer::Lead;
 use slipway_engine::catalog::{Catalog, Digest, FileRef, Image, ImageKind};
 use slipway_engine::journal::{About, DhcpMessage, Entry, Given, Outcome, Proto};
+use slipway_engine::ladder::{Footing, Ignored, Rung};
 use slipway_engine::request::Loader;
 use slipway_engine::rules::Rules;
 use slipway_engine::{Timestamp, Why};
@@ -145,6 +147,45 @@ async fn machines_and_their_stories_are_told() {
     let events: Vec<_> = story.boots.iter().flat_map(|boot| &boot.events).collect();
     assert_eq!(events.len(), 2, "{body}");
     assert_eq!(events[1].why.as_deref(), Some("pool-empty"));
+}
+
+/// A DISCOVER that was answered by this kind of offer.
+fn offered(at: u64, xid: u32, rung: Rung, climbed: Option<Ignored>) -> Entry {
+    let mut entry = discover(Outcome::Answered("OFFER 10.77.0.100".to_owned()));
+    if let About::Dhcp { boot: Some(given), .. } = &mut entry.about {
+        given.footing = Some(Footing { rung, climbed, xid });
+    }
+    Entry { at: Timestamp(entry.at.0 + 1000 * at), ..entry }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_that_takes_another_kind_of_offer_is_told_and_can_be_reset() {
+    let bench = Bench::new(Ok(Reloaded::default()));
+    let show = format!("/v1/machines/{MAC}");
+    let told = async |bench: &Bench| {
+        let (_, body) = bench.ask("GET", &show).await;
+        serde_json::from_str::<MachineStory>(&body).unwrap().machine.offers
+    };
+    bench.journal.note(offered(0, 1, Rung::Plain, None));
+    assert_eq!(told(&bench).await, None);
+    bench.journal.note(offered(60, 2, Rung::ThisFile, Some(Ignored::StartedAnew)));
+    let tried = told(&bench).await.unwrap();
+    assert_eq!((tried.rung.as_str(), tried.works_since), ("this-file", None));
+    let took = Duration::from_secs(1);
+    let whole = About::File { path: "image/debian/uki.efi".to_owned(), sent: 7, took, whole: true };
+    let loaded = Entry { about: whole, ..offered(70, 2, Rung::ThisFile, None) };
+    bench.journal.note(loaded);
+    assert!(told(&bench).await.unwrap().works_since.is_some(), "it has loaded its boot file");
+    let machines = bench.journal.machines();
+    assert_eq!(machines.known().get(MAC).unwrap().offers.unwrap().rung, Rung::ThisFile, "for the next process too");
+
+    let (code, body) = bench.ask("POST", &format!("{show}/reset")).await;
+    let reset: Reset = serde_json::from_str(&body).unwrap();
+    assert_eq!((code, reset.was.map(|was| was.rung).as_deref()), (200, Some("this-file")));
+    assert_eq!(told(&bench).await, None);
+    assert!(machines.known().get(MAC).is_none());
+    let (code, body) = bench.ask("POST", "/v1/machines/52:54/reset").await;
+    assert!(code == 400 && body.contains("six octets"), "{body}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -126,6 +126,11 @@ pub(crate) enum Machine {
     Release(Which),
     /// Forget what is remembered of a machine beyond its boots: what it is to boot, its installer, what it took to boot it
     Forget(Which),
+    /// Make a machine the usual DHCP offer again
+    ///
+    /// Firmware that ignores an offer is made another kind, and what it takes is remembered (`slipway machine show` tells). After a change of
+    /// its firmware, or when the fault was elsewhere, this starts it from the first kind again.
+    Reset(Which),
 }
 
 #[derive(Args, Clone, Debug)]

@@ -8,7 +8,7 @@ use anyhow::Result;
 use comfy_table::{Attribute, Cell, Color, Table, presets};
 use slipway_api::{Boot, Intent, Machine, MachineStory, Machines as List, Remembered};
 
-use crate::cli::{Global, Machines, Show};
+use crate::cli::{Global, Machines, Show, Which};
 use crate::client::Client;
 
 pub(crate) fn list(global: &Global, words: &Machines) -> Result<ExitCode> {
@@ -114,6 +114,39 @@ pub(crate) fn show(global: &Global, words: &Show) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+pub(crate) fn reset(global: &Global, words: &Which) -> Result<ExitCode> {
+    let done: slipway_api::Reset = Client::of(global).post(&format!("/machines/{}/reset", words.mac))?;
+    if global.json {
+        return print_json(&done);
+    }
+    match &done.was {
+        Some(was) => println!("{} is made the usual offer again; it was made `{}` ({})", done.mac, was.rung, was.about),
+        None => println!("{} is made the usual offer, as before", done.mac),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The kind of offer that a machine is made, and why.
+fn told_offers(machine: &Machine) -> String {
+    let Some(offers) = &machine.offers else { return String::new() };
+    let mut text = format!("offers: `{}` ({})", offers.rung, offers.about);
+    match &offers.works_since {
+        Some(since) => text.push_str(&format!(", by which it has booted since {since}")),
+        None => text.push_str(", not known to work yet"),
+    }
+    if let Some(because) = &offers.because {
+        text.push_str(&format!("; {because}"));
+    }
+    if offers.rounds > 0 {
+        text.push_str(&format!(
+            "; it ignored every kind {} times: can it reach UDP ports 67, 69 and 4011 here?",
+            offers.rounds
+        ));
+    }
+    text.push_str(&format!(" (`slipway machine reset {}` starts again)\n", machine.mac));
+    text
+}
+
 fn told(story: &MachineStory, words: &Show, now: jiff::Timestamp) -> String {
     let machine = &story.machine;
     let mut text = machine.mac.clone();
@@ -131,6 +164,7 @@ fn told(story: &MachineStory, words: &Show, now: jiff::Timestamp) -> String {
     if let Some(remembered) = &machine.remembered {
         told_memory(remembered, now).iter().for_each(|line| text.push_str(&format!("{line}\n")));
     }
+    text.push_str(&told_offers(machine));
     let skip = if words.all { 0 } else { story.boots.len().saturating_sub(1) };
     if skip > 0 {
         text.push_str(&format!("{skip} earlier boot{} not shown (`--all`)\n", if skip == 1 { "" } else { "s" }));
@@ -290,6 +324,27 @@ mod tests {
                  until `slipway machine release`",
             ]
         );
+    }
+
+    #[test]
+    fn the_kind_of_offer_is_told_where_it_is_not_the_usual_one() {
+        assert_eq!(told_offers(&machine()), "");
+        let offers = slipway_api::Offers {
+            rung: "this-file".to_owned(),
+            about: "option 60 with 43.6 = 8".to_owned(),
+            because: Some("it went on asking although it was answered".to_owned()),
+            works_since: Some("2026-11-23T03:00:00.000Z".to_owned()),
+            rounds: 0,
+        };
+        let works = Machine { offers: Some(offers.clone()), ..machine() };
+        assert_eq!(
+            told_offers(&works),
+            "offers: `this-file` (option 60 with 43.6 = 8), by which it has booted since 2026-11-23T03:00:00.000Z; \
+             it went on asking although it was answered (`slipway machine reset 52:54:00:12:34:56` starts again)\n"
+        );
+        let vain = slipway_api::Offers { works_since: None, rounds: 2, ..offers };
+        let told = told_offers(&Machine { offers: Some(vain), ..machine() });
+        assert!(told.contains("not known to work yet") && told.contains("ignored every kind 2 times"), "{told}");
     }
 
     #[test]

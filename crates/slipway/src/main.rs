@@ -55,6 +55,7 @@ fn obey(Cli { global, command }: Cli) -> Result<ExitCode> {
         Command::Machine(Machine::Boot(boot)) => intent::boot(&global, &boot),
         Command::Machine(Machine::Release(which)) => intent::release(&global, &which),
         Command::Machine(Machine::Forget(which)) => intent::forget(&global, &which),
+        Command::Machine(Machine::Reset(reset)) => machines::reset(&global, &reset),
         Command::Status => status::status(&global),
         Command::Reload => status::reload(&global),
         Command::Lab(lab) => slipway_lab::cli::run(lab, &["lab"]),

@@ -11,6 +11,7 @@ use slipway_engine::Timestamp;
 use slipway_engine::dhcp4::{
     Book, ClientKey, Desk, Draft, Heard, Holder, Link, Policy, Record, Transmit, beside, classify, settle,
 };
+use slipway_engine::ladder::Ladders;
 use slipway_engine::request::{Exchange, Loader};
 use slipway_wire::dhcp4::{Message, MessageType, OptionCode};
 use std::collections::HashMap;
@@ -32,6 +33,8 @@ pub struct World<'a> {
     disk: HashMap<Ipv4Addr, Record>,
     /// Acknowledged leases that their clients still count on.
     leases: HashMap<Ipv4Addr, (ClientKey, Timestamp)>,
+    /// Where each machine stands on its ladder.
+    ladders: Ladders,
     /// What each client was offered last.
     offers: HashMap<[u8; 16], Ipv4Addr>,
 }
@@ -47,6 +50,7 @@ impl<'a> World<'a> {
             now,
             disk: HashMap::new(),
             leases: HashMap::new(),
+            ladders: Ladders::default(),
             offers: HashMap::new(),
         };
         world.arrange(0);
@@ -154,7 +158,7 @@ impl<'a> World<'a> {
             ours: &ours,
             http_port: 8067,
         };
-        let policy = Policy { rules: &self.site.rules, catalog: &self.site.catalog, machines: &self.site.machines };
+        let policy = Policy { rules: &self.site.rules, catalog: &self.site.catalog, machines: &self.site.machines, ladders: &self.ladders };
         let draft = match exchange {
             Exchange::Dhcp => self.desk.answer(heard, link, policy, self.now),
             _ => beside(heard, link, policy, self.now),
@@ -182,6 +186,7 @@ impl<'a> World<'a> {
             self.disk.extend(writes.iter().map(|record| (record.ip, record.clone())));
         }
         let [settled] = <[_; 1]>::try_from(settled).expect("one draft, one outcome");
+        self.ladders.heed(&settled.entry, None);
         let _ = (settled.entry.outcome.to_string(), settled.entry.asked);
         (writes, settled.reply)
     }

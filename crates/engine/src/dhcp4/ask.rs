@@ -7,13 +7,13 @@ use slipway_wire::dhcp4::{HTYPE_ETHERNET, Message, MessageType, Op, OptionCode};
 use slipway_wire::pxe::{ClassFamily, VendorClass};
 
 use super::lease::ClientKey;
-use crate::Why;
 use crate::answer::ServerAddr;
 use crate::catalog::Catalog;
-use crate::ladder::Rung;
+use crate::ladder::{Footing, Ladders, Rung};
 use crate::machine::Memories;
 use crate::request::{BootRequest, Exchange, Loader};
 use crate::rules::Rules;
+use crate::{Timestamp, Why};
 
 /// Option 60 of our own agent.
 pub const AGENT_CLASS: &[u8] = b"slipway-agent";
@@ -62,6 +62,8 @@ pub struct Policy<'a> {
     pub catalog: &'a Catalog,
     /// What is remembered of machines.
     pub machines: &'a Memories,
+    /// Where those stand that asked lately.
+    pub ladders: &'a Ladders,
 }
 
 /// A question that deserves a decision.
@@ -72,6 +74,8 @@ pub(super) struct Ask<'a> {
     pub(super) client: ClientKey,
     /// What it says about itself. A client without Ethernet address has an all-zero one here and is never booted.
     pub(super) boot: BootRequest,
+    /// Where its sender stands on its ladder, if it has one.
+    pub(super) footing: Option<Footing>,
     pub(super) heard: Heard<'a>,
     pub(super) link: Link<'a>,
 }
@@ -110,7 +114,21 @@ impl<'a> Ask<'a> {
             return Err(Why::NotForUs);
         }
         let boot = classify(&message, link.exchange, link.interface);
-        Ok(Self { message, kind, client, boot, heard, link })
+        Ok(Self { message, kind, client, boot, footing: None, heard, link })
+    }
+
+    /// The question, to be answered by the kind of offer that this machine takes.
+    pub(super) fn on_its_ladder(mut self, policy: Policy<'_>, now: Timestamp) -> Self {
+        let worked = policy.machines.of(self.boot.mac, self.boot.uuid).offers.as_ref();
+        let xid = self.message.xid;
+        self.footing = match (self.kind, self.link.exchange) {
+            (MessageType::DISCOVER, Exchange::Dhcp | Exchange::ProxyDhcp) => {
+                policy.ladders.stand(&self.boot, xid, worked, now)
+            }
+            _ => policy.ladders.stays(&self.boot, xid, worked),
+        };
+        self.boot.rung = self.footing.map_or(Rung::Plain, |footing| footing.rung);
+        self
     }
 
     pub(super) const fn server(&self) -> ServerAddr {

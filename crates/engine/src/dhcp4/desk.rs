@@ -45,7 +45,7 @@ impl From<Why> for Verdict {
 /// Answers where another server gives the addresses: ProxyDHCP on port 67, the boot server on 4011.
 pub fn beside(heard: Heard<'_>, link: Link<'_>, policy: Policy<'_>, now: Timestamp) -> Draft {
     let ask = match read(heard, link, now) {
-        Ok(ask) => ask,
+        Ok(ask) => ask.on_its_ladder(policy, now),
         Err(draft) => return *draft,
     };
     let verdict = boot_only(&ask, policy);
@@ -75,7 +75,7 @@ impl Desk {
     pub fn answer(&mut self, heard: Heard<'_>, link: Link<'_>, policy: Policy<'_>, now: Timestamp) -> Draft {
         self.book.expire(now);
         let ask = match read(heard, link, now) {
-            Ok(ask) => ask,
+            Ok(ask) => ask.on_its_ladder(policy, now),
             Err(draft) => return *draft,
         };
         let mut verdict = self.decide(&ask, policy, now);
@@ -183,12 +183,15 @@ fn answered(
         Ok(answer) => {
             put_boot(&mut reply, ask, answer);
             let _ = write!(words, " {}", answer.step);
+            if let Some(footing) = ask.footing {
+                let _ = write!(words, "{footing}");
+            }
         }
         Err(Why::NotNetboot) => {}
         Err(why) => _ = write!(words, ", nothing to boot ({}): {why}", why.code()),
     }
     let refused = boot.as_ref().err().filter(|why| **why != Why::NotNetboot).cloned();
-    let boot = boot.ok().as_ref().map(Given::from);
+    let boot = boot.ok().map(|answer| Given { footing: ask.footing, ..Given::from(&answer) });
     match finish(reply, ask, kind) {
         Ok(transmit) => {
             Verdict { outcome: Outcome::Answered(words), reply: Some(transmit), changes, ip, boot, refused }

@@ -2,6 +2,7 @@
 
 mod golden;
 mod model;
+mod quirks;
 mod recipes;
 mod table;
 mod traps;
@@ -16,6 +17,7 @@ use super::*;
 use crate::Timestamp;
 use crate::catalog::{Catalog, Digest, FileRef, Image, ImageKind};
 use crate::journal::{Entry, Outcome};
+use crate::ladder::Ladders;
 use crate::machine::Memories;
 use crate::request::Exchange;
 use crate::rules::{Boot, Path, Rule, Rules, Then, When};
@@ -110,6 +112,8 @@ struct Net {
     desk: Desk,
     rules: Rules,
     catalog: Catalog,
+    machines: Memories,
+    ladders: Ladders,
     now: Timestamp,
     exchange: Exchange,
 }
@@ -123,7 +127,8 @@ impl Net {
         let now = Timestamp(1_000_000);
         let mut desk = Desk::default();
         desk.book_mut().arrange(subnets, &[SERVER], now);
-        Self { desk, rules: boot_debian(), catalog: catalog(), now, exchange: Exchange::Dhcp }
+        let (machines, ladders) = (Memories::default(), Ladders::default());
+        Self { desk, rules: boot_debian(), catalog: catalog(), machines, ladders, now, exchange: Exchange::Dhcp }
     }
 
     fn beside() -> Self {
@@ -146,8 +151,8 @@ impl Net {
             ours: &[SERVER, Ipv4Addr::new(10, 78, 0, 1)],
             http_port: 8067,
         };
-        let machines = Memories::default();
-        let policy = Policy { rules: &self.rules, catalog: &self.catalog, machines: &machines };
+        let (machines, ladders) = (&self.machines, &self.ladders);
+        let policy = Policy { rules: &self.rules, catalog: &self.catalog, machines, ladders };
         match self.exchange {
             Exchange::Dhcp => self.desk.answer(heard, link, policy, self.now),
             _ => beside(heard, link, policy, self.now),
@@ -163,6 +168,7 @@ impl Net {
             Ok::<(), &str>(())
         };
         let settled = settle(vec![draft], commit).pop().unwrap();
+        self.ladders.heed(&settled.entry, None);
         let reply = settled.reply.as_ref().map(|reply| Message::decode(&reply.data).unwrap());
         if let Some(reply) = &reply {
             assert!(reply.faults.is_empty(), "{:?}", reply.faults);

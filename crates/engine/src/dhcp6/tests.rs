@@ -16,6 +16,7 @@ use crate::catalog::{Catalog, Digest, FileRef, Image, ImageKind};
 use crate::dhcp4::Policy;
 use crate::draft::settle;
 use crate::journal::{Entry, Outcome};
+use crate::ladder::Ladders;
 use crate::machine::Memories;
 use crate::rules::{Boot, Path, Rule, Rules, Then, When};
 use crate::subnet::{Reservation6, Subnet6};
@@ -146,7 +147,8 @@ impl Net {
         let networks = [(addr("fe80::1"), 64), (ip(1), 64)];
         let link = Link { interface: "eth1", networks: &networks, server: &server, http_port: 8067 };
         let machines = Memories::default();
-        let policy = Policy { rules: &self.rules, catalog: &self.catalog, machines: &machines };
+        let policy =
+            Policy { rules: &self.rules, catalog: &self.catalog, machines: &machines, ladders: &Ladders::default() };
         let draft = self.desk.answer(Heard { data, from }, link, policy, self.now);
         let mut writes = Vec::new();
         let works = self.disk_works;

@@ -194,7 +194,8 @@ fn each_ground_has_its_own_rungs_and_the_first_follows_the_last() {
 
 #[test]
 fn what_is_taken_again_at_the_first_rung_is_no_longer_remembered() {
-    let known = Worked { ground: Ground::Uefi, rung: Rung::OtherLoader, since: Timestamp(1) };
+    let known =
+        Worked { ground: Ground::Uefi, rung: Rung::OtherLoader, because: Ignored::AskedAgain, since: Timestamp(1) };
     let mut play = Play { worked: Some(known), ..Play::default() };
     assert_eq!(
         play.tell(Ground::Uefi, "0 D1, 60 D2, 120 D3, 124 R, 125 X, 126 F"),
@@ -221,7 +222,8 @@ fn only_pxe_roms_climb() {
 
 #[test]
 fn port_4011_stays_where_the_offer_was() {
-    let worked = Worked { ground: Ground::Uefi, rung: Rung::OtherLoader, since: Timestamp(1) };
+    let worked =
+        Worked { ground: Ground::Uefi, rung: Rung::OtherLoader, because: Ignored::AskedAgain, since: Timestamp(1) };
     let asked = BootRequest { exchange: Exchange::BootServer, ..request(Ground::Uefi) };
     let rung = |ladder: &Ladder, worked| ladder.stays(&asked, 1, worked).unwrap().rung;
     assert_eq!(rung(&Ladder::default(), None), Rung::Plain);
@@ -268,4 +270,42 @@ fn no_order_of_events_leads_off_the_ladder() {
             }
         }
     });
+}
+
+#[test]
+fn a_flood_of_machines_is_bounded_and_who_asked_last_stays() {
+    let mut ladders = Ladders::default();
+    let asked = request(Ground::Uefi);
+    let mac = |n: u32| {
+        let [a, b, c, d] = n.to_be_bytes();
+        MacAddr([2, 0, a, b, c, d])
+    };
+    for n in 0..10_000 {
+        let footing = Some(Footing { rung: Rung::Plain, climbed: None, xid: n });
+        let given = Given { what: FILE.into(), rule: "all".into(), image: None, footing, lead: Lead::default() };
+        let entry = Entry {
+            at: Timestamp(u64::from(n)),
+            proto: Proto::Dhcp4,
+            mac: Some(mac(n)),
+            ip: None,
+            uuid: None,
+            interface: "eth0".into(),
+            asked: String::new(),
+            about: About::Dhcp {
+                message: DhcpMessage::Discover,
+                loader: Loader::Pxe,
+                arch: asked.arch,
+                boot: Some(given),
+                refused: None,
+            },
+            outcome: Outcome::Answered(String::new()),
+        };
+        assert!(Ladders::matters(&entry));
+        assert_eq!(ladders.heed(&entry, None), None);
+    }
+    let followed = (0..10_000).filter(|n| ladders.get(mac(*n)).is_some()).count();
+    assert!((Ladders::MOST / 2..=Ladders::MOST).contains(&followed), "{followed}");
+    assert!(ladders.get(mac(9_999)).is_some() && ladders.get(mac(0)).is_none());
+    ladders.forget(mac(9_999));
+    assert!(ladders.get(mac(9_999)).is_none());
 }

@@ -5,6 +5,7 @@ use core::fmt;
 use super::Memory;
 use super::guard::Installs;
 use crate::Timestamp;
+use crate::ladder::Worked;
 use crate::rules::{Boot, Then};
 
 /// What a machine is to boot.
@@ -90,6 +91,8 @@ pub enum Change {
         /// The installer.
         image: String,
     },
+    /// Its firmware takes this kind of offer; none is the usual one.
+    Offers(Option<Worked>),
     /// All that is remembered of it is forgotten.
     Forget,
 }
@@ -114,6 +117,7 @@ impl Memory {
                 let intent = before.intent.filter(|intent| !wanted(intent));
                 Self { installs: Some(installs), intent, ..before }
             }
+            Change::Offers(offers) => Self { offers, ..before },
             Change::Forget => Self::NOTHING,
         }
     }

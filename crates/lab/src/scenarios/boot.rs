@@ -92,7 +92,13 @@ pub(super) fn add_linux(lab: &Lab, server: &Server) -> Result<()> {
 
 /// Sees a boot to its end: Linux says that it runs, reports to us, and switches the machine off; the kernel and the address are the
 /// right ones, and our journal tells the same.
+/// And it booted by the usual kind of offer: no firmware that takes it is ever made another.
 pub(super) fn see_it_boot(lab: &Lab, server: &Server, machine: &Machine) -> Result<Booted> {
+    see_it_boot_by(lab, server, machine, None)
+}
+
+/// The same by another kind of offer.
+pub(super) fn see_it_boot_by(lab: &Lab, server: &Server, machine: &Machine, kind: Option<&str>) -> Result<Booted> {
     let booted = machine.wait_booted()?;
     machine.wait_reported()?;
     machine.wait_off()?;
@@ -102,6 +108,7 @@ pub(super) fn see_it_boot(lab: &Lab, server: &Server, machine: &Machine) -> Resu
     let ours = booted.ip.starts_with("10.77.") || booted.ip.starts_with("fd77:");
     ensure!(ours, "its address {} is not of the lab's networks", booted.ip);
     let boot = last_boot(server, machine)?;
+    ensure!(rung(server, machine)?.as_deref() == kind, "it was made offers of another kind than {kind:?}: {boot}");
     let text = boot.to_string();
     ensure!(text.contains("\"agent\""), "the journal does not tell of the agent's report: {text}");
     ensure!(text.contains("debian"), "the journal does not tell which image was booted: {text}");
@@ -117,6 +124,12 @@ pub(super) fn last_boot(server: &Server, machine: &Machine) -> Result<Value> {
         .and_then(|boots| boots.last())
         .cloned()
         .with_context(|| format!("the journal knows no boot of the machine: {shown}"))
+}
+
+/// The kind of offer that the machine is made, where that is not the usual one.
+pub(super) fn rung(server: &Server, machine: &Machine) -> Result<Option<String>> {
+    let shown = server.journal_json(machine.mac())?;
+    Ok(shown.pointer("/machine/offers/rung").and_then(Value::as_str).map(str::to_owned))
 }
 
 /// What the machine and we said to each other on the LAN.

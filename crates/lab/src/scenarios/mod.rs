@@ -16,6 +16,7 @@ mod dhcp6_clients;
 mod dhcp_clients;
 mod http_clients;
 mod https_clients;
+mod ignored_offer_ladder;
 mod ipxe_menu;
 mod lease_crash;
 mod reinstall_loop_guard;
@@ -25,6 +26,7 @@ mod uefi_http6_uki;
 mod uefi_http_uki;
 mod uefi_https;
 mod uefi_ipxe_uki;
+mod uefi_proxy_late;
 mod uefi_proxy_uki;
 mod uefi_pxe6_uki;
 mod uefi_pxe_relay;
@@ -61,6 +63,20 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::x64(&[OVMF], "PXE beside dnsmasq (ProxyDHCP, port 4011): UKI by TFTP"),
         tools: &[DNSMASQ],
         run: uefi_proxy_uki::run,
+    },
+    Scenario {
+        name: "uefi-proxy-late",
+        about: "UEFI PXE uses a ProxyDHCP offer that comes seconds after the address",
+        boots: Boots::x64(&[OVMF], "PXE beside dnsmasq, the boot offer seconds late: UKI by TFTP"),
+        tools: &[DNSMASQ],
+        run: uefi_proxy_late::run,
+    },
+    Scenario {
+        name: "ignored-offer-ladder",
+        about: "UEFI PXE that hears only later kinds of offer is made one after the other, and what it boots by is remembered",
+        boots: Boots::x64(&[OVMF], "PXE, deaf to the usual offer and to port 4011: UKI by TFTP"),
+        tools: &[],
+        run: ignored_offer_ladder::run,
     },
     Scenario {
         name: "uefi-http-uki",

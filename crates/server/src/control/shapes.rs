@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use slipway_api::{Boot, Event, Installer, Intent, Machine, MachineStory, PastIntent, Remembered, Stage};
+use slipway_api::{Boot, Event, Installer, Intent, Machine, MachineStory, Offers, PastIntent, Remembered, Stage};
 use slipway_engine::journal::{About, Entry, Outcome};
+use slipway_engine::ladder::{Ladder, Rung};
 use slipway_engine::machine::{Aim, Held, Installs, Memory};
 use slipway_engine::request::Loader;
 use slipway_engine::{Timestamp, journey};
 use slipway_wire::MacAddr;
+
+use crate::machines::Machines;
 
 /// RFC 3339 in UTC with milliseconds.
 pub(crate) fn time(at: Timestamp) -> String {
@@ -72,6 +75,26 @@ fn installer(installs: &Installs) -> Option<Installer> {
     })
 }
 
+/// The kind of offer that a machine is made, where that is not the usual one, or where it ignores every kind.
+pub(super) fn offers(machines: &Machines, mac: MacAddr) -> Option<Offers> {
+    let known = machines.known().get(mac).and_then(|memory| memory.offers);
+    let asked = machines.ladders().get(mac).cloned();
+    let rung = asked.as_ref().map(Ladder::rung).or(known.map(|known| known.rung)).unwrap_or_default();
+    let rounds = asked.as_ref().map_or(0, Ladder::rounds);
+    if rung == Rung::Plain && rounds == 0 {
+        return None;
+    }
+    let works = known.filter(|known| known.rung == rung);
+    let because = asked.and_then(|ladder| ladder.because()).or(works.map(|works| works.because));
+    Some(Offers {
+        rung: rung.name().to_owned(),
+        about: rung.about().to_owned(),
+        because: because.map(|because| because.to_string()),
+        works_since: works.map(|works| time(works.since)),
+        rounds,
+    })
+}
+
 /// A machine's boots, stage by stage.
 pub(super) fn story(mac: MacAddr, entries: &[Arc<Entry>], memory: Option<&Memory>, now: Timestamp) -> MachineStory {
     let boots = journey::boots(entries);
@@ -114,6 +137,7 @@ fn summed_up(
         state: last_boot.map_or("idle", |boot| boot.word(now)).to_owned(),
         summary: last_boot.map(|boot| boot.summary(now)).unwrap_or_default(),
         remembered: memory.map(remembered),
+        offers: None,
     }
 }
 

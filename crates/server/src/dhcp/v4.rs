@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use slipway_engine::Timestamp;
 use slipway_engine::dhcp4::{Draft, Heard, Link, Policy, beside};
+use slipway_engine::ladder::Ladders;
 use slipway_engine::machine::Memories;
 use slipway_engine::request::Exchange;
 use slipway_netio::{Batch, Bind, Received, UdpSocket, wait};
@@ -56,8 +57,9 @@ impl Worker {
 
     fn on_dhcp(&self, batch: &Batch, site: &Arc<Site>) -> Vec<Draft> {
         let Some(interface) = self.interface(site) else { return Vec::new() };
-        let machines = self.shared.journal.machines().known();
-        let (policy, at, ours) = (policy(site, &machines), now(), ours(site));
+        let machines = self.shared.journal.machines();
+        let (known, ladders) = (machines.known(), machines.ladders());
+        let (policy, at, ours) = (policy(site, &known, &ladders), now(), ours(site));
         let heard = batch.iter().filter_map(|datagram| heard(interface, &datagram));
         match interface.mode {
             Mode::Off => Vec::new(),
@@ -81,8 +83,9 @@ impl Worker {
         let Some(interface) = self.interface(site).filter(|interface| interface.mode != Mode::Off) else {
             return Vec::new();
         };
-        let machines = self.shared.journal.machines().known();
-        let (policy, at, ours): (_, Timestamp, _) = (policy(site, &machines), now(), ours(site));
+        let machines = self.shared.journal.machines();
+        let (known, ladders) = (machines.known(), machines.ladders());
+        let (policy, at, ours): (_, Timestamp, _) = (policy(site, &known, &ladders), now(), ours(site));
         let heard = batch.iter().filter_map(|datagram| heard(interface, &datagram));
         heard
             .map(|(heard, server)| {
@@ -119,6 +122,6 @@ fn link<'s>(
     Link { exchange, interface, networks, mtu, server, ours, http_port: site.http_port }
 }
 
-const fn policy<'s>(site: &'s Site, machines: &'s Memories) -> Policy<'s> {
-    Policy { rules: &site.rules, catalog: &site.catalog, machines }
+const fn policy<'s>(site: &'s Site, machines: &'s Memories, ladders: &'s Ladders) -> Policy<'s> {
+    Policy { rules: &site.rules, catalog: &site.catalog, machines, ladders }
 }

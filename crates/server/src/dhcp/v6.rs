@@ -61,8 +61,9 @@ impl Worker {
             server: &self.shared.server_id,
             http_port: site.http_port,
         };
-        let machines = self.shared.journal.machines().known();
-        let policy = Policy { rules: &site.rules, catalog: &site.catalog, machines: &machines };
+        let machines = self.shared.journal.machines();
+        let (known, ladders) = (machines.known(), machines.ladders());
+        let policy = Policy { rules: &site.rules, catalog: &site.catalog, machines: &known, ladders: &ladders };
         let at = now();
         let mut office = self.shared.office6();
         let desk = office.desk(site);

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use slipway_engine::Timestamp;
+use slipway_engine::ladder::{Ground, Ignored, Rung, Worked};
 use slipway_engine::machine::{Aim, Held, Installs, Intent, Memory, Past};
 use slipway_engine::rules::{Boot, Path};
 
@@ -20,6 +21,17 @@ struct Row {
     past: Option<Ended>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     installs: Option<Installer>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    offers: Option<Takes>,
+}
+
+/// A [`Worked`].
+#[derive(Debug, Deserialize, Serialize)]
+struct Takes {
+    ground: String,
+    rung: String,
+    because: String,
+    since: u64,
 }
 
 /// An [`Intent`].
@@ -84,6 +96,7 @@ pub(super) fn encode(memory: &Memory) -> Vec<u8> {
             fulfilled: past.fulfilled,
         }),
         installs: memory.installs.as_ref().map(installer),
+        offers: memory.offers.as_ref().map(takes),
     };
     // Strings, numbers and no maps with keys of their own: this cannot fail.
     serde_json::to_vec(&row).unwrap_or_default()
@@ -101,6 +114,28 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Memory, &'static str> {
         intent: row.intent.map(intent).transpose()?,
         past: row.past.map(past).transpose()?,
         installs: row.installs.map(installs),
+        offers: row.offers.as_ref().map(worked).transpose()?,
+    })
+}
+
+fn takes(worked: &Worked) -> Takes {
+    Takes {
+        ground: worked.ground.name().to_owned(),
+        rung: worked.rung.name().to_owned(),
+        because: worked.because.code().to_owned(),
+        since: worked.since.0,
+    }
+}
+
+fn worked(takes: &Takes) -> Result<Worked, &'static str> {
+    let ground = Ground::ALL.into_iter().find(|ground| ground.name() == takes.ground);
+    let rung = Rung::ALL.into_iter().find(|rung| rung.name() == takes.rung);
+    let because = Ignored::ALL.into_iter().find(|why| why.code() == takes.because);
+    Ok(Worked {
+        ground: ground.ok_or("a kind of client that is none")?,
+        rung: rung.ok_or("a kind of offer that is none")?,
+        because: because.ok_or("a reason that is none")?,
+        since: Timestamp(takes.since),
     })
 }
 
@@ -189,7 +224,12 @@ mod tests {
         tripped.past = Some(Past { aim: Aim::Menu, at: Timestamp(4), fulfilled: true });
         let mut tried = Memory::NOTHING.after(Change::Boot { aim: Aim::Menu, once: true }, Timestamp(9));
         tried.intent.iter_mut().for_each(|intent| (intent.attempts, intent.taken) = (2, Some(Timestamp(8))));
-        let with = wanting.into_iter().chain([Memory::NOTHING, done, tripped, tried]);
+        let (since, because) = (Timestamp(8), Ignored::NoFile);
+        let taking = Ground::ALL.into_iter().zip(Rung::ALL).map(|(ground, rung)| {
+            let worked = Worked { ground, rung, because, since };
+            Memory::NOTHING.after(Change::Offers(Some(worked)), Timestamp(9))
+        });
+        let with = wanting.into_iter().chain(taking).chain([Memory::NOTHING, done, tripped, tried]);
         with.map(|memory| Memory { uuid: Some("00112233-4455-6677-8899-aabbccddeeff".parse().unwrap()), ..memory })
             .collect()
     }

@@ -13,14 +13,24 @@ pub(super) fn fixtures() -> Vec<(PathBuf, Vec<u8>)> {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "hex"))
         .map(|path| {
-            let digits: Vec<u8> = fs::read_to_string(&path).unwrap().bytes().filter(u8::is_ascii_hexdigit).collect();
-            let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
-            (path, digits.chunks(2).map(byte).collect())
+            let bytes = bytes(&path);
+            (path, bytes)
         })
         .collect();
     found.sort();
     assert!(found.len() > 20, "the fixtures are missing from {}", folder.display());
     found
+}
+
+/// The packet of this name: `dhcp4/tianocore-…`.
+pub(super) fn read(fixture: &str) -> Vec<u8> {
+    bytes(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(fixture).with_extension("hex"))
+}
+
+fn bytes(path: &Path) -> Vec<u8> {
+    let digits: Vec<u8> = fs::read_to_string(path).unwrap().bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
 }
 
 /// A server whose network the captured clients can sit in, in whichever mode.
