@@ -34,9 +34,8 @@ fuzz_target!(|bytes: &[u8]| {
 fn answer(bytes: &[u8], asked: &Packet) {
     let network = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0);
     let pools = vec![(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 1, 0), Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 1, 7))];
-    let (dns, lease) = (vec![OURS], Duration::from_secs(600));
-    let subnet =
-        Subnet6 { network, prefix: 64, pools, dns, domains: vec!["lab".into()], lease, reservations: Vec::new() };
+    let (dns, domains, lease) = (vec![OURS], vec!["lab".into()], Duration::from_secs(600));
+    let subnet = Subnet6 { network, prefix: 64, pools, dns, domains, lease, reservations: Vec::new(), shared: None };
     let mut desk = Desk::default();
     desk.book_mut().arrange(vec![subnet.clone()], &[OURS]);
     // A server that every message is for, so that all of them are looked at.

@@ -90,6 +90,15 @@ pub struct Machine {
     /// Our interface that heard it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,
+    /// The relay that it was last heard through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<String>,
+    /// The port that it was last heard on, as relays and switches tell: text, or `0x` with hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit_id: Option<String>,
+    /// The switch or relay that has that port, or the customer behind it, in the same form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_id: Option<String>,
     /// The image of its last boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,

@@ -45,6 +45,7 @@ fn desk(leases: u32) -> Desk {
         lease: Duration::from_secs(3600),
         reservations: Vec::new(),
         authoritative: true,
+        shared: None,
     };
     let mut book = Book::new();
     let records = (0..leases).map(|number| Record {

@@ -3,9 +3,12 @@
 use core::fmt::{self, Write as _};
 use core::net::IpAddr;
 
+use slipway_wire::AgentId;
+
 use crate::catalog::FileRef;
 use crate::machine::{Guard, Pass};
 use crate::request::BootRequest;
+use crate::rules::Rules;
 use crate::script::Values;
 use slipway_wire::MacAddr;
 
@@ -142,6 +145,16 @@ impl ServerAddr {
         if let Some(relay) = request.relay {
             url.push_str(&format!("&relay={relay}"));
         }
+        let place = &request.place;
+        if let Some(link) = place.link {
+            url.push_str(&format!("&link={link}"));
+        }
+        for (key, id) in [("circuit", &place.circuit_id), ("remote", &place.remote_id)] {
+            if let Some(id) = id {
+                url.push_str(&format!("&{key}="));
+                push_agent_id(id, &mut url);
+            }
+        }
         url
     }
 
@@ -155,6 +168,29 @@ impl ServerAddr {
     #[must_use]
     pub fn report_url(&self) -> String {
         format!("{}/agent/report", self.root())
+    }
+}
+
+/// The most characters that a circuit or remote id may have in a URL: with two of them it is still at most 255 bytes over IPv4.
+const LONGEST_ID: usize = 40;
+
+/// Appends a circuit or remote id as [`agent_id`] reads it: spelt out where that is short, else by its digest.
+fn push_agent_id(id: &AgentId, out: &mut String) {
+    let mut spelt = String::new();
+    percent_encode(&id.to_string(), &mut spelt);
+    if spelt.len() <= LONGEST_ID {
+        out.push_str(&spelt);
+    } else {
+        out.push_str(&format!("~{:016x}", id.digest()));
+    }
+}
+
+/// Reads a circuit or remote id out of a script URL's query. One that is told by its digest is one that some rule names, or none.
+#[must_use]
+pub fn agent_id(told: &str, rules: &Rules) -> Option<AgentId> {
+    match told.strip_prefix('~') {
+        Some(digest) => rules.agent_id(u64::from_str_radix(digest, 16).ok()?).cloned(),
+        None => told.parse().ok(),
     }
 }
 

@@ -18,6 +18,7 @@ mod route;
 
 pub use ask::{AGENT_CLASS, Heard, Link, Policy, classify};
 pub use book::{Book, Change, HOLD, HOLDS_MAX, QUARANTINE};
+pub(crate) use desk::put_place;
 pub use desk::{Desk, beside};
 pub use draft::{Draft, Settled, Transmit};
 pub use lease::{ClientKey, Holder, Record};

@@ -8,7 +8,7 @@ use slipway_wire::{ClientArch, MacAddr};
 
 use crate::answer::{Answer, Lead};
 use crate::ladder::Footing;
-use crate::request::Loader;
+use crate::request::{Loader, Place};
 use crate::{Timestamp, Why};
 
 /// The protocol of an exchange.
@@ -86,6 +86,10 @@ pub enum About {
         loader: Loader,
         /// Its architecture.
         arch: ClientArch,
+        /// The relay that passed it on, if any.
+        relay: Option<IpAddr>,
+        /// Where the machine is plugged in, as far as relays and switches tell.
+        place: Box<Place>,
         /// What it was told to load, if it was.
         boot: Option<Given>,
         /// Why it was told to load nothing, where it was given an address all the same.

@@ -152,7 +152,7 @@ impl Boot {
     fn take(&mut self, entry: &Entry) {
         self.last = self.last.max(entry.at);
         match &entry.about {
-            About::Dhcp { message, loader, arch, boot, refused } => {
+            About::Dhcp { message, loader, arch, boot, refused, .. } => {
                 self.take_dhcp(entry, *message, *loader, &arch.to_string(), boot.as_ref());
                 // It was given an address, and nothing else.
                 if let Some(why) = refused.as_ref().filter(|_| matches!(entry.outcome, Outcome::Answered(_))) {

@@ -91,6 +91,7 @@ mod tests {
             domains: Vec::new(),
             lease: Duration::from_secs(3600),
             reservations: Vec::new(),
+            shared: None,
         }
     }
 

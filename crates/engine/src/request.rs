@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::net::IpAddr;
-use slipway_wire::{ClientArch, Cpu, MacAddr};
+use slipway_wire::{AgentId, ClientArch, Cpu, MacAddr};
 
 use crate::ladder::Rung;
 
@@ -97,6 +97,18 @@ pub enum Exchange {
     Script,
 }
 
+/// Where a machine is plugged in, as relays and switches tell. No better known than they are trusted: a machine that sits before the
+/// first of them can say the same.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Place {
+    /// An address of the machine's network, where the relay names another than its own (RFC 3527, RFC 3011).
+    pub link: Option<IpAddr>,
+    /// Its port: option 82's circuit id, DHCPv6's interface id.
+    pub circuit_id: Option<AgentId>,
+    /// The switch or relay that has the port, or the customer behind it: the remote id of option 82 or of DHCPv6.
+    pub remote_id: Option<AgentId>,
+}
+
 /// What a machine said about itself, and where we heard it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct BootRequest {
@@ -114,6 +126,8 @@ pub struct BootRequest {
     pub interface: String,
     /// The relay that passed it on (`giaddr`), if any.
     pub relay: Option<IpAddr>,
+    /// Where it is plugged in, as far as relays and switches tell.
+    pub place: Place,
     /// The address the machine has or is being given, where known: what subnet matches look at.
     pub client_ip: Option<IpAddr>,
     /// User class (option 77), undecoded from its RFC 3004 length prefix where it has one.

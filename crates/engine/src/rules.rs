@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use std::sync::Arc;
 
-use slipway_wire::{ClientArch, Cpu, MacAddr};
+use slipway_wire::{AgentId, ClientArch, Cpu, MacAddr};
 
 use crate::answer::ServerAddr;
 use crate::machine::Guard;
@@ -37,6 +37,13 @@ impl Rules {
     pub fn installer(&self, image: &str) -> Option<Guard> {
         let gives = |rule: &&Rule| matches!(&rule.then, Then::Boot(boot) if boot.image == image);
         self.rules.iter().filter(gives).find_map(|rule| rule.install)
+    }
+
+    /// The circuit or remote id with this digest, among those that some rule looks at; what no rule looks at decides nothing.
+    #[must_use]
+    pub fn agent_id(&self, digest: u64) -> Option<&AgentId> {
+        let looked_at = self.rules.iter().flat_map(|rule| rule.when.circuit_id.iter().chain(&rule.when.remote_id));
+        looked_at.into_iter().find(|id| id.digest() == digest)
     }
 
     /// The first rule that matches. `server` is where the machine asked us: without a relay, it sits in our own network, and so
@@ -109,6 +116,10 @@ pub struct When {
     pub interface: Vec<String>,
     /// Relay addresses (`giaddr`).
     pub relay: Vec<IpAddr>,
+    /// Circuit ids (option 82.1, DHCPv6's interface id), compared whole.
+    pub circuit_id: Vec<AgentId>,
+    /// Remote ids (option 82.2, DHCPv6's remote id without its enterprise number), compared whole.
+    pub remote_id: Vec<AgentId>,
     /// User classes, compared whole.
     pub user_class: Vec<String>,
     /// UEFI (`true`) or BIOS (`false`).
@@ -119,7 +130,7 @@ impl When {
     /// Whether every given criterion holds.
     #[must_use]
     pub fn matches(&self, request: &BootRequest, server: ServerAddr) -> bool {
-        let place = request.client_ip.or(request.relay).unwrap_or(server.ip);
+        let place = request.client_ip.or(request.place.link).or(request.relay).unwrap_or(server.ip);
         holds(&self.mac, |mac| *mac == request.mac)
             && holds(&self.uuid, |uuid| Some(*uuid) == request.uuid)
             && holds(&self.arch, |arch| *arch == request.arch)
@@ -128,6 +139,8 @@ impl When {
             && holds(&self.subnet, |net| net.contains(place))
             && holds(&self.interface, |interface| *interface == request.interface)
             && holds(&self.relay, |relay| Some(*relay) == request.relay)
+            && holds(&self.circuit_id, |id| Some(id) == request.place.circuit_id.as_ref())
+            && holds(&self.remote_id, |id| Some(id) == request.place.remote_id.as_ref())
             && holds(&self.user_class, |class| Some(class) == request.user_class.as_ref())
             && self.uefi.is_none_or(|uefi| uefi == request.arch.is_uefi())
     }
@@ -181,7 +194,15 @@ pub enum Path {
 mod tests {
     use super::*;
     use crate::ladder::Rung;
-    use crate::request::Exchange;
+    use crate::request::{Exchange, Place};
+
+    fn id(text: &str) -> Option<AgentId> {
+        text.parse().ok()
+    }
+
+    fn ids(texts: &[&str]) -> Vec<AgentId> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
 
     fn request() -> BootRequest {
         BootRequest {
@@ -192,6 +213,7 @@ mod tests {
             uuid: Some(uuid::Uuid::from_u128(7)),
             interface: "eth1".into(),
             relay: None,
+            place: Place { circuit_id: id("eth7"), remote_id: id("0x0004"), link: None },
             client_ip: Some([10, 77, 0, 100].into()),
             user_class: Some("blue".into()),
             vendor_class: None,
@@ -229,6 +251,10 @@ mod tests {
             ("interface", true, When { interface: vec!["eth1".into()], ..any() }),
             ("another interface", false, When { interface: vec!["eth10".into()], ..any() }),
             ("a relay where there is none", false, When { relay: vec![[10, 77, 0, 1].into()], ..any() }),
+            ("circuit id", true, When { circuit_id: ids(&["eth0", "eth7"]), ..any() }),
+            ("part of the circuit id", false, When { circuit_id: ids(&["eth"]), ..any() }),
+            ("remote id", true, When { remote_id: ids(&["0x0004"]), ..any() }),
+            ("the circuit id's value for a remote id", false, When { remote_id: ids(&["eth7"]), ..any() }),
             ("user class", true, When { user_class: vec!["blue".into()], ..any() }),
             ("part of the user class", false, When { user_class: vec!["blu".into()], ..any() }),
             ("uefi", true, When { uefi: Some(true), ..any() }),
@@ -248,6 +274,11 @@ mod tests {
         assert!(!here.matches(&relayed, server()));
         let there = When { subnet: vec![net("10.88.0.0/16")], relay: vec![[10, 88, 0, 1].into()], ..When::default() };
         assert!(there.matches(&relayed, server()));
+        let link = Some([10, 77, 0, 0].into());
+        let named = BootRequest { place: Place { link, ..Place::default() }, ..relayed };
+        assert!(here.matches(&named, server()), "its relay names the machine's network");
+        let untold = BootRequest { place: Place::default(), ..named };
+        assert!(!When { circuit_id: ids(&["eth7"]), ..When::default() }.matches(&untold, server()));
     }
 
     #[test]

@@ -187,6 +187,14 @@ impl Host {
         })
     }
 
+    /// Pulls the plug of its interface `eth<number>` out of its LAN, and puts it into another.
+    ///
+    /// # Errors
+    /// It has no such interface, or the kernel refuses.
+    pub fn replug(&self, number: usize, lan: &Lan) -> Result<()> {
+        ip(["link", "set", &format!("{}.{number}", self.name), "master", &lan.bridge])
+    }
+
     /// Routes everything beyond the host's LANs through `router`.
     ///
     /// # Errors

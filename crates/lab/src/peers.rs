@@ -41,6 +41,18 @@ pub fn dhcrelay(host: &Host, down: &str, up: &str, server: &str) -> Result<Runni
     Ok(running)
 }
 
+/// The same on several networks at once, telling the server by option 82 which of its interfaces heard the client (`-a`).
+///
+/// # Errors
+/// It does not start, or does not get as far as listening.
+pub fn dhcrelay_telling_ports(host: &Host, down: &[&str], up: &str, server: &str) -> Result<Running> {
+    let downs = down.iter().flat_map(|port| ["-id", *port]);
+    let words = ["-4", "-d", "-a"].into_iter().chain(downs).chain(["-iu", up, server]);
+    let running = host.start("dhcrelay", "dhcrelay", words)?;
+    running.log().wait_for("Sending on   Socket", READY)?;
+    Ok(running)
+}
+
 /// The same for DHCPv6.
 ///
 /// # Errors

@@ -89,6 +89,8 @@ pub struct Request {
     pub end: SystemTime,
     /// The client's address and port.
     pub client: SocketAddr,
+    /// The server's.
+    pub server: SocketAddr,
     /// The client's hardware address, or that of the router before it.
     pub mac: MacAddr,
     /// The method.
@@ -239,6 +241,7 @@ impl Story {
                 at: packet.at,
                 end: packet.at,
                 client: packet.from,
+                server: packet.to,
                 mac: packet.source,
                 method: words.next().unwrap_or_default(),
                 target: words.next().unwrap_or_default(),

@@ -1,8 +1,9 @@
 //! What every answer depends on that does not change from packet to packet.
 
 mod build;
+mod networks;
 
-pub use build::{Built, Facts, NoSite, build};
+pub use build::{Built, Exported, Facts, NoSite, build, check};
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;

@@ -2,9 +2,22 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-use slipway_server::config::parse;
+use openssl::asn1::Asn1Time;
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
+use openssl::x509::extension::SubjectAlternativeName;
+use openssl::x509::{X509, X509Name};
+use slipway_engine::catalog::{Catalog, Image, ImageKind};
+use slipway_server::config::{CertificateFiles, Config, parse};
+use slipway_server::interfaces::Found;
+use slipway_server::site::{Exported, Facts, Interface, Ipv6, Mode, check};
+use slipway_server::tls::{Own, seconds};
+use slipway_store::Blobs;
+use slipway_wire::Cpu;
 
 fn fixtures(kind: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/config").join(kind);
@@ -25,7 +38,6 @@ fn read(path: &Path) -> (String, String) {
 #[test]
 fn every_invalid_configuration_is_told_all_of_its_faults() {
     let files = fixtures("invalid");
-    assert!(files.len() >= 20, "only {} invalid fixtures", files.len());
     for path in files {
         let (text, name) = read(&path);
         let said = match parse(&text, &name) {
@@ -34,6 +46,110 @@ fn every_invalid_configuration_is_told_all_of_its_faults() {
         };
         assert_golden(&path, &said);
     }
+}
+
+/// Each of them is right by itself, and wrong on the machine of [`machine`]: what `slipway check` says there.
+#[test]
+fn every_configuration_that_does_not_fit_the_machine_is_refused_with_place_and_remedy() {
+    for path in fixtures("invalid/machine") {
+        let (text, name) = read(&path);
+        let config = parse(&text, &name).unwrap_or_else(|faults| panic!("{faults}"));
+        let faults = config.faults(check(&config, &machine(&config)).unwrap());
+        assert!(faults.fatal(), "{name} was taken: {faults}");
+        assert_golden(&path, &format!("{faults}\n"));
+    }
+}
+
+#[test]
+fn at_least_forty_wrong_configurations_are_refused_and_each_fault_has_a_place_and_a_remedy() {
+    let mut refused = 0;
+    for (kind, on_a_machine) in [("invalid", false), ("invalid/machine", true)] {
+        for path in fixtures(kind) {
+            let (text, name) = read(&path);
+            let faults = match parse(&text, &name) {
+                Err(faults) => faults,
+                Ok(config) if on_a_machine => config.faults(check(&config, &machine(&config)).unwrap()),
+                Ok(config) => panic!("{name} was taken: {config:#?}"),
+            };
+            refused += usize::from(faults.fatal());
+            for fault in &faults.list {
+                let (line, column) = faults.place(&fault.span);
+                assert!(line <= text.lines().count() && column > 0 && !fault.thing.is_empty(), "{name}: {fault:?}");
+                assert!(!fault.reason.is_empty() && fault.remedy.len() > 3, "{name}: {fault:?}");
+                assert!(faults.to_string().contains(&format!("{name}:{line}:{column}: ")), "{faults}");
+            }
+        }
+    }
+    assert!(refused >= 40, "only {refused} wrong configurations are kept");
+}
+
+/// A machine with three interfaces, one image, and a certificate for a name alone.
+fn machine(config: &Config) -> Facts {
+    let found = |index: u32, v4: &[[u8; 4]], v6: &[&str]| Found {
+        interface: Interface {
+            name: format!("eth{index}"),
+            index: index + 2,
+            mac: [2, 0, 0, 0, 0, 1],
+            v4: v4.iter().map(|ip| (Ipv4Addr::from(*ip), 24)).collect(),
+            v6: v6.iter().map(|ip| (ip.parse().unwrap(), 64)).collect(),
+            mtu: 1500,
+            mode: Mode::Off,
+            ipv6: Ipv6::default(),
+        },
+        up: true,
+        loopback: false,
+        ethernet: true,
+    };
+    let image = Image {
+        name: "debian".to_owned(),
+        version: "12".to_owned(),
+        kind: ImageKind::Uki,
+        cpu: Some(Cpu::X64),
+        cmdline: None,
+        files: [].into(),
+    };
+    Facts {
+        interfaces: vec![
+            found(0, &[[192, 168, 1, 2]], &[]),
+            found(1, &[[10, 77, 0, 1]], &["fe80::1"]),
+            found(2, &[], &["fe80::2"]),
+        ],
+        default_route: Some("eth0".to_owned()),
+        chosen: Vec::new(),
+        catalog: Catalog { images: [("debian".to_owned(), vec![image])].into(), loaders: [].into() },
+        blobs: Blobs::under(Path::new("/var/lib/slipway")),
+        data: PathBuf::from("/var/lib/slipway"),
+        certificate: config.https.as_ref().and_then(|https| https.files.as_ref()).map(|_| Ok(certificate())),
+        exported: config.export.as_ref().map(|at| match at.value.to_str().unwrap() {
+            "/tmp" => Exported::Open,
+            "/nonexistent/tftp" => Exported::Missing,
+            _ => Exported::Folder,
+        }),
+    }
+}
+
+/// A certificate for `boot.example` alone, by its own key, for a day.
+fn certificate() -> Own {
+    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    let mut names = X509Name::builder().unwrap();
+    names.append_entry_by_text("CN", "boot.example").unwrap();
+    let name = names.build();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_subject_name(&name).unwrap();
+    builder.set_issuer_name(&name).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
+    let alternative =
+        SubjectAlternativeName::new().dns("boot.example").build(&builder.x509v3_context(None, None)).unwrap();
+    builder.append_extension(alternative).unwrap();
+    builder.sign(&key, MessageDigest::sha256()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let files = CertificateFiles { certificate: folder.path().join("own.pem"), key: folder.path().join("own.key") };
+    fs::write(&files.certificate, builder.build().to_pem().unwrap()).unwrap();
+    fs::write(&files.key, key.private_key_to_pem_pkcs8().unwrap()).unwrap();
+    Own::read(&files, seconds()).unwrap()
 }
 
 #[test]

@@ -14,7 +14,7 @@ use slipway_engine::answer::Lead;
 use slipway_engine::catalog::{Catalog, Digest, FileRef, Image, ImageKind};
 use slipway_engine::journal::{About, DhcpMessage, Entry, Given, Outcome, Proto};
 use slipway_engine::ladder::{Footing, Ignored, Rung};
-use slipway_engine::request::Loader;
+use slipway_engine::request::{Loader, Place};
 use slipway_engine::rules::Rules;
 use slipway_engine::{Timestamp, Why};
 use slipway_server::control::{Control, Desk, Error, Wish};
@@ -39,6 +39,8 @@ fn discover(outcome: Outcome) -> Entry {
             message: DhcpMessage::Discover,
             loader: Loader::Pxe,
             arch: ClientArch::X64_UEFI,
+            relay: Some("10.88.0.1".parse().unwrap()),
+            place: Box::new(Place { circuit_id: "ge-0/0/1".parse().ok(), ..Place::default() }),
             boot: Some(Given {
                 what: "image/debian/uki.efi".to_owned(),
                 rule: "lab".to_owned(),

@@ -97,6 +97,7 @@ fn subnet(first: u8) -> Subnet {
         mtu: None,
         lease: Duration::from_secs(600),
         reservations: Vec::new(),
+        shared: None,
         authoritative: true,
     }
 }

@@ -43,6 +43,7 @@ fn site(data: &std::path::Path, dhcp: bool) -> Site {
             domains: Vec::new(),
             lease,
             reservations: Vec::new(),
+            shared: None,
         }],
         rules: Rules::zero_configuration(),
         catalog: Catalog::default(),
@@ -104,7 +105,10 @@ fn an_address_goes_through_a_relay_and_is_in_the_store_before_its_reply_leaves()
     handle.shutdown();
     let asked: Vec<String> =
         journal.machine("02:00:00:00:00:01".parse().unwrap()).unwrap().iter().map(|e| e.asked.clone()).collect();
-    assert_eq!(asked, ["SOLICIT os via fd77::1", "REQUEST os via fd77::1", "REQUEST os via fd77::1"]);
+    assert_eq!(
+        asked,
+        ["SOLICIT os via fd77::1 circuit it", "REQUEST os via fd77::1 circuit it", "REQUEST os via fd77::1 circuit it"]
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 use slipway_server::config::{Config, Fault, Faults, Severity};
 use slipway_server::interfaces;
 use slipway_server::places::{NoConfig, Surroundings, config_file, load};
-use slipway_server::site::{Built, Facts, NoSite, build};
+use slipway_server::site::{self, Exported, Facts};
 use slipway_store::Blobs;
 
 use crate::cli::{Check, Global};
@@ -48,17 +48,9 @@ fn against_machine(global: &Global, config: &Config) -> Result<Vec<Fault>> {
     let blobs = Blobs::under(&data);
     let data = std::path::absolute(&data).unwrap_or(data);
     let certificate = config.own_certificate();
-    let facts = Facts { interfaces, default_route, chosen: Vec::new(), catalog, blobs, data, certificate };
-    let list = match build(config, &facts) {
-        Ok(Built { warnings, .. }) => warnings,
-        Err(NoSite::Faults(list)) => list,
-        Err(error) => return Err(error.into()),
-    };
-    let strict = |fault: Fault| match fault.thing.as_str() {
-        "rule.boot" | "menu.item.image" => Fault { severity: Severity::Error, ..fault },
-        _ => fault,
-    };
-    Ok(list.into_iter().map(strict).collect())
+    let exported = config.export.as_ref().map(|at| Exported::look(&at.value));
+    let facts = Facts { interfaces, default_route, chosen: Vec::new(), catalog, blobs, data, certificate, exported };
+    Ok(site::check(config, &facts)?)
 }
 
 fn as_json(faults: &Faults) -> serde_json::Value {

@@ -154,6 +154,10 @@ fn told(story: &MachineStory, words: &Show, now: jiff::Timestamp) -> String {
     for fact in facts.into_iter().flatten() {
         text.push_str(&format!(", {fact}"));
     }
+    let told = [("via", &machine.relay), ("circuit", &machine.circuit_id), ("remote", &machine.remote_id)];
+    for (word, fact) in told.into_iter().filter_map(|(word, fact)| Some((word, fact.as_ref()?))) {
+        text.push_str(&format!(" {word} {fact}"));
+    }
     if let Some(uuid) = &machine.uuid {
         text.push_str(&format!(", uuid {uuid}"));
     }

@@ -10,9 +10,11 @@ mod machine_id;
 mod message;
 mod options;
 mod parse;
+mod relay_info;
 
 pub use code::{MessageType, Op, OptionCode};
 pub use limit::{MIN_PAYLOAD, reply_limit};
 pub use machine_id::MachineId;
 pub use message::{EncodeError, HEADER_LEN, HTYPE_ETHERNET, MIN_MESSAGE, Message};
 pub use options::Options;
+pub use relay_info::RelayInfo;

@@ -13,12 +13,14 @@ pub mod ndp;
 pub mod pxe;
 pub mod tftp;
 
+mod agent_id;
 mod arch;
 mod error;
 mod mac;
 mod named;
 mod sub_options;
 
+pub use agent_id::{AgentId, ParseAgentIdError};
 pub use arch::{ClientArch, Cpu};
 pub use error::{DecodeError, Fault, Field};
 pub use mac::{MacAddr, ParseMacError};

@@ -1,9 +1,9 @@
 //! What must hold for every answer, whoever it is for: read from its bytes.
 
-use super::site::SERVER;
+use super::site::{GATE, SERVER};
 use slipway_engine::dhcp4::{Transmit, classify};
 use slipway_engine::request::{Exchange, Loader};
-use slipway_wire::dhcp4::{Message, MessageType, Op, OptionCode, reply_limit};
+use slipway_wire::dhcp4::{Message, MessageType, Op, OptionCode, RelayInfo, reply_limit};
 use slipway_wire::{DecodeError, Field};
 use std::net::SocketAddrV4;
 
@@ -13,17 +13,28 @@ const OPTIONS_AT: usize = 240;
 /// Reads and checks an answer.
 pub fn check_reply(asked: &Message, reply: &Transmit, exchange: Exchange, mtu: u16) -> Message {
     let data = &reply.data;
-    let limit = reply_limit(asked.options.max_size(), mtu);
+    let info = asked.options.relay_info();
+    // The relay takes its words out again: they count for the link alone.
+    let words = info.map_or(0, |info| info.0.len() + 2 * info.0.len().div_ceil(255).max(1));
+    let link = if words == 0 { usize::MAX } else { reply_limit(Some(u16::MAX), mtu) };
+    let limit = (reply_limit(asked.options.max_size(), mtu) + words).min(link);
     assert!((300..=limit).contains(&data.len()), "{} bytes, {limit} are allowed", data.len());
     let told = Message::decode(data).expect("an answer can be read");
     // What is echoed byte for byte may be as odd as it came.
-    let odd = |fault: &&DecodeError| fault.field != Field::Option(OptionCode::MACHINE_ID.0);
+    let odd = |fault: &&DecodeError| {
+        !matches!(fault.field, Field::Option(code) if code == OptionCode::MACHINE_ID.0)
+            && !matches!(fault.field, Field::SubOption(code, _) if code == OptionCode::RELAY_INFO.0)
+    };
     assert_eq!(told.faults.iter().find(odd), None);
     assert_eq!((told.op, told.xid, told.htype, told.hlen), (Op::REPLY, asked.xid, asked.htype, asked.hlen));
     assert_eq!((told.chaddr, told.giaddr), (asked.chaddr, asked.giaddr));
-    assert_eq!((told.options.server_id(), reply.from), (Some(SERVER), SERVER));
-    check_area(&data[OPTIONS_AT..], asked.options.relay_info());
-    assert_eq!(told.options.relay_info(), asked.options.relay_info());
+    let stand_in = info.and_then(RelayInfo::server_override).filter(|_| !asked.giaddr.is_unspecified());
+    assert_eq!((told.options.server_id(), reply.from), (Some(stand_in.unwrap_or(SERVER)), SERVER));
+    check_area(&data[OPTIONS_AT..], told.options.relay_info().is_some());
+    match told.options.relay_info() {
+        None if info.is_some() => assert!(words + 300 > limit || told.options.get(OptionCode::DNS).is_none()),
+        echo => assert_eq!(echo, info),
+    }
     if exchange != Exchange::BootServer && !asked.giaddr.is_unspecified() {
         assert_eq!(reply.to, SocketAddrV4::new(asked.giaddr, 67));
     }
@@ -33,7 +44,7 @@ pub fn check_reply(asked: &Message, reply: &Transmit, exchange: Exchange, mtu: u
 }
 
 /// The options end with END and nothing but zeros after it; what the relay added comes last, after everything else.
-fn check_area(mut area: &[u8], relay_info: Option<&[u8]>) {
+fn check_area(mut area: &[u8], relay_info: bool) {
     let mut codes = Vec::new();
     loop {
         match area {
@@ -50,7 +61,7 @@ fn check_area(mut area: &[u8], relay_info: Option<&[u8]>) {
         }
     }
     let relay = OptionCode::RELAY_INFO.0;
-    assert_eq!(relay_info.is_some(), codes.contains(&relay));
+    assert_eq!(relay_info, codes.contains(&relay));
     let first = codes.iter().position(|code| *code == relay).unwrap_or(codes.len());
     assert!(codes[first..].iter().all(|code| *code == relay), "{codes:?}");
     assert!(!codes.contains(&OptionCode::OVERLOAD.0), "ROMs misread it");
@@ -79,7 +90,7 @@ fn check_boot(asked: &Message, told: &Message, exchange: Exchange) {
     };
     assert_ne!(loader, Loader::Os);
     assert_ne!(told.options.message_type(), Some(MessageType::NAK));
-    assert_eq!(told.siaddr, SERVER);
+    assert!([SERVER, GATE].contains(&told.siaddr), "our address in the client's own network, or the one that answers");
     assert!(file.len() > 127 || told.file_name() == file);
     assert_eq!(told.options.get(OptionCode::MACHINE_ID), asked.options.get(OptionCode::MACHINE_ID));
     let wanted: Option<&[u8]> = match loader {

@@ -1,11 +1,11 @@
 //! The network of the game: two small subnets on our link, one behind a relay, and few clients, so that they get in each other's way.
 
-use slipway_engine::catalog::{Catalog, Digest, FileRef, Image, ImageKind};
 use slipway_engine::Timestamp;
+use slipway_engine::catalog::{Catalog, Digest, FileRef, Image, ImageKind};
 use slipway_engine::machine::{Aim, Change, Memories, Memory};
 use slipway_engine::request::Loader;
 use slipway_engine::rules::{Boot, Path, Rule, Rules, Then, When};
-use slipway_engine::subnet::{Reservation, Subnet};
+use slipway_engine::subnet::{Reservation, Subnet, Who};
 use slipway_wire::dhcp4::{Message, OptionCode};
 use slipway_wire::{Cpu, MacAddr};
 use std::net::Ipv4Addr;
@@ -36,7 +36,7 @@ fn mac(last: u8) -> MacAddr {
 /// The machine with a reservation, its two addresses in different plans.
 fn reservations(plan: u8) -> Vec<Reservation> {
     let ip = if plan & 1 == 0 { Ipv4Addr::new(10, 77, 0, 50) } else { Ipv4Addr::new(10, 77, 0, 101) };
-    vec![Reservation { mac: mac(1), ip, hostname: Some("one".into()) }]
+    vec![Reservation { who: Who::Machine(mac(1)), ip, hostname: Some("one".into()) }]
 }
 
 /// Whether these subnets give this address to this machine.
@@ -44,7 +44,7 @@ pub fn is_given(subnets: &[Subnet], ip: Ipv4Addr, mac: Option<MacAddr>) -> bool 
     let pooled = subnets.iter().flat_map(|subnet| &subnet.pools).any(|(first, last)| *first <= ip && ip <= *last);
     let owner = subnets.iter().flat_map(|subnet| &subnet.reservations).find(|reserved| reserved.ip == ip);
     match owner {
-        Some(reserved) => Some(reserved.mac) == mac,
+        Some(reserved) => mac.is_some_and(|mac| reserved.who == Who::Machine(mac)),
         None => pooled && ![ROUTER, SERVER, GATE, RELAY].contains(&ip),
     }
 }
@@ -100,7 +100,7 @@ pub fn speak_as(message: &mut Message, loader: u8) {
 }
 
 impl Site {
-    /// Four plans; the leases' time is the same in all.
+    /// Eight plans; the leases' time is the same in all.
     pub fn subnets(plan: u8) -> Vec<Subnet> {
         let subnet = |a: u8, b: u8, pool: (u8, u8)| Subnet {
             network: Ipv4Addr::new(10, a, b, 0),
@@ -114,6 +114,7 @@ impl Site {
             lease: Duration::from_secs(3600),
             reservations: Vec::new(),
             authoritative: plan & 2 == 0,
+            shared: (plan & 4 != 0 && a != 9).then(|| "rack".to_owned()),
         };
         let mut first = subnet(77, 0, (100, 103));
         first.reservations = reservations(plan);

@@ -1,10 +1,12 @@
-use slipway_wire::{ClientArch, Cpu, MacAddr};
+use slipway_wire::{AgentId, ClientArch, Cpu, MacAddr};
 
 use super::*;
 use crate::Timestamp;
+use crate::answer::agent_id;
 use crate::catalog::{Digest, FileRef, ImageKind};
 use crate::ladder::Rung;
 use crate::machine::{Aim, Change, Guard, Secret};
+use crate::request::Place;
 use crate::rules::When;
 
 mod menus;
@@ -63,6 +65,7 @@ fn request(loader: Loader, arch: ClientArch, exchange: Exchange) -> BootRequest 
         uuid: None,
         interface: "eth1".into(),
         relay: None,
+        place: Place::default(),
         client_ip: None,
         user_class: None,
         vendor_class: None,
@@ -338,11 +341,56 @@ fn the_scripts_url_tells_what_http_does_not_show_again() {
     let asked = BootRequest {
         uuid: Some(uuid::Uuid::from_u128(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff)),
         relay: Some([10, 88, 0, 1].into()),
+        place: Place { circuit_id: "ge-0/0/1:100".parse().ok(), ..Place::default() },
         ..request(Loader::Ipxe, ClientArch::X64_UEFI, Exchange::Dhcp)
     };
     let menu = Rules::zero_configuration();
     let v6 = ServerAddr { ip: "fd00::1".parse().unwrap(), http_port: 80, https: false };
-    insta::assert_snapshot!(line(decide(&asked, &menu, &catalog(), v6)), @"url http://[fd00::1]/boot.ipxe?mac=52-54-00-12-34-56&uuid=00112233-4455-6677-8899-aabbccddeeff&arch=7&relay=10.88.0.1");
+    insta::assert_snapshot!(line(decide(&asked, &menu, &catalog(), v6)), @"url http://[fd00::1]/boot.ipxe?mac=52-54-00-12-34-56&uuid=00112233-4455-6677-8899-aabbccddeeff&arch=7&relay=10.88.0.1&circuit=ge-0/0/1%3A100");
+}
+
+#[test]
+fn names_of_ports_come_back_from_the_scripts_url_as_the_rules_know_them() {
+    let longest = [255, 255, 255, 255].into();
+    let server = ServerAddr { ip: longest, http_port: 65535, https: false };
+    let id = |byte: u8, len: usize| AgentId::new(&vec![byte; len]).unwrap();
+    for (circuit, remote) in [
+        (id(b'p', 40), id(0, 19)),
+        (id(b'p', 41), id(0, 20)),
+        (id(b'%', 255), id(255, 255)),
+        ("rack 4, port 7".parse().unwrap(), "0x7e3130".parse().unwrap()),
+    ] {
+        let asked = BootRequest {
+            arch: ClientArch(65535),
+            uuid: Some(uuid::Uuid::max()),
+            relay: Some(longest),
+            place: Place { link: Some(longest), circuit_id: Some(circuit.clone()), remote_id: Some(remote.clone()) },
+            ..request(Loader::Ipxe, ClientArch::X64_UEFI, Exchange::Dhcp)
+        };
+        let url = server.script_url(&asked);
+        assert!(url.len() <= 255, "{} bytes: {url}", url.len());
+        let told = |key: &str| {
+            let value = url.split(['?', '&']).find_map(|pair| pair.strip_prefix(key)?.strip_prefix('=')).unwrap();
+            percent_encoding_undone(value)
+        };
+        let mut rules = rules(Then::Menu);
+        rules.rules[0].when =
+            When { circuit_id: vec![circuit.clone()], remote_id: vec![remote.clone()], ..When::default() };
+        assert_eq!(agent_id(&told("circuit"), &rules), Some(circuit));
+        assert_eq!(agent_id(&told("remote"), &rules), Some(remote));
+    }
+    assert_eq!(agent_id("~0123456789abcdef", &Rules::default()), None, "what no rule names decides nothing");
+    assert_eq!(agent_id("~zz", &Rules::default()), None);
+}
+
+fn percent_encoding_undone(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut out = parts.next().unwrap().to_owned();
+    for part in parts {
+        out.push(char::from(u8::from_str_radix(&part[..2], 16).unwrap()));
+        out.push_str(&part[2..]);
+    }
+    out
 }
 
 #[test]

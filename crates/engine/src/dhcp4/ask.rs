@@ -3,15 +3,16 @@
 use core::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
 use slipway_wire::ClientArch;
-use slipway_wire::dhcp4::{HTYPE_ETHERNET, Message, MessageType, Op, OptionCode};
+use slipway_wire::dhcp4::{HTYPE_ETHERNET, Message, MessageType, Op, OptionCode, RelayInfo};
 use slipway_wire::pxe::{ClassFamily, VendorClass};
 
 use super::lease::ClientKey;
+use super::plan::{Asker, mask};
 use crate::answer::ServerAddr;
 use crate::catalog::Catalog;
 use crate::ladder::{Footing, Ladders, Rung};
 use crate::machine::Memories;
-use crate::request::{BootRequest, Exchange, Loader};
+use crate::request::{BootRequest, Exchange, Loader, Place};
 use crate::rules::Rules;
 use crate::{Timestamp, Why};
 
@@ -20,8 +21,6 @@ pub const AGENT_CLASS: &[u8] = b"slipway-agent";
 
 /// Option 118: the subnet that the client wants an address in (RFC 3011).
 const SUBNET_SELECTION: OptionCode = OptionCode(118);
-/// Sub-option 5 of option 82: the subnet that the relay wants an address in (RFC 3527).
-const LINK_SELECTION: u8 = 5;
 
 /// A datagram as it was heard.
 #[derive(Clone, Copy, Debug)]
@@ -131,8 +130,9 @@ impl<'a> Ask<'a> {
         self
     }
 
-    pub(super) const fn server(&self) -> ServerAddr {
-        ServerAddr { ip: IpAddr::V4(self.link.server), http_port: self.link.http_port, https: false }
+    /// Where a client with this address finds our files.
+    pub(super) fn server(&self, client: Option<Ipv4Addr>) -> ServerAddr {
+        ServerAddr { ip: IpAddr::V4(self.near(client)), http_port: self.link.http_port, https: false }
     }
 
     /// The relay that passed it on.
@@ -153,9 +153,34 @@ impl<'a> Ask<'a> {
     /// the relay's own address. `None`: on our own link.
     pub(super) fn selector(&self) -> Option<Ipv4Addr> {
         let relay = self.relay()?;
-        let options = &self.message.options;
-        let chosen = options.relay_info().and_then(link_selection).or_else(|| options.ip(SUBNET_SELECTION));
-        Some(chosen.and_then(given).unwrap_or(relay))
+        Some(link_of(&self.message).unwrap_or(relay))
+    }
+
+    /// Who we are to this client: our own address, or the one that its relay wants to be taken for us (rfc5107#4).
+    pub(super) fn server_id(&self) -> Ipv4Addr {
+        let overridden = self.message.options.relay_info().and_then(RelayInfo::server_override);
+        overridden.filter(|_| self.relay().is_some()).unwrap_or(self.link.server)
+    }
+
+    /// Whether a message to this server is one to us.
+    pub(super) fn is_for_us(&self, server: Ipv4Addr) -> bool {
+        server == self.link.server || server == self.server_id()
+    }
+
+    /// Our address that a client with this one reaches best: one of its own network where we have it, else the one we answer from.
+    pub(super) fn near(&self, client: Option<Ipv4Addr>) -> Ipv4Addr {
+        let Some(client) = client else { return self.link.server };
+        let beside = |&&(own, prefix): &&(Ipv4Addr, u8)| own & mask(prefix) == client & mask(prefix);
+        let near: Vec<Ipv4Addr> = self.link.networks.iter().filter(beside).map(|&(own, _)| own).collect();
+        match near.first() {
+            Some(&first) if !near.contains(&self.link.server) => first,
+            _ => self.link.server,
+        }
+    }
+
+    /// The client as reservations know it.
+    pub(super) const fn asker(&self) -> Asker<'_> {
+        Asker { client: &self.client, place: &self.boot.place }
     }
 
     /// What a REQUEST wants (rfc2131#4.3.2, by its table of what each state fills in).
@@ -201,6 +226,7 @@ pub fn classify(message: &Message, exchange: Exchange, interface: &str) -> BootR
         uuid: options.machine_id().and_then(|id| id.uuid()),
         interface: interface.to_owned(),
         relay: given(message.giaddr).map(IpAddr::V4),
+        place: place(message),
         client_ip: given(message.ciaddr).map(IpAddr::V4),
         user_class: user_classes.first().map(|class| text(class)),
         vendor_class: options.vendor_class().map(text),
@@ -212,13 +238,20 @@ fn given(ip: Ipv4Addr) -> Option<Ipv4Addr> {
     Some(ip).filter(|ip| !ip.is_unspecified())
 }
 
-fn link_selection(mut info: &[u8]) -> Option<Ipv4Addr> {
-    while let [code, len, rest @ ..] = info {
-        let (value, tail) = rest.split_at_checked(usize::from(*len))?;
-        if *code == LINK_SELECTION {
-            return <[u8; 4]>::try_from(value).ok().map(Ipv4Addr::from);
-        }
-        info = tail;
+/// The network that a relay (RFC 3527) or a client (RFC 3011) names, where that is not the relay's own.
+fn link_of(message: &Message) -> Option<Ipv4Addr> {
+    let by_relay = message.options.relay_info().and_then(RelayInfo::link_selection);
+    by_relay.or_else(|| message.options.ip(SUBNET_SELECTION).and_then(given))
+}
+
+/// Where the message's sender is plugged in. Switches tell their ports without being a relay (no `giaddr`); who names another network
+/// must be one.
+fn place(message: &Message) -> Place {
+    let info = message.options.relay_info();
+    let relay = given(message.giaddr);
+    Place {
+        link: relay.and_then(|relay| link_of(message).filter(|link| *link != relay)).map(IpAddr::V4),
+        circuit_id: info.and_then(RelayInfo::circuit_id),
+        remote_id: info.and_then(RelayInfo::remote_id),
     }
-    None
 }

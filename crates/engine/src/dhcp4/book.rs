@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::collections::{BTreeSet, HashMap};
 
 use super::lease::{ClientKey, Holder, Record};
-use super::plan::{Plan, SubnetIndex};
+use super::plan::{Asker, Plan, SubnetIndex};
 use super::ranges::Ranges;
 use crate::subnet::Subnet;
 use crate::{Timestamp, Why};
@@ -187,19 +187,24 @@ impl Book {
     }
 
     /// The live lease or hold of this client in this subnet, else its former address there if that is still free.
-    pub(super) fn address_of(&self, client: &ClientKey, subnet: SubnetIndex, now: Timestamp) -> Option<Ipv4Addr> {
-        let here = |ip: &&Ipv4Addr| self.plan.subnet_of(**ip) == Some(subnet) && self.may_have(**ip, client, now);
-        let mine = self.clients.get(client)?;
+    pub(super) fn address_of(&self, asker: Asker<'_>, subnet: SubnetIndex, now: Timestamp) -> Option<Ipv4Addr> {
+        let here = |ip: &&Ipv4Addr| self.plan.subnet_of(**ip) == Some(subnet) && self.may_have(**ip, asker, now);
+        let mine = self.clients.get(asker.client)?;
         let taken = |ip: &&Ipv4Addr| self.slots.get(*ip).is_some_and(|slot| slot.taken_until() > now);
         mine.iter().rev().filter(here).find(taken).or_else(|| mine.iter().rev().find(here)).copied()
     }
 
-    /// Every address in this subnet that this client leases now.
-    pub(super) fn leases_of(&self, client: &ClientKey, subnet: SubnetIndex, now: Timestamp) -> Vec<Ipv4Addr> {
+    /// Whether this client leases another address than this in one of these subnets.
+    pub(super) fn leases_another(
+        &self,
+        client: &ClientKey,
+        ip: Ipv4Addr,
+        subnets: &[SubnetIndex],
+        now: Timestamp,
+    ) -> bool {
         let mine = self.clients.get(client).map_or(&[][..], Vec::as_slice);
-        let here =
-            |ip: &&Ipv4Addr| self.plan.subnet_of(**ip) == Some(subnet) && self.lease(**ip, client, now).is_some();
-        mine.iter().filter(here).copied().collect()
+        let here = |other: Ipv4Addr| self.plan.subnet_of(other).is_some_and(|subnet| subnets.contains(&subnet));
+        mine.iter().any(|&other| other != ip && here(other) && self.lease(other, client, now).is_some())
     }
 
     /// Whether the book knows this client at all: a lease, a hold, or a former address.
@@ -224,34 +229,49 @@ impl Book {
     }
 
     /// Whether this client may have this address: the plan allows it and nobody else has it.
-    pub(super) fn may_have(&self, ip: Ipv4Addr, client: &ClientKey, now: Timestamp) -> bool {
-        self.plan.allows(ip, client.mac()) && !self.slots.get(&ip).is_some_and(|slot| slot.is_taken_from(client, now))
+    pub(super) fn may_have(&self, ip: Ipv4Addr, asker: Asker<'_>, now: Timestamp) -> bool {
+        let client = asker.client;
+        // Whoever has the port's address was there when it got it.
+        let allowed =
+            self.plan.allows(ip, asker) || (self.plan.cannot_tell(ip, asker) && self.lease(ip, client, now).is_some());
+        allowed && !self.slots.get(&ip).is_some_and(|slot| slot.is_taken_from(client, now))
     }
 
-    /// The address to offer: reserved, had, wished for, never used, or left longest ago, in this order (RFC 2131 §4.3.1).
+    /// The address to offer on a link of these subnets: reserved, had, wished for, never used, or left longest ago, in this order (RFC
+    /// 2131 §4.3.1); within each, in the order of the subnets.
     ///
     /// # Errors
-    /// [`Why::PoolEmpty`], and [`Why::Limited`] for a newcomer while too many offers are in flight.
+    /// [`Why::NoSubnet`] on a link without any, [`Why::PoolEmpty`], and [`Why::Limited`] for a newcomer while too many offers are in
+    /// flight.
     pub(super) fn choose(
         &self,
-        client: &ClientKey,
-        subnet: SubnetIndex,
+        asker: Asker<'_>,
+        link: &[SubnetIndex],
         wish: Option<Ipv4Addr>,
         now: Timestamp,
-    ) -> Result<Ipv4Addr, Why> {
-        let reserved = self.plan.reservation(client.mac(), subnet).map(|reservation| reservation.ip);
-        let own =
-            reserved.filter(|&ip| self.may_have(ip, client, now)).or_else(|| self.address_of(client, subnet, now));
-        if let Some(ip) = own {
-            return Ok(ip);
+    ) -> Result<(Ipv4Addr, SubnetIndex), Why> {
+        let first = |pick: &dyn Fn(SubnetIndex) -> Option<Ipv4Addr>| {
+            link.iter().find_map(|&subnet| Some((pick(subnet)?, subnet)))
+        };
+        if link.is_empty() {
+            return Err(Why::NoSubnet);
         }
-        if self.holds >= HOLDS_MAX && !self.knows(client) {
+        let reserved = |subnet| {
+            let ip = self.plan.reservation(asker, subnet)?.ip;
+            self.may_have(ip, asker, now).then_some(ip)
+        };
+        if let Some(own) = first(&reserved).or_else(|| first(&|subnet| self.address_of(asker, subnet, now))) {
+            return Ok(own);
+        }
+        if self.holds >= HOLDS_MAX && !self.knows(asker.client) {
             return Err(Why::Limited { limit: "offers in flight" });
         }
-        let wish = wish.filter(|&ip| self.plan.pool_of(ip) == Some(subnet) && self.may_have(ip, client, now));
-        let room = self.rooms.get(subnet).ok_or(Why::NoSubnet)?;
-        let free = || room.fresh.first().or_else(|| room.idle.first().map(|&(_, ip)| ip));
-        wish.or_else(free).ok_or(Why::PoolEmpty)
+        let wished = |subnet| wish.filter(|&ip| self.plan.pool_of(ip) == Some(subnet) && self.may_have(ip, asker, now));
+        let free = |subnet: SubnetIndex| {
+            let room = self.rooms.get(subnet)?;
+            room.fresh.first().or_else(|| room.idle.first().map(|&(_, ip)| ip))
+        };
+        first(&wished).or_else(|| first(&free)).ok_or(Why::PoolEmpty)
     }
 
     /// Takes the address out of every index of time and freedom.

@@ -21,9 +21,9 @@ pub(super) fn decide_boot(ask: &Ask<'_>, ip: Option<Ipv4Addr>, policy: Policy<'_
     if ask.boot.loader == Loader::Os {
         return Err(Why::NotNetboot);
     }
-    let client_ip = ip.map(IpAddr::V4).or(ask.boot.client_ip);
-    let request = BootRequest { client_ip, ..ask.boot.clone() };
-    let answer = decide(&request, policy.machines, policy.rules, policy.catalog, ask.server())?;
+    let ip = ip.or(ask.client_ip());
+    let request = BootRequest { client_ip: ip.map(IpAddr::V4), ..ask.boot.clone() };
+    let answer = decide(&request, policy.machines, policy.rules, policy.catalog, ask.server(ip))?;
     match &answer.step {
         Step::Tftp { .. } | Step::Url { .. } => Ok(answer),
         // A script's text cannot travel in DHCP.
@@ -40,7 +40,8 @@ pub(super) fn put_boot(reply: &mut Message, ask: &Ask<'_>, answer: &Answer) {
         Step::Script { .. } | Step::Template { .. } => return,
     };
     let departs = |departure| departs(&ask.boot, departure);
-    let server = ask.link.server;
+    let client = Some(reply.yiaddr).filter(|ip| !ip.is_unspecified()).or(ask.client_ip());
+    let server = ask.near(client);
     reply.siaddr = server;
     // Longer than 127 bytes, it travels in option 67 alone.
     let _ = reply.set_file_name(file);

@@ -10,11 +10,11 @@ use super::book::{Book, Change};
 use super::boot::{decide_boot, put_boot};
 use super::draft::{Draft, Transmit};
 use super::grant::{self, Grant, Refusal};
-use super::reply::{finish, put_grant, put_subnet, start};
+use super::reply::{Echo, finish, put_grant, put_subnet, start};
 use crate::answer::Answer;
 use crate::journal::{About, DhcpMessage, Entry, Given, Outcome, Proto};
 use crate::quirks::{Departure, departs};
-use crate::request::{Exchange, Loader};
+use crate::request::{BootRequest, Exchange, Loader};
 use crate::{Timestamp, Why};
 
 /// The desk of a server that gives addresses: the lease book, and whoever asks.
@@ -193,7 +193,10 @@ fn answered(
     let refused = boot.as_ref().err().filter(|why| **why != Why::NotNetboot).cloned();
     let boot = boot.ok().map(|answer| Given { footing: ask.footing, ..Given::from(&answer) });
     match finish(reply, ask, kind) {
-        Ok(transmit) => {
+        Ok((transmit, echo)) => {
+            if echo == Echo::TooLarge {
+                words.push_str(", without the relay's option 82, which does not fit");
+            }
             Verdict { outcome: Outcome::Answered(words), reply: Some(transmit), changes, ip, boot, refused }
         }
         Err(error) => {
@@ -204,7 +207,7 @@ fn answered(
 }
 
 fn refuse(ask: &Ask<'_>, refusal: Refusal) -> Verdict {
-    let nak = || finish(start(ask, MessageType::NAK), ask, MessageType::NAK).ok();
+    let nak = || finish(start(ask, MessageType::NAK), ask, MessageType::NAK).ok().map(|(transmit, _)| transmit);
     let reply = refusal.nak.then(nak).flatten();
     let outcome = match &reply {
         Some(_) => Outcome::Answered(format!("NAK ({}): {}", refusal.why.code(), refusal.why)),
@@ -255,6 +258,8 @@ fn draft(ask: &Ask<'_>, verdict: Verdict, writes: Vec<super::Record>, now: Times
             message,
             loader: ask.boot.loader,
             arch: ask.boot.arch,
+            relay: ask.boot.relay,
+            place: Box::new(ask.boot.place.clone()),
             boot: verdict.boot,
             refused: verdict.refused,
         },
@@ -275,13 +280,25 @@ fn asked(ask: &Ask<'_>) -> String {
         let _ = write!(text, " {}", ask.boot.arch);
     }
     let _ = write!(text, " {}", ask.boot.loader);
-    if let Some(relay) = ask.relay() {
-        let _ = write!(text, " via {relay}");
-    }
+    put_place(&mut text, &ask.boot);
     if let Some(fault) = ask.message.faults.first() {
         let _ = write!(text, " (tolerated: {fault})");
     }
     text
+}
+
+/// Where the machine is plugged in: ` via 10.9.0.1 for 10.9.4.0 circuit eth0 remote 0x0004`, as far as anybody tells.
+pub(crate) fn put_place(text: &mut String, request: &BootRequest) {
+    let place = &request.place;
+    let told = [("via", request.relay), ("for", place.link)];
+    for (word, ip) in told.into_iter().filter_map(|(word, ip)| Some((word, ip?))) {
+        let _ = write!(text, " {word} {ip}");
+    }
+    for (word, id) in [("circuit", &place.circuit_id), ("remote", &place.remote_id)] {
+        if let Some(id) = id {
+            let _ = write!(text, " {word} {id}");
+        }
+    }
 }
 
 const fn proto(exchange: Exchange) -> Proto {

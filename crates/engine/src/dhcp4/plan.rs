@@ -3,9 +3,9 @@
 use core::net::Ipv4Addr;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use slipway_wire::MacAddr;
-
-use crate::subnet::{Reservation, Subnet};
+use super::lease::ClientKey;
+use crate::request::Place;
+use crate::subnet::{Reservation, Subnet, Who};
 
 /// A subnet of the plan: valid until the next arrangement.
 pub(super) type SubnetIndex = usize;
@@ -14,10 +14,38 @@ pub(super) type SubnetIndex = usize;
 pub(super) struct Plan {
     subnets: Vec<Subnet>,
     by_start: BTreeMap<u32, SubnetIndex>,
-    reserved: HashMap<Ipv4Addr, MacAddr>,
-    reservations: HashMap<MacAddr, Vec<(SubnetIndex, Reservation)>>,
+    reserved: HashMap<Ipv4Addr, Who>,
+    reservations: HashMap<Who, Vec<(SubnetIndex, Reservation)>>,
     /// Addresses that are never given: our own and the routers'.
     kept: HashSet<Ipv4Addr>,
+}
+
+/// Who asks, in all that a reservation may go by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker<'a> {
+    pub(super) client: &'a ClientKey,
+    pub(super) place: &'a Place,
+}
+
+impl Asker<'_> {
+    /// Everything that it can be reserved for as, the most particular first.
+    fn names(self) -> impl Iterator<Item = Who> {
+        let Place { circuit_id: circuit, remote_id: remote, .. } = self.place;
+        let port = |circuit_id, remote_id| Who::Port { circuit_id, remote_id };
+        let both = circuit.clone().zip(remote.clone());
+        let names = [
+            self.client.mac().map(Who::Machine),
+            both.map(|(circuit, remote)| port(Some(circuit), Some(remote))),
+            circuit.clone().map(|circuit| port(Some(circuit), None)),
+            remote.clone().map(|remote| port(None, Some(remote))),
+        ];
+        names.into_iter().flatten()
+    }
+
+    /// Whether nothing is told of where it is plugged in: it speaks to us past its relay.
+    const fn is_out_of_sight(self) -> bool {
+        self.place.circuit_id.is_none() && self.place.remote_id.is_none()
+    }
 }
 
 impl Plan {
@@ -28,8 +56,8 @@ impl Plan {
             plan.kept.extend(subnet.routers.iter().copied());
             plan.kept.extend([subnet.network, broadcast(subnet)]);
             for reservation in &subnet.reservations {
-                plan.reserved.insert(reservation.ip, reservation.mac);
-                plan.reservations.entry(reservation.mac).or_default().push((index, reservation.clone()));
+                plan.reserved.insert(reservation.ip, reservation.who.clone());
+                plan.reservations.entry(reservation.who.clone()).or_default().push((index, reservation.clone()));
             }
         }
         plan.subnets = subnets;
@@ -65,18 +93,32 @@ impl Plan {
         self.reserved.keys().chain(&self.kept).copied()
     }
 
-    /// The reservation of this machine in this subnet.
-    pub(super) fn reservation(&self, mac: Option<MacAddr>, subnet: SubnetIndex) -> Option<&Reservation> {
-        let reservations = self.reservations.get(&mac?)?;
-        reservations.iter().find(|(index, _)| *index == subnet).map(|(_, reservation)| reservation)
+    /// This subnet and all others of its link: those of the same shared network, in the order of the configuration.
+    pub(super) fn link_of(&self, index: SubnetIndex) -> Vec<SubnetIndex> {
+        let shared = self.subnet(index).and_then(|subnet| subnet.shared.as_ref());
+        let siblings =
+            self.subnets.iter().enumerate().filter(|(_, other)| shared.is_some() && other.shared.as_ref() == shared);
+        let siblings = siblings.map(|(other, _)| other).filter(|other| *other != index);
+        core::iter::once(index).chain(siblings).collect()
     }
 
-    /// Whether this address may be given to this machine, as far as the plan goes.
-    pub(super) fn allows(&self, ip: Ipv4Addr, mac: Option<MacAddr>) -> bool {
+    /// The reservation for this client in this subnet.
+    pub(super) fn reservation(&self, asker: Asker<'_>, subnet: SubnetIndex) -> Option<&Reservation> {
+        let here = |who| self.reservations.get(&who)?.iter().find(|(index, _)| *index == subnet);
+        asker.names().find_map(here).map(|(_, reservation)| reservation)
+    }
+
+    /// Whether this address may be given to this client, as far as the plan goes.
+    pub(super) fn allows(&self, ip: Ipv4Addr, asker: Asker<'_>) -> bool {
         match self.reserved.get(&ip) {
-            Some(owner) => Some(*owner) == mac,
+            Some(who) => asker.names().any(|name| name == *who),
             None => self.pool_of(ip).is_some(),
         }
+    }
+
+    /// Whether the address is kept for a port, and this client speaks to us past whoever could tell its port: a renewal by unicast.
+    pub(super) fn cannot_tell(&self, ip: Ipv4Addr, asker: Asker<'_>) -> bool {
+        asker.is_out_of_sight() && matches!(self.reserved.get(&ip), Some(Who::Port { .. }))
     }
 }
 

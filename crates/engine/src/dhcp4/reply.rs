@@ -13,7 +13,7 @@ use crate::request::{Exchange, Loader};
 use crate::subnet::Subnet;
 
 /// What goes first when a reply is too large, the least needed first.
-const SPARED: [OptionCode; 7] = [
+const SPARED: [OptionCode; 8] = [
     OptionCode::NTP,
     OptionCode::BROADCAST,
     OptionCode::MTU,
@@ -21,12 +21,15 @@ const SPARED: [OptionCode; 7] = [
     OptionCode::TFTP_SERVER,
     OptionCode::HOST_NAME,
     OptionCode::DNS,
+    // rfc3046#2.2: "If a server is unable to copy a full Relay Agent Information field into a response, it SHALL send the response
+    // without the Relay Information Field".
+    OptionCode::RELAY_INFO,
 ];
 
 /// What every reply of this kind has.
 pub(super) fn start(ask: &Ask<'_>, kind: MessageType) -> Message {
     let mut reply = Message::reply_to(&ask.message);
-    reply.options.set_message_type(kind).set_ip(OptionCode::SERVER_ID, ask.link.server);
+    reply.options.set_message_type(kind).set_ip(OptionCode::SERVER_ID, ask.server_id());
     match ask.link.exchange {
         // A ProxyDHCP offer names no address that it could be sent to, and says so.
         Exchange::ProxyDhcp => reply.set_broadcast(true),
@@ -59,7 +62,7 @@ pub(super) fn put_subnet(reply: &mut Message, ask: &Ask<'_>, plan: &Plan, index:
     if let Some(domain) = &subnet.domain {
         options.set(OptionCode::DOMAIN_NAME, domain.as_bytes());
     }
-    let reservation = plan.reservation(ask.client.mac(), index).filter(|reservation| reservation.ip == ip);
+    let reservation = plan.reservation(ask.asker(), index).filter(|reservation| reservation.ip == ip);
     if let Some(hostname) = reservation.and_then(|reservation| reservation.hostname.as_ref()) {
         options.set(OptionCode::HOST_NAME, hostname.as_bytes());
     }
@@ -80,21 +83,23 @@ fn put_wished(reply: &mut Message, ask: &Ask<'_>, subnet: &Subnet) {
     }
 }
 
-/// The reply as a datagram for this client.
+/// The reply as a datagram for this client, and whether it gives the relay its own words back.
 ///
 /// # Errors
 /// When it does not fit even without what can be spared.
-pub(super) fn finish(mut reply: Message, ask: &Ask<'_>, kind: MessageType) -> Result<Transmit, EncodeError> {
+pub(super) fn finish(mut reply: Message, ask: &Ask<'_>, kind: MessageType) -> Result<(Transmit, Echo), EncodeError> {
     let options = &ask.message.options;
     // rfc6842#3. Boot loaders do without: their recipes were tried as they are.
     if let Some(id) = options.client_id().filter(|_| ask.boot.loader == Loader::Os) {
         reply.options.set(OptionCode::CLIENT_ID, id);
     }
-    // rfc3046#2.2: byte for byte, and last.
+    let mut limit = reply_limit(options.max_size(), ask.link.mtu);
+    // rfc3046#2.2: byte for byte, and last. The relay takes it out before the client sees the reply, so it counts for the link alone.
     if let Some(info) = options.relay_info() {
-        reply.options.set(OptionCode::RELAY_INFO, info);
+        reply.options.set(OptionCode::RELAY_INFO, info.0);
+        let length = info.0.len().saturating_add(2 * info.0.len().div_ceil(255).max(1));
+        limit = limit.saturating_add(length).min(reply_limit(Some(u16::MAX), ask.link.mtu));
     }
-    let limit = reply_limit(options.max_size(), ask.link.mtu);
     let mut spared = SPARED.into_iter();
     let data = loop {
         match reply.encode(limit) {
@@ -102,6 +107,19 @@ pub(super) fn finish(mut reply: Message, ask: &Ask<'_>, kind: MessageType) -> Re
             Err(error) => _ = reply.options.remove(spared.next().ok_or(error)?),
         }
     };
+    let echo = match options.relay_info() {
+        Some(_) if !reply.options.has(OptionCode::RELAY_INFO) => Echo::TooLarge,
+        _ => Echo::Whole,
+    };
     let to = destination(&ask.message, ask.heard.from, kind, ask.link.exchange);
-    Ok(Transmit { data, to, from: ask.link.server })
+    Ok((Transmit { data, to, from: ask.link.server }, echo))
+}
+
+/// Whether a relay gets its own words back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Echo {
+    /// All of them, be it none.
+    Whole,
+    /// None, because there is no room (rfc3046#2.2).
+    TooLarge,
 }

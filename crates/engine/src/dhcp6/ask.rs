@@ -10,7 +10,7 @@ use super::plan::{Plan, SubnetIndex};
 use crate::Why;
 use crate::answer::ServerAddr;
 use crate::ladder::Rung;
-use crate::request::{BootRequest, Exchange, Loader};
+use crate::request::{BootRequest, Exchange, Loader, Place};
 
 /// The user class (option 15) of our own agent.
 pub const AGENT_CLASS: &[u8] = b"slipway-agent";
@@ -68,7 +68,8 @@ impl<'a> Ask<'a> {
         }
         let mac = mac_of(&packet, heard.from, client.as_ref());
         let relay = relay_of(&packet);
-        let boot = BootRequest { relay: relay.map(IpAddr::V6), ..classify(&packet.message, mac, link.interface) };
+        let (relay, place) = (relay.map(IpAddr::V6), place_of(&packet));
+        let boot = BootRequest { relay, place, ..classify(&packet.message, mac, link.interface) };
         Ok(Self { packet, client, mac, boot, heard, link })
     }
 
@@ -81,17 +82,21 @@ impl<'a> Ask<'a> {
     }
 
     /// The subnets of the link that the client sits on, best first (RFC 8415 §13.1): by the relay that is nearest to the client and
-    /// names its link, else those of our own link.
+    /// names its link, else those of our own link; then the others of the same shared network. One with a reservation for the client
+    /// goes before all.
     pub(super) fn subnets(&self, plan: &Plan) -> Vec<SubnetIndex> {
-        if let Some(IpAddr::V6(link)) = self.boot.relay {
-            return plan.subnet_of(link).into_iter().collect();
-        }
+        let direct: Vec<SubnetIndex> = match self.boot.relay {
+            Some(IpAddr::V6(link)) => plan.subnet_of(link).into_iter().collect(),
+            _ => self.link.networks.iter().filter_map(|&(ip, _)| plan.subnet_of(ip)).collect(),
+        };
+        let siblings = direct.iter().flat_map(|&subnet| plan.link_of(subnet));
         let mut found: Vec<SubnetIndex> = Vec::new();
-        for subnet in self.link.networks.iter().filter_map(|&(ip, _)| plan.subnet_of(ip)) {
+        for subnet in direct.iter().copied().chain(siblings) {
             if !found.contains(&subnet) {
                 found.push(subnet);
             }
         }
+        found.sort_by_key(|&subnet| plan.reservation(self.mac, subnet).is_none());
         found
     }
 
@@ -109,6 +114,16 @@ impl<'a> Ask<'a> {
 fn relay_of(packet: &Packet) -> Option<Ipv6Addr> {
     let links = packet.relays.iter().rev().map(|relay| relay.link);
     links.into_iter().find(|link| !link.is_unspecified() && !link.is_unicast_link_local())
+}
+
+/// Where the client is plugged in: by the relay that is nearest to it and names the place.
+fn place_of(packet: &Packet) -> Place {
+    let nearest_first = || packet.relays.iter().rev();
+    Place {
+        link: None,
+        circuit_id: nearest_first().find_map(|relay| relay.options.interface_id()),
+        remote_id: nearest_first().find_map(|relay| relay.options.remote_id()),
+    }
 }
 
 /// The card that speaks, as well as it can be known: told by the relay next to it (RFC 6939), or in the address that it speaks from;
@@ -150,6 +165,7 @@ pub fn classify(message: &Message, mac: Option<MacAddr>, interface: &str) -> Boo
         uuid: options.client_id().filter(|_| loader != Loader::Os).and_then(|duid| duid.smbios_uuid()),
         interface: interface.to_owned(),
         relay: None,
+        place: Place::default(),
         client_ip: None,
         user_class: user_classes.first().map(|class| text(class)),
         vendor_class: class.map(text),

@@ -12,7 +12,7 @@ use super::grant::{self, Grants};
 use super::lease::Write;
 use super::reply::{finish, put_subnet, start};
 use super::{Draft, Transmit};
-use crate::dhcp4::Policy;
+use crate::dhcp4::{Policy, put_place};
 use crate::journal::{About, DhcpMessage, Entry, Given, Outcome, Proto};
 use crate::request::Loader;
 use crate::{Timestamp, Why};
@@ -237,6 +237,8 @@ fn draft(ask: &Ask<'_>, verdict: Verdict, now: Timestamp) -> Draft {
             message,
             loader: ask.boot.loader,
             arch: ask.boot.arch,
+            relay: ask.boot.relay,
+            place: Box::new(ask.boot.place.clone()),
             boot: verdict.boot,
             refused: verdict.refused,
         },
@@ -255,9 +257,7 @@ fn asked(ask: &Ask<'_>) -> String {
         let _ = write!(text, " {}", ask.boot.arch);
     }
     let _ = write!(text, " {}", ask.boot.loader);
-    if let Some(relay) = ask.boot.relay {
-        let _ = write!(text, " via {relay}");
-    }
+    put_place(&mut text, &ask.boot);
     if let Some(fault) = ask.message().faults.first() {
         let _ = write!(text, " (tolerated: {fault})");
     }

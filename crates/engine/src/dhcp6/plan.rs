@@ -41,6 +41,15 @@ impl Plan {
         self.subnets.iter().position(|subnet| subnet.holds(ip))
     }
 
+    /// This subnet and all others of its link: those of the same shared network, in the order of the configuration.
+    pub(super) fn link_of(&self, index: SubnetIndex) -> Vec<SubnetIndex> {
+        let shared = self.subnet(index).and_then(|subnet| subnet.shared.as_ref());
+        let siblings =
+            self.subnets.iter().enumerate().filter(|(_, other)| shared.is_some() && other.shared.as_ref() == shared);
+        let siblings = siblings.map(|(other, _)| other).filter(|other| *other != index);
+        core::iter::once(index).chain(siblings).collect()
+    }
+
     /// The address reserved for this machine in this subnet.
     pub(super) fn reservation(&self, mac: Option<MacAddr>, subnet: SubnetIndex) -> Option<Ipv6Addr> {
         let reservations = &self.subnet(subnet)?.reservations;

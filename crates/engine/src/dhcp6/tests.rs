@@ -52,6 +52,7 @@ fn subnet() -> Subnet6 {
         domains: vec!["lab.example".into()],
         lease: Duration::from_secs(3600),
         reservations: vec![Reservation6 { mac: mac(9), ip: ip(0x103) }],
+        shared: None,
     }
 }
 
@@ -171,18 +172,10 @@ impl Net {
 
     /// The same through a relay on `fd88::/64`.
     fn ask_from_afar(&mut self, message: &Message, told: Option<MacAddr>) -> Seen {
-        let mut relay = Relay {
-            kind: MessageType::RELAY_FORWARD,
-            hops: 0,
-            link: addr("fd88::1"),
-            peer: addr("fe80::abcd"),
-            options: slipway_wire::dhcp6::Options::new(),
-        };
-        relay.options.push(OptionCode::INTERFACE_ID, *b"port 7");
-        if let Some(mac) = told {
-            relay.options.push(OptionCode::LINK_LAYER_ADDRESS, [&[0, 1], &mac.0[..]].concat());
-        }
-        let packet = Packet { relays: vec![relay], message: message.clone() };
+        self.hear_relayed(&relayed(message.clone(), told))
+    }
+
+    fn hear_relayed(&mut self, packet: &Packet) -> Seen {
         self.hear(&packet.encode(), SocketAddrV6::new(addr("fd88::1"), 547, 0, 0))
     }
 
@@ -193,6 +186,22 @@ impl Net {
         assert_eq!(given, offered);
         given[0]
     }
+}
+
+/// A message in the envelope of the relay on `fd88::/64`, which may tell the client's card.
+fn relayed(message: Message, told: Option<MacAddr>) -> Packet {
+    let mut relay = Relay {
+        kind: MessageType::RELAY_FORWARD,
+        hops: 0,
+        link: addr("fd88::1"),
+        peer: addr("fe80::abcd"),
+        options: slipway_wire::dhcp6::Options::new(),
+    };
+    relay.options.push(OptionCode::INTERFACE_ID, *b"port 7");
+    if let Some(mac) = told {
+        relay.options.push(OptionCode::LINK_LAYER_ADDRESS, [&[0, 1], &mac.0[..]].concat());
+    }
+    Packet { relays: vec![relay], message }
 }
 
 /// The address that firmware makes from its card.

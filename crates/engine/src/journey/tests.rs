@@ -46,7 +46,15 @@ impl Story {
             footing: None,
             lead: Lead::default(),
         });
-        let about = About::Dhcp { message, loader, arch: ClientArch::X64_UEFI, boot, refused: None };
+        let about = About::Dhcp {
+            message,
+            loader,
+            arch: ClientArch::X64_UEFI,
+            relay: None,
+            place: Box::default(),
+            boot,
+            refused: None,
+        };
         self.note(proto, about, Outcome::Answered("OFFER".into()))
     }
 
@@ -212,6 +220,8 @@ fn a_boot_that_stops_says_where_and_why() {
             message: DhcpMessage::Discover,
             loader: Loader::Pxe,
             arch: ClientArch::BIOS,
+            relay: None,
+            place: Box::default(),
             boot: None,
             refused: None,
         };
@@ -302,6 +312,8 @@ fn a_request_for_another_server_changes_nothing_about_our_offer() {
         message: DhcpMessage::Request,
         loader: Loader::Pxe,
         arch: ClientArch::X64_UEFI,
+        relay: None,
+        place: Box::default(),
         boot: None,
         refused: None,
     };

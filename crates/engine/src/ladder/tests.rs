@@ -5,6 +5,7 @@ use slipway_wire::MacAddr;
 use super::*;
 use crate::answer::Lead;
 use crate::journal::Given;
+use crate::request::Place;
 
 const FILE: &str = "image/debian/uki.efi";
 
@@ -31,6 +32,7 @@ fn request(ground: Ground) -> BootRequest {
         uuid: None,
         interface: "eth0".into(),
         relay: None,
+        place: Place::default(),
         client_ip: None::<IpAddr>,
         user_class: None,
         vendor_class: None,
@@ -63,6 +65,8 @@ impl Play {
             arch: asked.arch,
             boot: Some(Given { what: FILE.into(), rule: "all".into(), image: None, footing, lead: Lead::default() }),
             refused: None,
+            relay: None,
+            place: Box::default(),
         };
         let file = |path: &str, whole| About::File { path: path.into(), sent: 1, took: Duration::ZERO, whole };
         let yes = || Outcome::Answered(String::new());

@@ -155,13 +155,15 @@ fn client_says(client: &Client) -> &'static str {
     }
 }
 
-fn script(folder: &Path) -> Result<PathBuf> {
+/// A script that puts an address on the interface, for clients that leave this to one.
+pub(super) fn script(folder: &Path) -> Result<PathBuf> {
     let path = folder.join("script");
     fs::write(&path, SCRIPT)?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
     Ok(path)
 }
 
-fn dhclient_files(folder: &Path) -> Vec<PathBuf> {
+/// Where dhclient is told to keep what it knows.
+pub(super) fn dhclient_files(folder: &Path) -> Vec<PathBuf> {
     vec!["-v".into(), "-lf".into(), folder.join("leases"), "-pf".into(), folder.join("pid")]
 }

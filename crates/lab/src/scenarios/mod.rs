@@ -20,8 +20,10 @@ mod ignored_offer_ladder;
 mod ipxe_menu;
 mod lease_crash;
 mod reinstall_loop_guard;
+mod relay_option82;
 mod serve_reload;
 mod tftp_clients;
+mod two_subnets;
 mod uefi_http6_uki;
 mod uefi_http_uki;
 mod uefi_https;
@@ -195,6 +197,20 @@ pub const SCENARIOS: &[Scenario] = &[
         ),
         tools: &[],
         run: reinstall_loop_guard::run,
+    },
+    Scenario {
+        name: "relay-option82",
+        about: "machines behind a relay boot by the port that it tells, over TFTP and by iPXE's script",
+        boots: Boots::x64(&[OVMF, SEABIOS], "PXE by a relay's port (option 82): UKI by TFTP, or iPXE"),
+        tools: &[DHCRELAY],
+        run: relay_option82::run,
+    },
+    Scenario {
+        name: "two-subnets",
+        about: "one server, two networks, one of them of two subnets: a boot in each, and a client that moves",
+        boots: Boots::x64(&[OVMF, SEABIOS], "PXE and iPXE in three subnets on two networks"),
+        tools: &[DHCLIENT],
+        run: two_subnets::run,
     },
     Scenario {
         name: "tftp-clients",

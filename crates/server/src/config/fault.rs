@@ -15,6 +15,13 @@ pub struct At<T> {
     pub span: Span,
 }
 
+impl<T> At<T> {
+    /// The value made into another, at the same place.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> At<U> {
+        At { value: make(self.value), span: self.span }
+    }
+}
+
 /// How bad a fault is.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Severity {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use slipway_engine::subnet::Subnet;
+
 use super::fault::{At, Span};
 use super::reader::Section;
 use super::{ConfiguredRule, DEFAULT_HTTPS_PORT, values};
@@ -33,6 +35,8 @@ pub struct CertificateFiles {
 pub(super) struct Https {
     /// Where its port stands, or the section.
     port_at: Option<Span>,
+    /// Where its names stand, if there are any.
+    names_at: Option<Span>,
     choice: HttpsChoice,
     /// Whether rules that say nothing of it send firmware to `https`.
     offer: bool,
@@ -42,11 +46,12 @@ pub(super) fn read(top: &Section<'_>) -> Https {
     let section = top.table("https", &KEYS);
     let section = section.as_ref();
     let port = section.and_then(|t| t.number("port", 1, u16::MAX)).unwrap_or(DEFAULT_HTTPS_PORT);
-    let names = section.map_or(Vec::new(), |t| t.texts("names", values::hostname));
+    let names = section.map_or(Vec::new(), |t| t.texts("names", values::certificate_name));
+    let names_at = names.first().map(|at| at.span.clone());
     let names = names.into_iter().map(|at| at.value).collect();
     let offer = section.and_then(|t| t.flag("offer")).is_some_and(|at| at.value);
     let choice = HttpsChoice { port, names, files: section.and_then(read_files) };
-    Https { port_at: section.map(|t| t.span_of("port")), choice, offer }
+    Https { port_at: section.map(|t| t.span_of("port")), names_at, choice, offer }
 }
 
 fn read_files(section: &Section<'_>) -> Option<At<CertificateFiles>> {
@@ -70,6 +75,16 @@ impl Https {
     /// Where a rule sends UEFI HTTP Boot: as it says itself, else as the section does.
     pub(super) fn of_rule(&self, said: Option<bool>) -> Option<u16> {
         said.unwrap_or(self.offer).then_some(self.choice.port)
+    }
+
+    /// A URL with a name is of no use to a machine that is told no DNS server: firmware does not even try it.
+    pub(super) fn check_names(&self, top: &Section<'_>, subnets: &[At<Subnet>]) {
+        let Some(span) = &self.names_at else { return };
+        if let Some(At { value: subnet, .. }) = subnets.iter().find(|at| at.value.dns.is_empty()) {
+            let reason =
+                format!("machines of {}/{} are told no DNS server to ask for names", subnet.network, subnet.prefix);
+            top.warning(span.clone(), "https.names", reason, "add `dns` to that subnet, or remove the names");
+        }
     }
 
     /// What is served: for whoever asked for it.

@@ -3,11 +3,14 @@
 mod fault;
 mod https;
 mod menus;
+mod reach;
 mod reader;
+mod reservations;
 mod rules;
 mod sample;
 mod subnets;
 mod subnets6;
+mod tftp;
 mod values;
 
 use core::ops::Range;
@@ -231,7 +234,7 @@ fn read(top: &Section<'_>) -> Config {
     let control = top.table("control", &["socket"]);
     let log = top.table("log", &["level", "format"]);
     let http = top.table("http", &["port"]);
-    let tftp = top.table("tftp", &["port", "export", "blksize-max", "single-port", "allow"]);
+    let tftp = tftp::read(top);
     let interfaces = read_interfaces(top);
     let (subnets, subnets6) = (subnets::read(top), subnets6::read(top));
     check_modes(top, &interfaces, &subnets);
@@ -239,15 +242,16 @@ fn read(top: &Section<'_>) -> Config {
     let http_port = http.as_ref().and_then(|t| t.number("port", 1, u16::MAX)).unwrap_or(DEFAULT_HTTP_PORT);
     let section = https::read(top);
     let menus = menus::read(top);
+    section.check_names(top, &subnets);
     let rules = rules::read(top, &section, &menus);
     let https = section.wanted(top, &rules, http_port);
     Config {
         file: String::new(),
         text: String::new(),
         warnings: Vec::new(),
-        data: top.text("data", values::absolute).map(|at| at.value),
-        user: top.text("user", values::name),
-        control_socket: control.and_then(|t| t.text("socket", values::absolute)).map(|at| at.value),
+        data: top.text("data", values::folder).map(|at| at.value),
+        user: top.text("user", values::user),
+        control_socket: control.and_then(|t| t.text("socket", values::socket)).map(|at| at.value),
         log_level: log
             .as_ref()
             .and_then(|t| t.text("level", |raw| values::one_of(raw, &LEVELS, "a level")))
@@ -262,18 +266,9 @@ fn read(top: &Section<'_>) -> Config {
             .map_or(LogFormat::default(), |at| at.value),
         http_port,
         https,
-        tftp_port: tftp.as_ref().and_then(|t| t.number("port", 1, u16::MAX)).unwrap_or(DEFAULT_TFTP_PORT),
-        tftp: TftpSettings {
-            blksize_max: tftp.as_ref().and_then(|t| t.number("blksize-max", 512, 65464)).unwrap_or(65464),
-            single_port: tftp.as_ref().and_then(|t| t.flag("single-port")).is_some_and(|at| at.value),
-            allow: tftp
-                .as_ref()
-                .map_or(Vec::new(), |t| t.texts("allow", values::net))
-                .into_iter()
-                .map(|at| at.value)
-                .collect(),
-        },
-        export: tftp.and_then(|t| t.text("export", values::absolute)),
+        tftp_port: tftp.port,
+        tftp: tftp.settings,
+        export: tftp.export,
         interfaces,
         subnets,
         subnets6,
@@ -341,6 +336,11 @@ fn check_ipv6(top: &Section<'_>, interfaces: &[InterfaceChoice], subnets: &[At<S
         } else if ra.is_repeated() && missing {
             let reason = format!("{:?} is to advertise `{}`, but there is no IPv6 subnet", name.value, ra.name());
             let remedy = "add a `[[subnet6]]` with its `network`, or set `ra = \"boot-only\"`";
+            top.error(name.span.clone(), "interface", reason, remedy);
+        } else if *ra == Ra::Stateless && subnets.iter().all(|at| at.value.prefix != 64) {
+            let reason =
+                format!("{:?} tells hosts to make their own addresses, and no IPv6 subnet is a /64", name.value);
+            let remedy = "give a `[[subnet6]]` of /64 (RFC 4862), or set `ra = \"managed\"`";
             top.error(name.span.clone(), "interface", reason, remedy);
         } else if *ra == Ra::Managed && !dhcp {
             let reason =

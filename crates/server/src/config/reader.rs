@@ -76,6 +76,14 @@ impl<'a> Section<'a> {
         self.raw(key).is_some()
     }
 
+    /// The text under a key, as it stands there, if it is one.
+    pub(super) fn bare_text(&self, key: &str) -> Option<&'a str> {
+        match self.raw(key)?.get_ref() {
+            DeValue::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Whether the key's value is a list with nothing in it.
     pub(super) fn is_empty_list(&self, key: &str) -> bool {
         self.raw(key).is_some_and(|value| matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()))

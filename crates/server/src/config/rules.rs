@@ -10,11 +10,24 @@ use super::fault::At;
 use super::https::Https;
 use super::menus::Menus;
 use super::reader::Section;
-use super::values;
+use super::{reach, values};
 
 const KEYS: [&str; 11] =
     ["name", "when", "boot", "path", "append", "scheme", "menu", "local", "ignore", "install", "guard"];
-const WHEN: [&str; 10] = ["mac", "uuid", "arch", "cpu", "loader", "subnet", "interface", "relay", "user-class", "uefi"];
+const WHEN: [&str; 12] = [
+    "mac",
+    "uuid",
+    "arch",
+    "cpu",
+    "loader",
+    "subnet",
+    "interface",
+    "relay",
+    "circuit-id",
+    "remote-id",
+    "user-class",
+    "uefi",
+];
 
 /// The rules of the file; where it has none, one that shows every machine the menu.
 pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<ConfiguredRule> {
@@ -26,7 +39,7 @@ pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<Confi
         return rules.map(|rule| ConfiguredRule { rule, boot_at: None, interfaces_at: Vec::new() }).collect();
     }
     let mut rules: Vec<ConfiguredRule> = Vec::new();
-    let mut catch_all: Option<String> = None;
+    let mut before: Vec<(String, When)> = Vec::new();
     let sections = top.tables("rule", &KEYS);
     let mut through_ipxe = Vec::new();
     for (n, section) in sections.iter().enumerate() {
@@ -40,20 +53,20 @@ pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<Confi
             section.error(at.span.clone(), "name", reason, "give the rule another name");
         }
         let name = name.map_or_else(|| format!("rule {}", n + 1), |at| at.value);
-        if let Some(before) = &catch_all {
-            section.warning(
-                section.span.clone(),
-                "when",
-                format!("is never reached, because rule {before:?} before it matches every machine"),
-                "first match wins: move the rule without `when` to the end",
-            );
+        let criteria = section.table("when", &WHEN);
+        let (when, interfaces_at) = criteria.as_ref().map_or((When::default(), Vec::new()), read_when);
+        if let Some((shadow, wide)) = before.iter().find(|(_, wide)| reach::covers(wide, &when)) {
+            warn_of_shadow(section, shadow, wide);
         }
-        let (when, interfaces_at) =
-            section.table("when", &WHEN).map_or((When::default(), Vec::new()), |t| read_when(&t));
-        if catch_all.is_none() && when == When::default() && !section.has("when") {
-            catch_all = Some(name.clone());
+        // What could not be read is no criterion, and would seem to match everybody.
+        if criteria.as_ref().map_or(!section.has("when"), |criteria| is_whole(criteria, &when)) {
+            before.push((name.clone(), when.clone()));
+        }
+        if let Some((criteria, (key, reason))) = criteria.as_ref().zip(reach::contradiction(&when)) {
+            criteria.error(criteria.span_of(key), key, reason, "take one of the two out, or make two rules of it");
         }
         let Some(then) = read_then(section, menus) else { continue };
+        check_then(section, &when, &then);
         if leads_through_ipxe(&then) {
             through_ipxe.push(section);
         }
@@ -67,6 +80,54 @@ pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<Confi
     }
     menus.warn_of_unused(top, &rules);
     rules
+}
+
+fn warn_of_shadow(section: &Section<'_>, shadow: &str, wide: &When) {
+    let (reason, remedy) = if *wide == When::default() {
+        ("matches every machine", "first match wins: move the rule without `when` to the end")
+    } else {
+        ("matches every machine that it does", "first match wins: move it before that rule, or remove it")
+    };
+    let reason = format!("is never reached, because rule {shadow:?} before it {reason}");
+    section.warning(section.span.clone(), "when", reason, remedy);
+}
+
+/// Whether all that is said could be read.
+fn is_whole(criteria: &Section<'_>, when: &When) -> bool {
+    let When { mac, uuid, arch, cpu, loader, subnet, interface, relay, circuit_id, remote_id, user_class, uefi } = when;
+    let read = [
+        ("mac", mac.len()),
+        ("uuid", uuid.len()),
+        ("arch", arch.len()),
+        ("cpu", cpu.len()),
+        ("loader", loader.len()),
+        ("subnet", subnet.len()),
+        ("interface", interface.len()),
+        ("relay", relay.len()),
+        ("circuit-id", circuit_id.len()),
+        ("remote-id", remote_id.len()),
+        ("user-class", user_class.len()),
+        ("uefi", usize::from(uefi.is_some())),
+    ];
+    read.into_iter().all(|(key, read)| read > 0 || !criteria.has(key))
+}
+
+/// What is given must be something that those who ask can be given.
+fn check_then(section: &Section<'_>, when: &When, then: &Then) {
+    if reach::is_for_nobody(when, then) {
+        let reason = "an operating system that asks for an address is not booted, and no other loader matches";
+        section.error(
+            section.span_of("when"),
+            "when.loader",
+            reason,
+            "name the loaders of the firmware, or remove `loader`",
+        );
+    }
+    if let Then::Boot(Boot { path: Path::Direct, append: Some(_), .. }) = then {
+        let reason = "firmware passes no command line, and `path = \"direct\"` keeps iPXE out, which could";
+        let remedy = "remove `path`, or put the arguments into the image itself";
+        section.error(section.span_of("append"), "append", reason, remedy);
+    }
 }
 
 fn matches_ipxe(rule: &Rule) -> bool {
@@ -101,7 +162,9 @@ fn read_when(section: &Section<'_>) -> (When, Vec<At<String>>) {
         loader: bare(section.texts("loader", values::loader)),
         subnet: bare(section.texts("subnet", values::net)),
         interface: interfaces.iter().map(|at| at.value.clone()).collect(),
-        relay: bare(section.texts("relay", values::ip)),
+        relay: bare(section.texts("relay", values::relay)),
+        circuit_id: bare(section.texts("circuit-id", values::agent_id)),
+        remote_id: bare(section.texts("remote-id", values::agent_id)),
         user_class: bare(section.texts("user-class", values::text)),
         uefi: section.flag("uefi").map(|at| at.value),
     };

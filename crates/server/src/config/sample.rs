@@ -107,7 +107,7 @@ mode = "proxy"
 # pool = ["@THREE@.100-@THREE@.200"]   # one range or several; none: only machines with a reservation get an address
 # router = "@ROUTER@"
 # dns = ["@ROUTER@"]
-# ntp = []
+# ntp = ["@ROUTER@"]                      # example
 # domain = "lab.example"                      # example
 # mtu = 1500                                  # example; without it clients keep their own
 # lease = "1h"                                # "60s" to "3650d"
@@ -117,6 +117,9 @@ mode = "proxy"
 # mac = "52:54:00:12:34:56"
 # ip = "@THREE@.10"
 # hostname = "node1"
+#
+# In place of `mac`, `circuit-id` and `remote-id` keep the address for whatever is plugged in at a port, as a relay or switch tells it.
+# Several subnets on one link are a shared network: give each of them the same `shared-network = "NAME"`.
 
 # The IPv6 networks that addresses are given in. Without a pool: parameters for all, addresses only for machines with a reservation.
 # [[subnet6]]
@@ -131,7 +134,8 @@ mode = "proxy"
 # ip = "fd77::10"
 
 # Which machine boots what. The first rule that matches decides; a machine that none matches is not answered.
-# when: mac, uuid, arch, cpu, loader, subnet, interface, relay, user-class (each a value or a list of them), uefi (true or false).
+# when: mac, uuid, arch, cpu, loader, subnet, interface, relay, circuit-id, remote-id, user-class (each a value or a list of them),
+#   uefi (true or false).
 #   arch    x86-bios, x64-uefi, arm64-uefi, riscv64-uefi, ..., or the number in DHCP option 93
 #   cpu     ia32, x64, arm32, arm64, riscv64, loongarch64
 #   loader  pxe, uefi-http, ipxe, u-boot, agent

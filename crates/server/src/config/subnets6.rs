@@ -9,15 +9,17 @@ use slipway_wire::MacAddr;
 
 use super::fault::{At, Span};
 use super::reader::Section;
+use super::subnets::warn_of_only_child;
 use super::values;
 
-const KEYS: [&str; 6] = ["network", "pool", "dns", "domain", "lease", "reservation"];
+const KEYS: [&str; 7] = ["network", "shared-network", "pool", "dns", "domain", "lease", "reservation"];
 const DEFAULT_LEASE: Duration = Duration::from_secs(3600);
 
 pub(super) fn read(top: &Section<'_>) -> Vec<At<Subnet6>> {
     let mut subnets: Vec<At<Subnet6>> = Vec::new();
-    for section in top.tables("subnet6", &KEYS) {
-        let Some(subnet) = read_one(&section) else { continue };
+    let sections = top.tables("subnet6", &KEYS);
+    for section in &sections {
+        let Some(subnet) = read_one(section) else { continue };
         let span = section.span_of("network");
         let overlaps = |at: &&At<Subnet6>| at.value.holds(subnet.network) || subnet.holds(at.value.network);
         if let Some(other) = subnets.iter().find(overlaps) {
@@ -26,6 +28,8 @@ pub(super) fn read(top: &Section<'_>) -> Vec<At<Subnet6>> {
         }
         subnets.push(At { value: subnet, span });
     }
+    let names = || subnets.iter().filter_map(|at| at.value.shared.as_deref());
+    sections.iter().for_each(|section| warn_of_only_child(section, names()));
     subnets
 }
 
@@ -36,9 +40,10 @@ fn name(subnet: &Subnet6) -> String {
 fn read_one(section: &Section<'_>) -> Option<Subnet6> {
     let network = section.required("network", values::subnet6, "add `network = \"fd77::/64\"`");
     let pools = section.texts("pool", values::range6);
-    let dns = section.texts("dns", values::ipv6);
+    let dns = section.texts("dns", values::host6);
     let domains = section.texts("domain", values::hostname);
     let lease = section.text("lease", values::lease).map_or(DEFAULT_LEASE, |at| at.value);
+    let shared = section.text("shared-network", values::name).map(|at| at.value);
     let reservations = read_reservations(section);
     let At { value: (network, prefix), .. } = network?;
     let subnet = Subnet6 {
@@ -49,6 +54,7 @@ fn read_one(section: &Section<'_>) -> Option<Subnet6> {
         domains: domains.into_iter().map(|at| at.value).collect(),
         lease,
         reservations: reservations.iter().map(|(_, reservation, _, _)| reservation.clone()).collect(),
+        shared,
     };
     check_pools(section, &subnet, &pools);
     check_reservations(&subnet, &reservations);
@@ -61,6 +67,10 @@ fn check_pools(section: &Section<'_>, subnet: &Subnet6, pools: &[At<(Ipv6Addr, I
         if !subnet.holds(first) || !subnet.holds(last) {
             let reason = format!("{first}-{last} is not inside {}", name(subnet));
             section.error(pool.span.clone(), "pool", reason, "give addresses of this network, or change `network`");
+        }
+        if first == subnet.network && last == first {
+            let reason = format!("{first} is every router's (RFC 4291), so the pool holds no address to give");
+            section.error(pool.span.clone(), "pool", reason, "give more addresses, such as \"fd77::1:0-fd77::1:ffff\"");
         }
         let mut earlier = pools.iter().take(n).map(|at| at.value);
         if let Some((a, b)) = earlier.find(|(a, b)| first <= *b && *a <= last) {

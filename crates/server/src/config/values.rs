@@ -1,15 +1,20 @@
 //! Text to value: what a configuration's strings may say. Each reader gives the value, or the reason and the remedy.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use slipway_engine::ra::Ra;
 use slipway_engine::request::Loader;
-use slipway_engine::rules::{IpNet, Path};
-use slipway_wire::{ClientArch, Cpu, MacAddr};
+use slipway_engine::rules::Path;
+use slipway_wire::{AgentId, ClientArch, Cpu};
 
 use crate::site::Mode;
+
+mod addresses;
+
+pub(crate) use addresses::masked;
+pub(super) use addresses::{host4, host6, ipv4, ipv6, mac, mask4, net, range, range6, relay, subnet, subnet6};
 
 /// Why a text is not the value that belongs there.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -74,6 +79,9 @@ pub(super) fn interface(raw: &str) -> Result<String, Reject> {
     if !fits || raw.contains(|c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control()) {
         return reject(format!("{raw:?} cannot be an interface's name"), "`ip -brief address` lists the names");
     }
+    if raw == "lo" {
+        return reject("\"lo\" is the loopback: no machine is there", "`ip -brief address` lists the names");
+    }
     Ok(raw.to_owned())
 }
 
@@ -85,129 +93,63 @@ pub(super) fn absolute(raw: &str) -> Result<PathBuf, Reject> {
     Ok(path)
 }
 
-pub(super) fn mac(raw: &str) -> Result<MacAddr, Reject> {
-    let Ok(mac) = raw.parse::<MacAddr>() else {
-        return reject(format!("{raw:?} is not a MAC address"), "write six octets, such as \"52:54:00:12:34:56\"");
-    };
-    if mac.0.first().is_some_and(|octet| octet & 1 == 1) {
-        return reject(format!("{mac} is a group address, no machine has it"), "check the first octet: it is even");
+/// A folder of our own or of the operator's files: never all there is.
+pub(super) fn folder(raw: &str) -> Result<PathBuf, Reject> {
+    let path = absolute(raw)?;
+    if path.parent().is_none() {
+        return reject("\"/\" is this whole machine", "name a folder for nothing else, such as \"/srv/tftp\"");
     }
-    Ok(mac)
+    Ok(path)
+}
+
+/// A Unix socket's path: Linux takes 107 bytes (`unix(7)`).
+pub(super) fn socket(raw: &str) -> Result<PathBuf, Reject> {
+    if raw.len() > 107 {
+        return reject(
+            format!("is {} bytes long, and a socket's path has at most 107", raw.len()),
+            "choose a shorter path",
+        );
+    }
+    absolute(raw)
+}
+
+/// A user to become, once root is not needed any more.
+pub(super) fn user(raw: &str) -> Result<String, Reject> {
+    if raw == "root" {
+        return reject("\"root\" gives nothing up", "name another user, such as \"nobody\", or remove the key");
+    }
+    name(raw)
+}
+
+/// A circuit or remote id: text, or `0x` with hexadecimal digits; as long as a sub-option can be.
+pub(super) fn agent_id(raw: &str) -> Result<AgentId, Reject> {
+    match raw.parse::<AgentId>() {
+        Ok(id) if id.as_bytes().len() <= 255 => Ok(id),
+        Ok(_) => {
+            reject("is longer than 255 bytes", "no relay can tell that: `slipway machine show` shows what is told")
+        }
+        Err(_) if raw.is_empty() => reject("is empty", "write it as `slipway machine show` shows it"),
+        Err(_) => reject(
+            format!("{raw:?} is not pairs of hexadecimal digits"),
+            "write text (\"ge-0/0/1\"), or bytes as pairs of digits (\"0x00040064\")",
+        ),
+    }
 }
 
 pub(super) fn uuid(raw: &str) -> Result<uuid::Uuid, Reject> {
-    raw.parse().or_else(|_| {
-        reject(
+    let Ok(uuid) = raw.parse::<uuid::Uuid>() else {
+        return reject(
             format!("{raw:?} is not a UUID"),
             "write it as `dmidecode -s system-uuid` does: 8-4-4-4-12 hexadecimal digits",
-        )
-    })
-}
-
-pub(super) fn ipv4(raw: &str) -> Result<Ipv4Addr, Reject> {
-    raw.parse()
-        .or_else(|_| reject(format!("{raw:?} is not an IPv4 address"), "write four numbers, such as \"10.77.0.1\""))
-}
-
-pub(super) fn ipv6(raw: &str) -> Result<Ipv6Addr, Reject> {
-    raw.parse().or_else(|_| reject(format!("{raw:?} is not an IPv6 address"), "write one such as \"fd77::1\""))
-}
-
-pub(super) fn ip(raw: &str) -> Result<IpAddr, Reject> {
-    raw.parse()
-        .or_else(|_| reject(format!("{raw:?} is not an IP address"), "write one such as \"10.77.0.1\" or \"fd00::1\""))
-}
-
-/// A network in prefix notation, host bits zero.
-pub(super) fn net(raw: &str) -> Result<IpNet, Reject> {
-    let example = "write address/prefix length, such as \"10.77.0.0/24\" or \"fd00::/64\"";
-    let Some((addr, prefix)) = raw.split_once('/') else {
-        return reject(format!("{raw:?} has no prefix length"), example);
-    };
-    let (Ok(addr), Ok(prefix)) = (addr.parse::<IpAddr>(), prefix.parse::<u8>()) else {
-        return reject(format!("{raw:?} is not a network"), example);
-    };
-    let widest = if addr.is_ipv4() { 32 } else { 128 };
-    if prefix > widest {
-        return reject(format!("/{prefix} is longer than the address: at most /{widest}"), example);
-    }
-    let network = masked(addr, prefix);
-    if network != addr {
-        return reject(format!("{raw:?} has host bits set"), format!("write \"{network}/{prefix}\""));
-    }
-    Ok(IpNet { addr, prefix })
-}
-
-/// A subnet that addresses can be given in: IPv4, /8 to /30.
-pub(super) fn subnet(raw: &str) -> Result<(Ipv4Addr, u8), Reject> {
-    match net(raw)? {
-        IpNet { addr: IpAddr::V4(addr), prefix } if (8..=30).contains(&prefix) => Ok((addr, prefix)),
-        IpNet { addr: IpAddr::V4(_), prefix } => reject(
-            format!("a subnet of /{prefix} cannot hold clients and a server"),
-            "use a prefix length from 8 to 30",
-        ),
-        IpNet { .. } => reject(format!("{raw:?} is not IPv4"), "use an IPv4 network, or make it a `[[subnet6]]`"),
-    }
-}
-
-/// A network that IPv6 addresses can be given in: /16 to /126, and none that only one link knows.
-pub(super) fn subnet6(raw: &str) -> Result<(Ipv6Addr, u8), Reject> {
-    match net(raw)? {
-        IpNet { addr: IpAddr::V6(addr), .. } if addr.is_unicast_link_local() || addr.is_multicast() => {
-            reject(format!("{raw:?} is no network that addresses are given in"), "use one such as \"fd77::/64\"")
-        }
-        IpNet { addr: IpAddr::V6(addr), prefix } if (16..=126).contains(&prefix) => Ok((addr, prefix)),
-        IpNet { addr: IpAddr::V6(_), prefix } => {
-            reject(format!("a subnet of /{prefix} cannot be served"), "use a prefix length from 16 to 126; 64 is usual")
-        }
-        IpNet { .. } => reject(format!("{raw:?} is not IPv6"), "use an IPv6 network, or make it a `[[subnet]]`"),
-    }
-}
-
-/// `first-last`, both included, or one address.
-pub(super) fn range6(raw: &str) -> Result<(Ipv6Addr, Ipv6Addr), Reject> {
-    let (first, last) = raw.split_once('-').unwrap_or((raw, raw));
-    let (Ok(first), Ok(last)) = (first.trim().parse::<Ipv6Addr>(), last.trim().parse::<Ipv6Addr>()) else {
-        return reject(
-            format!("{raw:?} is not a range of IPv6 addresses"),
-            "write first-last, such as \"fd77::1:0-fd77::1:ffff\"",
         );
     };
-    if first > last {
-        return reject(format!("the range starts at {first} and ends before it, at {last}"), "swap the two addresses");
-    }
-    Ok((first, last))
-}
-
-/// The first address of an address's network.
-pub(crate) fn masked(addr: IpAddr, prefix: u8) -> IpAddr {
-    match addr {
-        IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & mask4(prefix))),
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0);
-            IpAddr::V6(std::net::Ipv6Addr::from_bits(v6.to_bits() & mask))
-        }
-    }
-}
-
-/// The netmask of a prefix length.
-pub(super) fn mask4(prefix: u8) -> u32 {
-    u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0)
-}
-
-/// `first-last`, both included, or one address.
-pub(super) fn range(raw: &str) -> Result<(Ipv4Addr, Ipv4Addr), Reject> {
-    let (first, last) = raw.split_once('-').unwrap_or((raw, raw));
-    let (Ok(first), Ok(last)) = (first.trim().parse::<Ipv4Addr>(), last.trim().parse::<Ipv4Addr>()) else {
+    if uuid.is_nil() || uuid.is_max() {
         return reject(
-            format!("{raw:?} is not a range of IPv4 addresses"),
-            "write first-last, such as \"10.77.0.100-10.77.0.200\"",
+            "every board that was given no UUID says this one",
+            "name the machine by its `mac`, or give its board a UUID",
         );
-    };
-    if first > last {
-        return reject(format!("the range starts at {first} and ends before it, at {last}"), "swap the two addresses");
     }
-    Ok((first, last))
+    Ok(uuid)
 }
 
 /// `90s`, `1h`, `1h30m`, `2d`: a number and a unit (s m h d w), one or several.
@@ -275,6 +217,17 @@ pub(super) fn hostname(raw: &str) -> Result<String, Reject> {
         );
     }
     Ok(raw.to_owned())
+}
+
+/// A name in a certificate: what machines ask for that do not ask for an address.
+pub(super) fn certificate_name(raw: &str) -> Result<String, Reject> {
+    if raw.parse::<IpAddr>().is_ok() {
+        return reject(
+            format!("{raw} is an address, not a name"),
+            "remove it: the addresses of the interfaces are in the certificate anyway",
+        );
+    }
+    hostname(raw)
 }
 
 /// Every architecture by its name in configuration: the registry's name in lower case, dashes for spaces.

@@ -11,7 +11,7 @@ use slipway_engine::decide::decide;
 use slipway_engine::journal::{About, Entry};
 use slipway_engine::ladder::Rung;
 use slipway_engine::machine::{Aim, Change, Memories, Memory};
-use slipway_engine::request::{BootRequest, Exchange, Loader};
+use slipway_engine::request::{BootRequest, Exchange, Loader, Place};
 use slipway_engine::rules::{Boot, Path, Rules};
 use slipway_engine::{Timestamp, Why};
 use slipway_wire::ClientArch;
@@ -147,10 +147,12 @@ fn can_be(desk: &Desk, mac: MacAddr, aim: &Aim) -> Result<(), String> {
 
 /// The request of the firmware that an entry is about.
 fn as_it_asked(mac: MacAddr, entry: &Entry) -> Option<BootRequest> {
-    let (loader, arch): (Loader, ClientArch) = match &entry.about {
-        About::Dhcp { loader: loader @ (Loader::Pxe | Loader::UefiHttp | Loader::Ipxe), arch, .. } => (*loader, *arch),
-        _ => return None,
+    let About::Dhcp { loader: loader @ (Loader::Pxe | Loader::UefiHttp | Loader::Ipxe), arch, relay, place, .. } =
+        &entry.about
+    else {
+        return None;
     };
+    let (loader, arch): (Loader, ClientArch) = (*loader, *arch);
     Some(BootRequest {
         exchange: if loader == Loader::Ipxe { Exchange::Script } else { Exchange::Dhcp },
         loader,
@@ -158,7 +160,8 @@ fn as_it_asked(mac: MacAddr, entry: &Entry) -> Option<BootRequest> {
         mac,
         uuid: None,
         interface: entry.interface.clone(),
-        relay: None,
+        relay: *relay,
+        place: Place::clone(place),
         client_ip: None,
         user_class: None,
         vendor_class: None,

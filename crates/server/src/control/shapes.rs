@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slipway_api::{Boot, Event, Installer, Intent, Machine, MachineStory, Offers, PastIntent, Remembered, Stage};
-use slipway_engine::journal::{About, Entry, Outcome};
+use slipway_engine::journal::{About, DhcpMessage, Entry, Outcome};
 use slipway_engine::ladder::{Ladder, Rung};
 use slipway_engine::machine::{Aim, Held, Installs, Memory};
-use slipway_engine::request::Loader;
+use slipway_engine::request::{Loader, Place};
 use slipway_engine::{Timestamp, journey};
 use slipway_wire::MacAddr;
 
@@ -117,6 +117,16 @@ fn summed_up(
         entries.iter().rev().find_map(|entry| pick(entry))
     }
     let last = entries.last();
+    // All from one message: a machine that is now plugged in elsewhere, or here, is nowhere else. Renewals go past a relay, so a system's
+    // messages do not count where they tell nothing.
+    let placed = |entry: &&Arc<Entry>| {
+        matches!(&entry.about, About::Dhcp { message, relay, place, .. }
+        if *message == DhcpMessage::Discover || relay.is_some() || **place != Place::default())
+    };
+    let (relay, place) = match entries.iter().rev().find(placed).map(|entry| &entry.about) {
+        Some(About::Dhcp { relay, place, .. }) => (*relay, Place::clone(place)),
+        _ => (None, Place::default()),
+    };
     Machine {
         mac: mac.to_string(),
         last_seen: last.map(|entry| time(entry.at)).unwrap_or_default(),
@@ -133,6 +143,9 @@ fn summed_up(
             _ => None,
         }),
         interface: newest(entries, |entry| Some(entry.interface.clone()).filter(|name| !name.is_empty())),
+        relay: relay.map(|relay| relay.to_string()),
+        circuit_id: place.circuit_id.map(|id| id.to_string()),
+        remote_id: place.remote_id.map(|id| id.to_string()),
         image: last_boot.and_then(|boot| boot.image.clone()),
         state: last_boot.map_or("idle", |boot| boot.word(now)).to_owned(),
         summary: last_boot.map(|boot| boot.summary(now)).unwrap_or_default(),

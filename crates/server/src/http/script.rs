@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::{self, Read as _};
 
 use slipway_engine::Why;
-use slipway_engine::answer::{ServerAddr, Step};
+use slipway_engine::answer::{ServerAddr, Step, agent_id};
 use slipway_engine::catalog::FileRef;
 use slipway_engine::decide::decide_asked;
 use slipway_engine::journal::{About, Given, Outcome};
 use slipway_engine::ladder::Rung;
 use slipway_engine::machine::Memories;
 use slipway_engine::menu::{Query, Ram};
-use slipway_engine::request::{BootRequest, Exchange, Loader, ipxe_arch};
+use slipway_engine::request::{BootRequest, Exchange, Loader, Place, ipxe_arch};
 use slipway_engine::script::{self, Values, ask_again, from_template, refusal, to_disk};
 use slipway_wire::ClientArch;
 use slipway_wire::http::{Request, Status};
@@ -76,6 +76,11 @@ fn facts(site: &Site, request: &Request, ends: Ends) -> Facts {
         uuid: told_uuid(request.query("uuid")),
         interface: interface(site, ends.local.ip()).map(|interface| interface.name.clone()).unwrap_or_default(),
         relay: request.query("relay").and_then(|relay| relay.parse().ok()),
+        place: Place {
+            link: request.query("link").and_then(|link| link.parse().ok()),
+            circuit_id: request.query("circuit").and_then(|id| agent_id(id, &site.rules)),
+            remote_id: request.query("remote").and_then(|id| agent_id(id, &site.rules)),
+        },
         client_ip: Some(ends.peer.ip().to_canonical()),
         user_class: Some("iPXE".to_owned()),
         vendor_class: None,

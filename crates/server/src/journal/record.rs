@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use slipway_engine::answer::Lead;
 use slipway_engine::journal::{About, DhcpMessage, Entry, Given, Outcome, Proto};
 use slipway_engine::ladder::{Footing, Ignored, Rung};
-use slipway_engine::request::Loader;
+use slipway_engine::request::{Loader, Place};
 use slipway_engine::{Timestamp, Why};
 use slipway_wire::ClientArch;
 
@@ -37,9 +37,17 @@ enum Topic {
         message: String,
         loader: String,
         arch: u16,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        relay: Option<IpAddr>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        link: Option<IpAddr>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        circuit: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remote: Option<String>,
         boot: Option<Gift>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        refused: Option<Reason>,
+        refused: Option<Box<Reason>>,
     },
     File {
         path: String,
@@ -188,12 +196,16 @@ pub(super) fn decode(text: &str) -> Option<Entry> {
 
 fn topic(about: &About) -> Option<Topic> {
     Some(match about {
-        About::Dhcp { message, loader, arch, boot, refused } => Topic::Dhcp {
+        About::Dhcp { message, loader, arch, relay, place, boot, refused } => Topic::Dhcp {
             message: MESSAGES.iter().find(|(known, _)| known == message).map_or("other", |(_, name)| name).to_owned(),
             loader: loader.name().to_owned(),
             arch: arch.0,
+            relay: *relay,
+            link: place.link,
+            circuit: place.circuit_id.as_ref().map(ToString::to_string),
+            remote: place.remote_id.as_ref().map(ToString::to_string),
             boot: boot.as_ref().map(Gift::from),
-            refused: refused.as_ref().map(reason),
+            refused: refused.as_ref().map(reason).map(Box::new),
         },
         About::File { path, sent, took, whole } => Topic::File {
             path: path.clone(),
@@ -211,12 +223,18 @@ fn topic(about: &About) -> Option<Topic> {
 
 fn about(topic: Topic) -> Option<About> {
     Some(match topic {
-        Topic::Dhcp { message, loader, arch, boot, refused } => About::Dhcp {
+        Topic::Dhcp { message, loader, arch, relay, link, circuit, remote, boot, refused } => About::Dhcp {
             message: MESSAGES.iter().find(|(_, name)| *name == message)?.0,
             loader: LOADERS.into_iter().find(|known| known.name() == loader)?,
             arch: ClientArch(arch),
+            relay,
+            place: Box::new(Place {
+                link,
+                circuit_id: circuit.map(|id| id.parse()).transpose().ok()?,
+                remote_id: remote.map(|id| id.parse()).transpose().ok()?,
+            }),
             boot: boot.map(Given::from),
-            refused: refused.map(why).unwrap_or_default(),
+            refused: refused.map(|reason| why(*reason)).unwrap_or_default(),
         },
         Topic::File { path, sent, took_ms, whole } => {
             About::File { path, sent, took: Duration::from_millis(took_ms), whole }
@@ -348,6 +366,12 @@ mod tests {
                 message: DhcpMessage::Request,
                 loader: Loader::UefiHttp,
                 arch: ClientArch(16),
+                relay: Some("10.88.0.1".parse().unwrap()),
+                place: Box::new(Place {
+                    link: Some("10.88.4.0".parse().unwrap()),
+                    circuit_id: "ge-0/0/1".parse().ok(),
+                    remote_id: "0x00ff".parse().ok(),
+                }),
                 boot: Some(Given {
                     what: "http://10.0.0.1/x".to_owned(),
                     rule: "lab".to_owned(),

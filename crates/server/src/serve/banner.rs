@@ -115,6 +115,7 @@ mod tests {
             blobs: slipway_store::Blobs::under(Path::new("/d")),
             data: Path::new("/d").to_owned(),
             certificate: None,
+            exported: None,
         };
         let config = Config::embedded();
         let site = build(&config, &facts).unwrap().site;

@@ -24,7 +24,7 @@ use crate::machines;
 use crate::places::{NoConfig, Surroundings, config_file, load};
 use crate::ports::{Port, Survey};
 use crate::privileges::{self, User};
-use crate::site::{Built, Facts, NoSite, build};
+use crate::site::{Built, Exported, Facts, NoSite, build};
 
 pub use reload::{Reload, plan};
 use running::{Running, Signals};
@@ -273,6 +273,7 @@ fn facts(start: &Start, config: &Config, catalog: slipway_engine::catalog::Catal
         blobs: slipway_store::Blobs::under(&start.data),
         data: std::path::absolute(&start.data).unwrap_or_else(|_| start.data.clone()),
         certificate: config.own_certificate(),
+        exported: config.export.as_ref().map(|at| Exported::look(&at.value)),
     })
 }
 

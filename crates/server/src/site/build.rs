@@ -1,14 +1,15 @@
 //! Configuration plus facts gives the site: pure, so that a reload either gives a whole new site or the reasons why not.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use slipway_engine::catalog::Catalog;
 use slipway_engine::rules::Then;
 use slipway_store::Blobs;
 
-use super::{HttpsSettings, Interface, Ipv6, Mode, Site};
-use crate::config::{Config, Fault, InterfaceChoice, Span};
+use super::{HttpsSettings, Interface, Ipv6, Mode, Site, networks};
+use crate::config::{Config, Fault, InterfaceChoice, Severity, Span};
 use crate::interfaces::{Found, NoLan, lan};
 use crate::tls::Own;
 
@@ -29,6 +30,34 @@ pub struct Facts {
     pub data: PathBuf,
     /// The certificate that the configuration names, if it names one, or what is wrong with it.
     pub certificate: Option<Result<Own, String>>,
+    /// The folder that the configuration exports, if it exports one.
+    pub exported: Option<Exported>,
+}
+
+/// The exported folder as the file system has it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Exported {
+    /// A folder that its owner keeps.
+    Folder,
+    /// A folder that everybody on this machine may put files into.
+    Open,
+    /// Something else.
+    NoFolder,
+    /// Nothing, or nothing that may be looked at.
+    Missing,
+}
+
+impl Exported {
+    /// Looks at it.
+    #[must_use]
+    pub fn look(path: &Path) -> Self {
+        match std::fs::metadata(path) {
+            Err(_) => Self::Missing,
+            Ok(metadata) if !metadata.is_dir() => Self::NoFolder,
+            Ok(metadata) if metadata.mode() & 0o002 != 0 => Self::Open,
+            Ok(_) => Self::Folder,
+        }
+    }
 }
 
 /// A site, and what is odd about it.
@@ -66,12 +95,11 @@ pub enum NoSite {
 pub fn build(config: &Config, facts: &Facts) -> Result<Built, NoSite> {
     let mut faults = Vec::new();
     let interfaces = interfaces(config, facts, &mut faults)?;
-    check_subnets(config, &interfaces, &mut faults);
-    check_subnets6(config, &interfaces, &mut faults);
+    networks::check(config, &interfaces, &mut faults);
     check_rules(config, facts, &interfaces, &mut faults);
     let https = https(config, facts, &interfaces, &mut faults);
-    check_export(config, &facts.data, &mut faults);
-    if faults.iter().any(|fault| fault.severity == crate::config::Severity::Error) {
+    check_export(config, facts, &mut faults);
+    if faults.iter().any(|fault| fault.severity == Severity::Error) {
         return Err(NoSite::Faults(faults));
     }
     let site = Site {
@@ -87,6 +115,24 @@ pub fn build(config: &Config, facts: &Facts) -> Result<Built, NoSite> {
         tftp: config.tftp.clone(),
     };
     Ok(Built { site, warnings: faults })
+}
+
+/// Everything about a configuration that does not fit the facts, with the eyes of somebody who asks before it counts: what a server could
+/// wait for, such as an image that is still to come, is an error here.
+///
+/// # Errors
+/// As [`build`], but for the faults.
+pub fn check(config: &Config, facts: &Facts) -> Result<Vec<Fault>, NoSite> {
+    let list = match build(config, facts) {
+        Ok(Built { warnings, .. }) => warnings,
+        Err(NoSite::Faults(list)) => list,
+        Err(error) => return Err(error),
+    };
+    let strict = |fault: Fault| match fault.thing.as_str() {
+        "rule.boot" | "menu.item.image" | "tftp.export" => Fault { severity: Severity::Error, ..fault },
+        _ => fault,
+    };
+    Ok(list.into_iter().map(strict).collect())
 }
 
 fn names(all: &[Found]) -> String {
@@ -135,20 +181,31 @@ fn interfaces(config: &Config, facts: &Facts, faults: &mut Vec<Fault>) -> Result
     Ok(chosen)
 }
 
-/// Everybody on the network may read the exported folder: what the server keeps must not be in it, nor it in there.
-fn check_export(config: &Config, data: &Path, faults: &mut Vec<Fault>) {
+/// Everybody on the network may read the exported folder: what the server keeps must not be in it, nor it in there. What is wrong with
+/// the folder itself may be put right while the server runs.
+fn check_export(config: &Config, facts: &Facts, faults: &mut Vec<Fault>) {
     let Some(export) = &config.export else { return };
+    let (data, thing) = (&facts.data, "tftp.export");
     if data.starts_with(&export.value) || export.value.starts_with(data) {
-        faults.push(Fault::error(
-            export.span.clone(),
-            "tftp.export",
-            format!(
-                "it and the data folder, {}, lie in each other: anybody could read leases and journal",
-                data.display()
-            ),
-            "export a folder that holds nothing but files for machines, such as \"/srv/tftp\"",
-        ));
+        let reason = format!(
+            "it and the data folder, {}, lie in each other: anybody could read leases and journal",
+            data.display()
+        );
+        let remedy = "export a folder that holds nothing but files for machines, such as \"/srv/tftp\"";
+        faults.push(Fault::error(export.span.clone(), thing, reason, remedy));
     }
+    let path = export.value.display();
+    let (reason, remedy) = match facts.exported {
+        Some(Exported::Missing) => {
+            ("there is no such folder, or it may not be looked at", format!("`mkdir -p {path}`, or correct the path"))
+        }
+        Some(Exported::NoFolder) => ("is not a folder", "name the folder that the file is in".to_owned()),
+        Some(Exported::Open) => {
+            ("everybody on this machine may put files there, which machines then boot", format!("`chmod o-w {path}`"))
+        }
+        Some(Exported::Folder) | None => return,
+    };
+    faults.push(Fault::warning(export.span.clone(), thing, reason, remedy));
 }
 
 fn check_interface(found: &Found, choice: &InterfaceChoice, faults: &mut Vec<Fault>) {
@@ -174,86 +231,6 @@ fn check_interface(found: &Found, choice: &InterfaceChoice, faults: &mut Vec<Fau
     if !found.up {
         let remedy = format!("`ip link set {name} up`");
         faults.push(Fault::warning(span.clone(), "interface.name", format!("{name:?} is down"), remedy));
-    }
-}
-
-fn holds(network: Ipv4Addr, prefix: u8, ip: Ipv4Addr) -> bool {
-    crate::config::network_of(IpAddr::V4(ip), prefix) == IpAddr::V4(network)
-}
-
-fn check_subnets(config: &Config, interfaces: &[Interface], faults: &mut Vec<Fault>) {
-    for at in &config.subnets {
-        let subnet = &at.value;
-        for interface in interfaces {
-            for (ip, _) in &interface.v4 {
-                let mut pools = subnet.pools.iter();
-                if let Some((first, last)) = pools.find(|(first, last)| (first..=last).contains(&ip)) {
-                    faults.push(Fault::error(
-                        at.span.clone(),
-                        "subnet.pool",
-                        format!("{first}-{last} holds {ip}, this server's own address on {:?}", interface.name),
-                        "take it out of the pool",
-                    ));
-                }
-                if let Some(reserved) = subnet.reservations.iter().find(|reserved| reserved.ip == *ip) {
-                    faults.push(Fault::error(
-                        at.span.clone(),
-                        "subnet.reservation.ip",
-                        format!(
-                            "{ip}, reserved for {}, is this server's own address on {:?}",
-                            reserved.mac, interface.name
-                        ),
-                        "reserve another address",
-                    ));
-                }
-            }
-        }
-    }
-    for choice in config.interfaces.iter().filter(|choice| choice.mode == Mode::Dhcp) {
-        let Some(interface) = interfaces.iter().find(|interface| interface.name == choice.name.value) else { continue };
-        let covered = interface
-            .v4
-            .iter()
-            .any(|(ip, _)| config.subnets.iter().any(|at| holds(at.value.network, at.value.prefix, *ip)));
-        let over_ipv6_alone = config.subnets.is_empty() && choice.ipv6.dhcp;
-        if !covered && !interface.v4.is_empty() && !over_ipv6_alone {
-            let addresses: Vec<String> = interface.v4.iter().map(|(ip, prefix)| format!("{ip}/{prefix}")).collect();
-            faults.push(Fault::warning(
-                choice.name.span.clone(),
-                "interface.mode",
-                format!(
-                    "no subnet holds {} ({}): only relayed machines get addresses here",
-                    interface.name,
-                    addresses.join(", ")
-                ),
-                "add a `[[subnet]]` for its network, unless relays are all that is meant",
-            ));
-        }
-    }
-}
-
-fn check_subnets6(config: &Config, interfaces: &[Interface], faults: &mut Vec<Fault>) {
-    for at in &config.subnets6 {
-        for (ip, interface) in interfaces.iter().flat_map(|i| i.v6.iter().map(move |(ip, _)| (ip, &i.name))) {
-            if let Some(reserved) = at.value.reservations.iter().find(|reserved| reserved.ip == *ip) {
-                let mac = reserved.mac;
-                let reason = format!("{ip}, reserved for {mac}, is this server's own address on {interface:?}");
-                let thing = "subnet6.reservation.ip";
-                faults.push(Fault::error(at.span.clone(), thing, reason, "reserve another address"));
-            }
-        }
-    }
-    for choice in config.interfaces.iter().filter(|choice| choice.ipv6.dhcp) {
-        let Some(interface) = interfaces.iter().find(|interface| interface.name == choice.name.value) else { continue };
-        let in_one = |ip| config.subnets6.iter().any(|at| at.value.holds(ip));
-        if !interface.v6.iter().any(|(ip, _)| in_one(*ip)) {
-            faults.push(Fault::warning(
-                choice.name.span.clone(),
-                "interface.dhcp6",
-                format!("no subnet6 holds an address of {}: only relayed machines are answered here", interface.name),
-                "add a `[[subnet6]]` for its network, unless relays are all that is meant",
-            ));
-        }
     }
 }
 
@@ -332,6 +309,8 @@ fn check_image(
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
     use crate::config::parse;
 
@@ -362,6 +341,7 @@ mod tests {
             blobs: Blobs::under(Path::new("/nonexistent")),
             data: PathBuf::from("/nonexistent/data"),
             certificate: None,
+            exported: None,
         }
     }
 
@@ -387,7 +367,7 @@ mod tests {
     #[test]
     fn the_exported_folder_and_the_data_folder_are_kept_apart() {
         let told = |export: &str| told(&format!("[tftp]\nexport = \"{export}\"\n"), &facts());
-        for export in ["/", "/nonexistent", "/nonexistent/data", "/nonexistent/data/blobs"] {
+        for export in ["/nonexistent", "/nonexistent/data", "/nonexistent/data/blobs"] {
             let told = told(export);
             assert!(told.contains("t.toml:2") && told.contains("lie in each other"), "{export}: {told}");
         }

@@ -1,6 +1,6 @@
 //! A message told in text: for fixtures, packet stories and whoever reads a log at level trace.
 
-use super::{Message, MessageType, Op, OptionCode};
+use super::{Message, MessageType, Op, OptionCode, RelayInfo};
 use crate::ipxe::IpxeOptions;
 use crate::pxe::VendorOptions;
 use core::fmt::{self, Write};
@@ -102,6 +102,9 @@ fn encapsulated(code: OptionCode, value: &[u8]) -> Option<String> {
     match code {
         OptionCode::VENDOR => VendorOptions::decode(value).ok().map(|options| pxe(&options)),
         OptionCode::IPXE => IpxeOptions::decode(value).ok().map(|options| ipxe(&options)),
+        OptionCode::RELAY_INFO => {
+            Some(RelayInfo(value).to_string()).filter(|_| RelayInfo(value).fault().is_none() && !value.is_empty())
+        }
         _ => None,
     }
 }

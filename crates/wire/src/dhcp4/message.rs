@@ -163,8 +163,8 @@ impl Message {
         for (code, value) in self.options.iter().filter(|(code, _)| *code != OptionCode::RELAY_INFO) {
             put_option(&mut out, code, value);
         }
-        if let Some(value) = self.options.relay_info() {
-            put_option(&mut out, OptionCode::RELAY_INFO, value);
+        if let Some(info) = self.options.relay_info() {
+            put_option(&mut out, OptionCode::RELAY_INFO, info.0);
         }
         out.push(OptionCode::END.0);
         out.resize(out.len().max(MIN_MESSAGE), 0);

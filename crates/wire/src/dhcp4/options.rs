@@ -1,6 +1,6 @@
 //! The options of one message: an ordered list with typed readers and writers.
 
-use super::{MachineId, MessageType, OptionCode};
+use super::{MachineId, MessageType, OptionCode, RelayInfo};
 use crate::ClientArch;
 use core::net::Ipv4Addr;
 
@@ -171,10 +171,10 @@ impl Options {
         MachineId::decode(self.get(OptionCode::MACHINE_ID)?).ok()
     }
 
-    /// Relay agent information (option 82), raw: copied into replies byte for byte (RFC 3046 §2.2).
+    /// Relay agent information (option 82): copied into replies byte for byte (RFC 3046 §2.2).
     #[must_use]
-    pub fn relay_info(&self) -> Option<&[u8]> {
-        self.get(OptionCode::RELAY_INFO)
+    pub fn relay_info(&self) -> Option<RelayInfo<'_>> {
+        self.get(OptionCode::RELAY_INFO).map(RelayInfo)
     }
 
     /// Boot file name (option 67) without trailing NULs.

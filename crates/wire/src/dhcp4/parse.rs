@@ -1,6 +1,6 @@
 //! From an option area to options: RFC 2132 §2 framing, RFC 3396 joining, lengths that firmware checks too.
 
-use super::{OptionCode, Options};
+use super::{OptionCode, Options, RelayInfo};
 use crate::{DecodeError, Fault, Field};
 
 /// Gathers options from one area after the other.
@@ -57,6 +57,10 @@ impl Reader {
         let wrong = self.options.iter().filter(|(code, value)| !length_is_legal(*code, value.len()));
         let wrong: Vec<OptionCode> = wrong.map(|(code, _)| code).collect();
         wrong.into_iter().for_each(|code| self.fault(code, Fault::Length));
+        if let Some(fault) = self.options.relay_info().and_then(RelayInfo::fault) {
+            let start = self.places.iter().find(|(have, _)| *have == OptionCode::RELAY_INFO).map_or(0, |(_, at)| *at);
+            self.faults.push(DecodeError { at: start.saturating_add(2).saturating_add(fault.at), ..fault });
+        }
     }
 
     fn fault(&mut self, code: OptionCode, fault: Fault) {

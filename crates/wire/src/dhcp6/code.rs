@@ -90,6 +90,8 @@ named! {
     IA_PD = 25, "ia-pd";
     /// Seconds until the parameters are to be asked for again.
     REFRESH_TIME = 32, "refresh time";
+    /// What a relay calls itself, or the customer: an enterprise number and bytes of its choice (RFC 4649).
+    REMOTE_ID = 37, "remote id";
     /// Client FQDN (RFC 4704).
     FQDN = 39, "fqdn";
     /// URL of the boot file (RFC 5970 §3.1).

@@ -62,6 +62,8 @@ fn option(options: &Options, code: OptionCode, value: &[u8]) -> String {
         }
         OptionCode::DNS => Some(join(options.ips(code).iter().map(ToString::to_string))),
         OptionCode::BOOT_FILE_URL => Some(quoted(&[value])),
+        OptionCode::INTERFACE_ID => options.interface_id().map(|id| id.to_string()),
+        OptionCode::REMOTE_ID => options.remote_id().map(|id| id.to_string()),
         OptionCode::LINK_LAYER_ADDRESS => options.link_layer_address().map(|mac| mac.to_string()),
         _ => None,
     };

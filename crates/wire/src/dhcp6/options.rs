@@ -3,7 +3,7 @@
 use core::net::Ipv6Addr;
 
 use super::{Duid, Ia, IaKind, OptionCode, StatusCode};
-use crate::{ClientArch, DecodeError, Fault, Field, MacAddr};
+use crate::{AgentId, ClientArch, DecodeError, Fault, Field, MacAddr};
 
 /// The enterprise number that PXE's and HTTP Boot's vendor classes stand under: Intel's.
 pub const ENTERPRISE_INTEL: u32 = 343;
@@ -241,6 +241,19 @@ impl Options {
     pub fn link_layer_address(&self) -> Option<MacAddr> {
         let [hardware @ .., a, b, c, d, e, f] = self.array::<8>(OptionCode::LINK_LAYER_ADDRESS)?;
         (u16::from_be_bytes(hardware) == 1).then_some(MacAddr([a, b, c, d, e, f]))
+    }
+
+    /// What a relay calls the interface that it heard the client on (option 18).
+    #[must_use]
+    pub fn interface_id(&self) -> Option<AgentId> {
+        AgentId::new(self.get(OptionCode::INTERFACE_ID)?)
+    }
+
+    /// What a relay calls itself, or the customer (option 37), without the enterprise number before it.
+    #[must_use]
+    pub fn remote_id(&self) -> Option<AgentId> {
+        let (_enterprise, id) = self.get(OptionCode::REMOTE_ID)?.split_first_chunk::<4>()?;
+        AgentId::new(id)
     }
 
     /// URL of the boot file (option 59).

@@ -38,7 +38,9 @@ pub(super) fn net(exchange: Exchange, message: &Message) -> Net {
     let behind_the_relay = Ipv4Addr::new(10, 77, 1, 0);
     let pools = vec![(behind_the_relay | Ipv4Addr::new(0, 0, 0, 100), behind_the_relay | Ipv4Addr::new(0, 0, 0, 199))];
     let far = Subnet { network: behind_the_relay, pools, reservations: Vec::new(), ..subnet() };
-    let mut net = Net { exchange, ..Net::with(vec![subnet(), far]) };
+    let informs =
+        Subnet { network: Ipv4Addr::new(10, 77, 9, 0), pools: Vec::new(), reservations: Vec::new(), ..subnet() };
+    let mut net = Net { exchange, ..Net::with(vec![subnet(), far, informs]) };
     // A REQUEST makes sense after its offer only; captured ones name the address that another server gave.
     if exchange == Exchange::Dhcp && message.options.message_type() == Some(MessageType::REQUEST) {
         let mut before = message.clone();

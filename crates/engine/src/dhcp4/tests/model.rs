@@ -29,6 +29,10 @@ enum Op {
     Disk {
         full: bool,
     },
+    /// Answers leave, and reach nobody; or do again.
+    Wire {
+        cut: bool,
+    },
     Rearrange,
 }
 
@@ -47,6 +51,7 @@ fn ops() -> impl Strategy<Value = Op> {
         2 => prop_oneof![1u64..20, 500u64..4000].prop_map(Op::Wait),
         2 => Just(Op::Restart),
         1 => any::<bool>().prop_map(|full| Op::Disk { full }),
+        1 => any::<bool>().prop_map(|cut| Op::Wire { cut }),
         1 => Just(Op::Rearrange),
     ]
 }
@@ -56,6 +61,7 @@ struct World {
     net: Net,
     disk: BTreeMap<Ipv4Addr, Record>,
     full: bool,
+    cut: bool,
     /// Acknowledged leases.
     leases: BTreeMap<u8, (Ipv4Addr, Timestamp)>,
     /// Offers that are not yet answered: they hold for at least ten seconds, as long as the process lives.
@@ -66,7 +72,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let (disk, leases, offers) = Default::default();
-        Self { net: Net::with(vec![pool()]), disk, full: false, leases, offers, other: false }
+        Self { net: Net::with(vec![pool()]), disk, full: false, cut: false, leases, offers, other: false }
     }
 
     fn lease(&self, client: u8) -> Option<Ipv4Addr> {
@@ -84,6 +90,7 @@ impl World {
             Ok(())
         });
         let reply = settled.into_iter().next().unwrap().reply;
+        let reply = reply.filter(|_| !self.cut);
         let Some(reply) = reply.map(|reply| Message::decode(&reply.data).unwrap()) else { return "silence".into() };
         self.told(message.chaddr[5], &reply)
     }
@@ -131,7 +138,7 @@ impl World {
         let mine = self.lease(client);
         let told = self.ask(message, aloud);
         if let Some(ip) = mine {
-            let expected = if self.full { "silence".to_owned() } else { format!("ACK {ip}") };
+            let expected = if self.full || self.cut { "silence".to_owned() } else { format!("ACK {ip}") };
             assert_eq!(told, expected, "client {client}'s lease was forgotten");
         }
     }
@@ -151,7 +158,10 @@ impl World {
                 let held = until > self.net.now;
                 self.leave_unless(client, ip);
                 let told = self.ask(&select(client, ip), false);
-                assert!(!held || self.full || told == format!("ACK {ip}"), "offered {ip}, then told {told}");
+                assert!(
+                    !held || self.full || self.cut || told == format!("ACK {ip}"),
+                    "offered {ip}, then told {told}"
+                );
             }
             Op::Grab(client, last) => {
                 self.leave_unless(client, ip(last));
@@ -185,6 +195,7 @@ impl World {
             Op::Wait(seconds) => self.net.wait(seconds),
             Op::Restart => self.restart(),
             Op::Disk { full } => self.full = full,
+            Op::Wire { cut } => self.cut = cut,
             Op::Rearrange => {
                 self.other = !self.other;
                 self.arrange();
@@ -212,7 +223,7 @@ impl World {
 
 /// Four addresses, one of them reserved for client 6; both of its arrangements hold them all.
 fn pool() -> Subnet {
-    let reservations = vec![Reservation { mac: mac(RESERVED.0), ip: RESERVED.1, hostname: None }];
+    let reservations = vec![Reservation { who: Who::Machine(mac(RESERVED.0)), ip: RESERVED.1, hostname: None }];
     Subnet { pools: vec![(ip(100), ip(103))], reservations, ..subnet() }
 }
 

@@ -126,7 +126,22 @@ fn every_message_in_every_state_gets_what_rfc_2131_and_firmware_want() {
         ("declining what is another's", both_leased, decline(1, ip(101)), "silence: wrong-address"),
         ("declining another server's", leased, other_server(decline(1, ip(100))), "silence: other-server"),
         ("informing itself", nothing, inform(1, ip(50)), "ACK"),
-        ("informing itself from a network of nobody", nothing, inform(1, Ipv4Addr::new(192, 168, 1, 5)), "ACK"),
+        (
+            "informing itself from a network of nobody: our parameters would be wrong there",
+            nothing,
+            inform(1, Ipv4Addr::new(192, 168, 1, 5)),
+            "silence: no-subnet",
+        ),
+        ("informing itself without an address", nothing, message(1, MessageType::INFORM), "ACK"),
+        ("informing itself from behind a router", nothing, inform(1, far), "ACK"),
+        ("selecting an address that it was never offered beside the one it has", leased, select(1, ip(101)), "NAK"),
+        ("renewing an address that it never had beside the one it has", leased, renew(1, ip(101)), "NAK"),
+        (
+            "rebooting behind a relay we know nothing of",
+            leased,
+            Message { giaddr: ip(1) & Ipv4Addr::new(9, 0, 0, 0), ..reboot(1, ip(100)) },
+            "silence: no-subnet",
+        ),
         ("a server's message", nothing, message(1, MessageType::OFFER), "silence: not-for-us"),
         ("a message of an unknown type", nothing, message(1, MessageType(77)), "silence: not-for-us"),
         ("a request for nothing", nothing, message(1, MessageType::REQUEST), "silence: not-for-us"),
@@ -235,7 +250,7 @@ fn a_change_of_subnets_keeps_the_leases() {
     net.desk.book_mut().arrange(vec![wider], &[SERVER], net.now);
     assert_eq!(net.ask(&renew(1, ip(100))).summary(), "ACK 10.77.0.100");
     assert_eq!(net.lease(3), ip(90));
-    let reserved = Reservation { mac: mac(4), ip: ip(100), hostname: None };
+    let reserved = Reservation { who: Who::Machine(mac(4)), ip: ip(100), hostname: None };
     net.desk.book_mut().arrange(vec![Subnet { reservations: vec![reserved], ..subnet() }], &[SERVER], net.now);
     assert_eq!(net.ask(&discover(4)).summary(), "OFFER 10.77.0.102", "its reservation is still leased to another");
     assert_eq!(net.ask(&renew(1, ip(100))).summary(), "NAK", "its address is now reserved for another");

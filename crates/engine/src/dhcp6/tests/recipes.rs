@@ -123,7 +123,7 @@ fn through_a_relay_the_client_is_where_the_relay_heard_it() {
     assert!(far_subnet().holds(seen.ips()[0]), "{:?}", seen.ips());
     assert_eq!(seen.entry.mac, Some(mac(1)), "told by option 79");
     assert_eq!(url(&seen.reply().options).as_deref(), Some("http://[fd77::1]:8067/image/debian/uki.efi"));
-    assert!(seen.entry.asked.ends_with("via fd88::1"), "{}", seen.entry.asked);
+    assert!(seen.entry.asked.ends_with("via fd88::1 circuit port 7"), "{}", seen.entry.asked);
     let unknown = net.ask_from_afar(&http(solicit(1)), None);
     assert_eq!((unknown.entry.mac, url(&unknown.reply().options)), (None, None), "no card, no boot; but an address");
 }
@@ -141,4 +141,40 @@ fn where_there_are_only_reservations_others_get_parameters_alone() {
     assert_eq!(net.ask(1, &http(solicit(1))).summary(), "silence: pool-empty");
     assert!(url(&net.ask(1, &http(stateless(1))).reply().options).is_some());
     assert_eq!(net.lease(9), ip(0x103));
+}
+
+#[test]
+fn a_rule_goes_by_the_relays_interface_and_remote_id() {
+    let id = |text: &str| text.parse().unwrap();
+    for (circuit, remote, boots) in
+        [("port 7", "0x0009", true), ("port 8", "0x0009", false), ("port 7", "0x0008", false)]
+    {
+        let mut net = Net::new();
+        let when = When { circuit_id: vec![id(circuit)], remote_id: vec![id(remote)], ..When::default() };
+        net.rules.rules[0].when = when;
+        let mut packet = relayed(http(solicit(1)), Some(mac(1)));
+        // rfc4649#3: an enterprise number, then what the relay calls the customer.
+        packet.relays[0].options.push(OptionCode::REMOTE_ID, [0, 0, 0, 9, 0, 9]);
+        let seen = net.hear_relayed(&packet);
+        assert_eq!(url(&seen.reply().options).is_some(), boots, "{circuit} {remote}");
+        assert!(seen.entry.asked.ends_with("via fd88::1 circuit port 7 remote 0x0009"), "{}", seen.entry.asked);
+    }
+}
+
+#[test]
+fn a_full_subnet_of_a_shared_network_goes_on_in_the_next_one() {
+    let shared = Some("rack".to_owned());
+    let other = |last: u16| Ipv6Addr::new(0xfd78, 0, 0, 0, 0, 0, 0, last);
+    let sibling = Subnet6 {
+        network: other(0),
+        pools: vec![(other(1), other(1))],
+        reservations: vec![Reservation6 { mac: mac(2), ip: other(0x20) }],
+        shared: shared.clone(),
+        ..subnet()
+    };
+    let small = Subnet6 { pools: vec![(ip(0x100), ip(0x100))], shared, ..subnet() };
+    let mut net = Net::with(vec![small, sibling, far_subnet()]);
+    assert_eq!([1, 3].map(|client| net.lease(client)), [ip(0x100), other(1)]);
+    assert_eq!(net.ask(4, &solicit(4)).summary(), "silence: pool-empty");
+    assert_eq!(net.lease(2), other(0x20), "a reservation in either goes before all");
 }

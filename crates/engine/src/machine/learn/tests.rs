@@ -87,7 +87,7 @@ impl Machine {
         let local = matches!(self.memory.intent.as_ref().map(|intent| &intent.aim), Some(Aim::Local));
         let refused = local.then(|| Why::LocalBoot { rule: INTENT.into() });
         let boot = (!local).then(|| self.answer(last));
-        let about = About::Dhcp { message, loader, arch, boot, refused };
+        let about = About::Dhcp { message, loader, arch, relay: None, place: Box::default(), boot, refused };
         self.hear(Proto::Dhcp4, about, Outcome::Answered("OFFER".into()));
     }
 
