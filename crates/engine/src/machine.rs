@@ -6,6 +6,7 @@
 mod guard;
 mod intent;
 mod learn;
+mod loads;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::Timestamp;
 pub use guard::{Guard, Held, Installs, Pass, Secret};
 pub use intent::{Aim, Change, Intent, Past};
 pub use learn::{Course, expire, learn, matters};
+pub use loads::LoaderLoop;
 
 /// What is remembered of one machine.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -32,11 +34,14 @@ pub struct Memory {
     pub past: Option<Past>,
     /// The installer that it boots or has booted.
     pub installs: Option<Installs>,
+    /// A loader that it is not given for a while: it was loaded over and over, and nothing else was heard.
+    pub looping: Option<LoaderLoop>,
 }
 
 impl Memory {
     /// The memory of a machine that nobody has spoken of.
-    pub const NOTHING: Self = Self { uuid: None, changed: Timestamp(0), intent: None, past: None, installs: None };
+    pub const NOTHING: Self =
+        Self { uuid: None, changed: Timestamp(0), intent: None, past: None, installs: None, looping: None };
 
     /// Whether there is nothing in it to remember.
     #[must_use]

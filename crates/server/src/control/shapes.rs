@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use slipway_api::{Boot, Event, Installer, Intent, Machine, MachineStory, PastIntent, Remembered, Stage};
+use slipway_api::{Boot, Event, Installer, Intent, LoaderLoop, Machine, MachineStory, PastIntent, Remembered, Stage};
 use slipway_engine::journal::{About, Entry, Outcome};
 use slipway_engine::machine::{Aim, Held, Installs, Memory};
 use slipway_engine::request::Loader;
@@ -53,6 +53,11 @@ pub(super) fn remembered(memory: &Memory) -> Remembered {
         intent,
         past_intent,
         installer: memory.installs.as_ref().and_then(installer),
+        looping: memory.looping.as_ref().map(|held| LoaderLoop {
+            loader: held.loader.clone(),
+            loads: held.loads,
+            since: time(held.since),
+        }),
     }
 }
 

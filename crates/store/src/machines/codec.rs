@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use slipway_engine::Timestamp;
-use slipway_engine::machine::{Aim, Held, Installs, Intent, Memory, Past};
+use slipway_engine::machine::{Aim, Held, Installs, Intent, LoaderLoop, Memory, Past};
 use slipway_engine::rules::{Boot, Path};
 
 const VERSION: u32 = 1;
@@ -20,6 +20,16 @@ struct Row {
     past: Option<Ended>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     installs: Option<Installer>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    looping: Option<Looping>,
+}
+
+/// A [`LoaderLoop`].
+#[derive(Debug, Deserialize, Serialize)]
+struct Looping {
+    loader: String,
+    loads: usize,
+    since: u64,
 }
 
 /// An [`Intent`].
@@ -84,6 +94,11 @@ pub(super) fn encode(memory: &Memory) -> Vec<u8> {
             fulfilled: past.fulfilled,
         }),
         installs: memory.installs.as_ref().map(installer),
+        looping: memory.looping.as_ref().map(|held| Looping {
+            loader: held.loader.clone(),
+            loads: held.loads,
+            since: held.since.0,
+        }),
     };
     // Strings, numbers and no maps with keys of their own: this cannot fail.
     serde_json::to_vec(&row).unwrap_or_default()
@@ -101,6 +116,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Memory, &'static str> {
         intent: row.intent.map(intent).transpose()?,
         past: row.past.map(past).transpose()?,
         installs: row.installs.map(installs),
+        looping: row.looping.map(|Looping { loader, loads, since }| LoaderLoop {
+            loader,
+            loads,
+            since: Timestamp(since),
+        }),
     })
 }
 
