@@ -3,14 +3,15 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use slipway_engine::script::{Heading, linux};
+use slipway_engine::script::{Heading, Source, linux};
 use slipway_wire::MacAddr;
 
 const KERNEL: &str = "http://10.0.0.1:8067/image/a@1/linux";
 
 fn script(rule: &str, what: &str, cmdline: &str) -> Option<String> {
-    let initrds = ["http://10.0.0.1:8067/image/a@1/initrd".to_owned()];
-    linux(Heading { mac: MacAddr::default(), rule, what }, KERNEL, &initrds, cmdline).ok()
+    let signed = |url: &str| Source { url: url.to_owned(), signature: Some(format!("{url}.sig")) };
+    let initrds = [signed("http://10.0.0.1:8067/image/a@1/initrd")];
+    linux(Heading { mac: MacAddr::default(), rule, what }, &signed(KERNEL), &initrds, cmdline).ok()
 }
 
 /// The first word of every line.

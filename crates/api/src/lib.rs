@@ -130,6 +130,9 @@ pub struct Remembered {
     /// Its installer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installer: Option<Installer>,
+    /// The boot loader that it is not given for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looping: Option<LoaderLoop>,
 }
 
 /// `POST /v1/machines/{mac}/boot`: what a machine is to boot, before any rule; or by the rules again. Setting it lets the machine install
@@ -180,6 +183,17 @@ pub struct PastIntent {
     pub at: String,
     /// Whether it was fulfilled; otherwise it was given up after several boots that did not come as far.
     pub fulfilled: bool,
+}
+
+/// A boot loader that a machine loaded over and over, with nothing else heard of it.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LoaderLoop {
+    /// Its path.
+    pub loader: String,
+    /// How often it was loaded in a row.
+    pub loads: usize,
+    /// When last; ten minutes later it is given again.
+    pub since: String,
 }
 
 /// A machine's installer.

@@ -88,6 +88,20 @@ impl Image {
     pub const EFI: &str = "boot.efi";
     /// File name of an iPXE script.
     pub const SCRIPT: &str = "script.ipxe";
+    /// What the name of a file's detached signature ends in.
+    pub const SIGNATURE: &str = ".sig";
+
+    /// The name of a file's detached signature.
+    #[must_use]
+    pub fn signature_of(file: &str) -> String {
+        format!("{file}{}", Self::SIGNATURE)
+    }
+
+    /// Whether a file is an initrd: the first, or one after it.
+    #[must_use]
+    pub fn is_initrd(file: &str) -> bool {
+        file == Self::INITRD || (file.starts_with("initrd.") && !file.ends_with(Self::SIGNATURE))
+    }
 }
 
 /// Everything there is to serve, as one immutable value: it is replaced whole when the store changes.

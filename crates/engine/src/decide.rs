@@ -58,14 +58,25 @@ pub fn decide_asked(
         let rule = rule.map_or_else(|| "agent".to_owned(), |rule| rule.name.clone());
         return Ok(Answer { rule, image: None, step: Step::Url { url: server.report_url() }, lead: Lead::default() });
     }
-    let intended = intended(machines.of(request.mac, request.uuid), rules, rule);
+    let memory = machines.of(request.mac, request.uuid);
+    let intended = intended(memory, rules, rule);
     let case = Case { request, machines, rule: intended.as_ref().or(rule).ok_or(Why::NoRule)?, catalog, server };
-    match &case.rule.then {
+    let answer = match &case.rule.then {
         Then::Ignore => Err(Why::Ignored { rule: case.rule.name.clone() }),
         Then::Local => case.local(),
         Then::Menu => case.menu(query),
         Then::Choose(menu) => case.choose(menu, query),
         Then::Boot(boot) => case.boot(boot),
+    };
+    answer.and_then(|answer| unless_looping(memory, answer))
+}
+
+/// The answer, unless it is the loader that this machine has loaded over and over.
+fn unless_looping(memory: &Memory, answer: Answer) -> Result<Answer, Why> {
+    let (Step::Tftp { path: what } | Step::Url { url: what }) = &answer.step else { return Ok(answer) };
+    match &memory.looping {
+        Some(held) if held.is_about(what) => Err(held.why()),
+        _ => Ok(answer),
     }
 }
 
@@ -237,17 +248,21 @@ impl<'a> Case<'a> {
         let label = label(image);
         let heading = self.heading(&label);
         let url = |file: &str| self.server.url(&format!("image/{label}/{file}"));
+        let source = |file: &str| {
+            let signature = Image::signature_of(file);
+            script::Source { url: url(file), signature: image.files.contains_key(&signature).then(|| url(&signature)) }
+        };
         let text = match launch {
             Launch::Linux { initrds, mut cmdline } => {
                 if let Some(done) = self.done_url(image) {
                     cmdline.push_str(&format!(" slipway.done={done}"));
                 }
-                let initrds: Vec<String> = initrds.iter().map(|file| url(file)).collect();
-                script::linux(heading, &url(Image::LINUX), &initrds, &cmdline)?
+                let initrds: Vec<script::Source> = initrds.iter().map(|file| source(file)).collect();
+                script::linux(heading, &source(Image::LINUX), &initrds, &cmdline)?
             }
-            Launch::Uki { cmdline: None } => script::uki(heading, &url(Image::UKI)),
-            Launch::Uki { cmdline: Some(cmdline) } => script::uki_with_cmdline(heading, &url(Image::UKI), &cmdline)?,
-            Launch::Efi { arguments } => script::efi(heading, &url(Image::EFI), &arguments)?,
+            Launch::Uki { cmdline: None } => script::uki(heading, &source(Image::UKI)),
+            Launch::Uki { cmdline: Some(cmdline) } => script::uki_with_cmdline(heading, &source(Image::UKI), &cmdline)?,
+            Launch::Efi { arguments } => script::efi(heading, &source(Image::EFI), &arguments)?,
             Launch::Template { file } => {
                 let values = Box::new(self.values(image, append));
                 return Ok(Step::Template { file, values });

@@ -8,6 +8,7 @@ use core::borrow::Borrow;
 use core::ops::Range;
 use core::time::Duration;
 
+use crate::catalog::Image;
 use crate::journal::{About, DhcpMessage, Entry, Given, Outcome, Proto};
 use crate::request::Loader;
 use crate::{Timestamp, Why};
@@ -289,8 +290,7 @@ fn kind(path: &str) -> (&'static str, Option<State>) {
     }
     match file {
         "linux" => ("kernel", started()),
-        "initrd" => ("initrd", started()),
-        _ if file.starts_with("initrd.") => ("initrd", started()),
+        _ if Image::is_initrd(file) => ("initrd", started()),
         _ if file.ends_with(".efi") => ("nbp", started()),
         _ => ("file", None),
     }

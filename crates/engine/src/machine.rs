@@ -6,6 +6,7 @@
 mod guard;
 mod intent;
 mod learn;
+mod loads;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::ladder::Worked;
 pub use guard::{Guard, Held, Installs, Pass, Secret};
 pub use intent::{Aim, Change, Intent, Past};
 pub use learn::{Course, expire, learn, matters};
+pub use loads::LoaderLoop;
 
 /// What is remembered of one machine.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -35,12 +37,14 @@ pub struct Memory {
     pub installs: Option<Installs>,
     /// The kind of DHCP offer that its firmware takes, where that is not the usual one.
     pub offers: Option<Worked>,
+    /// A loader that it is not given for a while: it was loaded over and over, and nothing else was heard.
+    pub looping: Option<LoaderLoop>,
 }
 
 impl Memory {
     /// The memory of a machine that nobody has spoken of.
     pub const NOTHING: Self =
-        Self { uuid: None, changed: Timestamp(0), intent: None, past: None, installs: None, offers: None };
+        Self { uuid: None, changed: Timestamp(0), intent: None, past: None, installs: None, offers: None, looping: None };
 
     /// Whether there is nothing in it to remember.
     #[must_use]

@@ -33,6 +33,13 @@ pub enum Why {
         /// Its file name, such as `snponly.efi`.
         file: &'static str,
     },
+    /// The machine has loaded this boot loader over and over, and nothing else was heard of it: it is not given it for a while.
+    LoaderLoop {
+        /// The loader's path.
+        loader: String,
+        /// How often it was loaded in a row.
+        loads: usize,
+    },
     /// The program that asks is one that nothing can be served to yet.
     UnservedLoader {
         /// Its name, as rules spell it.
@@ -121,6 +128,7 @@ impl Why {
             Self::NoImage { .. } => "no-image",
             Self::CannotRun { .. } => "cannot-run",
             Self::NoLoader { .. } => "no-loader",
+            Self::LoaderLoop { .. } => "loader-loop",
             Self::UnservedLoader { .. } => "unserved-loader",
             Self::UnknownArch { .. } => "unknown-arch",
             Self::LocalBoot { .. } => "local-boot",
@@ -162,6 +170,12 @@ impl fmt::Display for Why {
             Self::NoLoader { file } => {
                 write!(f, "boot loader `{file}` is not installed: {}", brought_by(file))
             }
+            Self::LoaderLoop { loader, loads } => write!(
+                f,
+                "{loader} was loaded {loads} times in a row, and then never asked for anything: it does not start here, or hides that it \
+                 is iPXE (user class, option 175); it is not given for ten minutes or until `slipway machine release`. Have its \
+                 requests come unchanged, or import another build (docs/menus.md, \"Loops\")"
+            ),
             Self::UnservedLoader { loader } => write!(f, "nothing can be served to {loader} yet"),
             Self::UnknownArch { arch } => match ClientArch(*arch).name() {
                 Some(name) => write!(f, "nothing is served to {name} (architecture {arch})"),

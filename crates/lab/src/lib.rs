@@ -37,6 +37,7 @@ mod capture;
 pub mod cli;
 mod demo;
 mod ear;
+mod filter;
 pub mod firmware;
 mod lab;
 mod linux;

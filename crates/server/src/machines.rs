@@ -375,6 +375,10 @@ fn tell_of(mac: MacAddr, before: &Memory, after: &Memory) {
     if let (None, Some(why)) = (held(before), held(after)) {
         tracing::warn!(%mac, why = why.code(), "{why}");
     }
+    if let (None, Some(held)) = (&before.looping, &after.looping) {
+        let why = held.why();
+        tracing::warn!(%mac, why = why.code(), "{why}");
+    }
     if let (Some(intent), None, Some(past)) = (&before.intent, &after.intent, &after.past) {
         let aim = &intent.aim;
         if past.fulfilled {

@@ -122,7 +122,8 @@ pub(crate) enum Machine {
     ///
     /// For example: slipway machine boot 52:54:00:12:34:56 rescue --once
     Boot(Boot),
-    /// Let a machine install again: its guard had tripped, or its installer had said that it is done
+    /// Give a machine again what was held back: its installer, whose guard had tripped or which had said that it is done; or a boot
+    /// loader that it had loaded over and over
     Release(Which),
     /// Forget what is remembered of a machine beyond its boots: what it is to boot, its installer, what it took to boot it
     Forget(Which),

@@ -44,7 +44,7 @@ pub(crate) fn release(global: &Global, which: &Which) -> Result<ExitCode> {
     if global.json {
         return print_json(&remembered);
     }
-    println!("{} may install again", which.mac);
+    println!("{}: what was held back is given again", which.mac);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -211,6 +211,15 @@ pub(crate) fn told_memory(remembered: &Remembered, now: jiff::Timestamp) -> Vec<
             _ => format!("installer {image}: booted {} times by now", installer.boots.len()),
         });
     }
+    if let Some(looping) = &remembered.looping {
+        lines.push(format!(
+            "LOADER LOOP: {} was loaded {} times in a row, and nothing else was heard ({}): not given for ten minutes or until \
+             `slipway machine release`",
+            looping.loader,
+            looping.loads,
+            ago(&looping.since, now)
+        ));
+    }
     lines
 }
 
@@ -256,7 +265,7 @@ fn after(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use slipway_api::{Event, Installer, PastIntent, Stage};
+    use slipway_api::{Event, Installer, LoaderLoop, PastIntent, Stage};
 
     fn machine() -> Machine {
         Machine {
@@ -318,6 +327,7 @@ mod tests {
                 state: "guarded".to_owned(),
                 since: Some(at()),
             }),
+            looping: Some(LoaderLoop { loader: "loader/undionly.kpxe".to_owned(), loads: 5, since: at() }),
         };
         assert_eq!(
             told_memory(&remembered, now()),
@@ -326,6 +336,8 @@ mod tests {
                 "was to boot rescue once, which was given up (5 s ago); the rules hold again",
                 "REINSTALL GUARD: installer debian was booted 3 times and never said that it is done (5 s ago): boots its own disk \
                  until `slipway machine release`",
+                "LOADER LOOP: loader/undionly.kpxe was loaded 5 times in a row, and nothing else was heard (5 s ago): not given for ten \
+                 minutes or until `slipway machine release`",
             ]
         );
     }

@@ -113,6 +113,36 @@ fn a_kernel_keeps_its_initrds_in_order_and_its_command_line() {
 }
 
 #[test]
+fn signatures_are_for_all_files_or_none() {
+    let desk = Desk::new();
+    let (kernel, initrd) = (desk.file("vmlinuz", "a kernel"), desk.file("initrd.img", "an initrd"));
+    let der = [0x30, 0x82, 1, 0, 6, 9];
+    let (one, two) = (desk.file("vmlinuz.sig", der), desk.file("initrd.img.sig", der));
+    let image = ["add", "debian", "--kernel", text(&kernel), "--initrd", text(&initrd)];
+    let signed = |signatures: &[&Path]| -> Vec<String> {
+        let signatures = signatures.iter().flat_map(|path| ["--signature", text(path)]);
+        image.into_iter().chain(signatures).map(str::to_owned).collect()
+    };
+    fn words(all: &[String]) -> Vec<&str> {
+        all.iter().map(String::as_str).collect()
+    }
+    let pem = desk.file("x/vmlinuz.sig", "-----BEGIN CMS-----");
+    let other = desk.file("other.sig", der);
+    for (signatures, says) in [
+        (vec![&*one], "no signature for"),
+        (vec![&*one, &*two, &*other], "other.sig is for no file of this image"),
+        (vec![&*pem, &*two], "is not a CMS signature in DER: make it with `openssl cms"),
+    ] {
+        let said = desk.refuses(&words(&signed(&signatures)));
+        assert!(said.contains(says), "{said}");
+    }
+    let added = desk.json(&words(&signed(&[&two, &one])));
+    let names: Vec<&str> =
+        added["image"]["files"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["initrd", "initrd.sig", "linux", "linux.sig"]);
+}
+
+#[test]
 fn what_is_something_else_than_it_was_called_is_refused_with_the_right_way_to_add_it() {
     let desk = Desk::new();
     let mut bzimage = vec![0; 0x400];

@@ -534,3 +534,21 @@ fn an_answer_tells_what_is_the_last_that_is_seen_of_its_boot() {
         assert_eq!(answer.lead, Lead { last: wanted, install: None }, "{what} {:?}", asked.loader);
     }
 }
+
+#[test]
+fn a_loader_that_was_loaded_over_and_over_is_not_given_and_anything_else_is() {
+    let catalog = catalog();
+    let looping = crate::machine::LoaderLoop { loader: "loader/snponly.efi".into(), loads: 5, since: Timestamp(1) };
+    let mut machines = Memories::default();
+    let request = pxe(ClientArch::X64_UEFI);
+    machines.put(request.mac, Memory { looping: Some(looping), ..Memory::NOTHING });
+    let said = |request: &BootRequest, then| super::decide(request, &machines, &rules(then), &catalog, SERVER);
+    let held = Err(Why::LoaderLoop { loader: "loader/snponly.efi".into(), loads: 5 });
+    let http = self::request(Loader::UefiHttp, ClientArch::X64_UEFI_HTTP, Exchange::Dhcp);
+    assert_eq!(said(&request, Then::Menu), held);
+    assert_eq!(said(&http, Then::Boot(boot("linux", Path::Auto))), held);
+    assert_eq!(line(said(&request, Then::Boot(boot("uki", Path::Auto)))), "tftp image/uki/uki.efi");
+    assert_eq!(line(said(&pxe(ClientArch::BIOS), Then::Menu)), "tftp loader/undionly.kpxe");
+    let ipxe = self::request(Loader::Ipxe, ClientArch::X64_UEFI, Exchange::Dhcp);
+    assert!(said(&ipxe, Then::Menu).is_ok());
+}

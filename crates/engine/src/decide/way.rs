@@ -103,8 +103,7 @@ pub(super) fn by_ipxe(image: &Image, firmware: Firmware, append: Option<&str>) -
 
 fn linux(image: &Image, cmdline: String) -> Option<Launch> {
     image.files.get(Image::LINUX)?;
-    let is_initrd = |name: &&String| name.as_str() == Image::INITRD || name.starts_with("initrd.");
-    let initrds = image.files.keys().filter(is_initrd).cloned().collect();
+    let initrds = image.files.keys().filter(|name| Image::is_initrd(name)).cloned().collect();
     Some(Launch::Linux { initrds, cmdline })
 }
 

@@ -84,7 +84,7 @@ pub enum Change {
     },
     /// It boots by the rules again, and may install again.
     Rules,
-    /// It may install again.
+    /// It may install again, and is given the boot loader again that it had loaded over and over.
     Release,
     /// Its installer says that it is done.
     Done {
@@ -106,10 +106,10 @@ impl Memory {
         match change {
             Change::Boot { aim, once } => {
                 let intent = Some(Intent { aim, once, since: now, attempts: 0, taken: None });
-                Self { intent, past: None, installs: released(), ..before }
+                Self { intent, past: None, installs: released(), looping: None, ..before }
             }
-            Change::Rules => Self { intent: None, past: None, installs: released(), ..before },
-            Change::Release => Self { installs: released(), ..before },
+            Change::Rules => Self { intent: None, past: None, installs: released(), looping: None, ..before },
+            Change::Release => Self { installs: released(), looping: None, ..before },
             Change::Done { image } => {
                 let installs = self.installs.as_ref().unwrap_or(&Installs::default()).done(&image, now);
                 // Whoever told this machine to boot its installer has what was wanted.

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::Memory;
 use super::intent::{Aim, Intent};
+use super::loads::{self, Loads, Sign};
 use crate::answer::Last;
 use crate::decide::INTENT;
 use crate::journal::{About, DhcpMessage, Entry, Given, Outcome};
@@ -25,6 +26,8 @@ pub struct Course {
     intended: bool,
     /// It has come as far as its image.
     started: bool,
+    /// The boot loaders that it has loaded in a row, also over several boots.
+    loads: Loads,
 }
 
 /// Whether an entry can teach anything: most cannot, and are not even looked at. `known` is whether anything is remembered of its machine.
@@ -35,15 +38,21 @@ pub fn matters(entry: &Entry, known: bool) -> bool {
         About::Dhcp { boot: Some(given), .. } | About::Script(Some(given)) => installs(given),
         _ => false,
     };
-    entry.mac.is_some() && (known || is_of_an_installer)
+    entry.mac.is_some() && (known || is_of_an_installer || loads::matters(entry))
 }
 
 /// What is known after an entry about this machine, where that is something else than before.
 #[must_use]
 pub fn learn(memory: &Memory, course: &mut Course, entry: &Entry) -> Option<Memory> {
     let mut after = memory.clone();
+    match course.loads.take(entry) {
+        Some(Sign::Loop(found)) => after.looping = Some(found),
+        Some(Sign::Life) => after.looping = None,
+        None => {}
+    }
+    after.looping.take_if(|held| held.is_over(entry.at));
     if course.ends_before(entry) {
-        *course = Course::default();
+        *course = Course { loads: core::mem::take(&mut course.loads), ..Course::default() };
         if after.intent.as_ref().is_some_and(|intent| intent.once && intent.attempts >= Intent::ATTEMPTS) {
             after = after.after_intent(false, entry.at);
         }
@@ -81,10 +90,13 @@ pub fn learn(memory: &Memory, course: &mut Course, entry: &Entry) -> Option<Memo
     Some(after)
 }
 
-/// What is known after this time has come: an intent for one boot that ends with an answer (the local disk, the menu) is over when the
+/// What is known after this time has come: a boot loader that was loaded over and over is given again after a while; an intent for one boot that ends with an answer (the local disk, the menu) is over when the
 /// machine has not been heard of for two minutes. Before, firmware may ask again in the same boot, in another way.
 #[must_use]
 pub fn expire(memory: &Memory, now: Timestamp) -> Option<Memory> {
+    if memory.looping.as_ref().is_some_and(|held| held.is_over(now)) {
+        return Some(Memory { looping: None, changed: now, ..memory.clone() });
+    }
     let intent = memory.intent.as_ref().filter(|intent| intent.once && !matches!(intent.aim, Aim::Boot(_)))?;
     intent.taken.filter(|taken| now.since(*taken) >= QUIET).map(|_| memory.after_intent(true, now))
 }

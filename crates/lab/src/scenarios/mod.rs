@@ -8,6 +8,7 @@ use crate::parts::{ATFTP, BUSYBOX, CURL, DHCLIENT, DHCPCD, DHCRELAY, DNSMASQ, TF
 
 mod arm64_uefi;
 mod bios_ipxe_linux;
+mod bios_ipxe_loop;
 mod bios_proxy_linux;
 mod bios_undionly_linux;
 mod boot;
@@ -145,6 +146,16 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::x64(&[SEABIOS, IPXE], "undionly.kpxe by TFTP; script, kernel and initrd by HTTP"),
         tools: &[],
         run: bios_undionly_linux::run,
+    },
+    Scenario {
+        name: "bios-ipxe-loop",
+        about: "a relay hides that iPXE is iPXE, so that it loads itself over and over: noticed, stopped, named, and released",
+        boots: Boots::x64(
+            &[SEABIOS, IPXE],
+            "iPXE that loads itself behind a relay that hides what it is: stopped, then released",
+        ),
+        tools: &[],
+        run: bios_ipxe_loop::run,
     },
     Scenario {
         name: "ipxe-menu",

@@ -51,8 +51,8 @@ pub(super) async fn release(State(desk): State<Desk>, UrlPath(mac): UrlPath<Stri
     let holds = desk.journal.machines().known().get(mac).is_some_and(is_held);
     if !holds {
         let fault = format!(
-            "nothing keeps {mac} from installing: neither has its guard tripped, nor has its installer said that it is done \
-             (`slipway machine show {mac}`)"
+            "nothing is held back from {mac}: neither has its guard tripped, nor has its installer said that it is done, nor has it \
+             loaded its boot loader over and over (`slipway machine show {mac}`)"
         );
         return failure(StatusCode::CONFLICT, fault);
     }
@@ -68,7 +68,7 @@ pub(super) async fn forget(State(desk): State<Desk>, UrlPath(mac): UrlPath<Strin
 }
 
 fn is_held(memory: &Memory) -> bool {
-    memory.installs.as_ref().is_some_and(|installs| installs.held.is_some())
+    memory.looping.is_some() || memory.installs.as_ref().is_some_and(|installs| installs.held.is_some())
 }
 
 /// Does it, and tells what is remembered then. The disk is waited for.

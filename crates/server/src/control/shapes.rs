@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use slipway_api::{Boot, Event, Installer, Intent, Machine, MachineStory, Offers, PastIntent, Remembered, Stage};
+use slipway_api::{
+    Boot, Event, Installer, Intent, LoaderLoop, Machine, MachineStory, Offers, PastIntent, Remembered, Stage,
+};
 use slipway_engine::journal::{About, DhcpMessage, Entry, Outcome};
 use slipway_engine::ladder::{Ladder, Rung};
 use slipway_engine::machine::{Aim, Held, Installs, Memory};
@@ -56,6 +58,11 @@ pub(super) fn remembered(memory: &Memory) -> Remembered {
         intent,
         past_intent,
         installer: memory.installs.as_ref().and_then(installer),
+        looping: memory.looping.as_ref().map(|held| LoaderLoop {
+            loader: held.loader.clone(),
+            loads: held.loads,
+            since: time(held.since),
+        }),
     }
 }
 

@@ -134,6 +134,8 @@ struct Reason {
     arch: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     boots: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    loads: Option<usize>,
 }
 
 const PROTOS: [Proto; 9] = [
@@ -257,6 +259,10 @@ fn reason(why: &Why) -> Reason {
         }
         Why::ReinstallGuard { image, boots } => (reason.image, reason.boots) = (Some(image.clone()), Some(*boots)),
         Why::NoLoader { file } => reason.detail = Some((*file).to_owned()),
+        Why::LoaderLoop { loader, loads } => {
+            reason.detail = Some(loader.clone());
+            reason.loads = Some(*loads);
+        }
         Why::Limited { limit } => reason.detail = Some((*limit).to_owned()),
         Why::UnservedLoader { loader } => reason.detail = Some((*loader).to_owned()),
         Why::UnknownArch { arch } => reason.arch = Some(*arch),
@@ -301,6 +307,7 @@ fn why(reason: Reason) -> Option<Why> {
         "installed" => Why::Installed { image: reason.image? },
         "cannot-run" => Why::CannotRun { image: reason.image?, reason: intern(reason.detail?)? },
         "no-loader" => Why::NoLoader { file: intern(reason.detail?)? },
+        "loader-loop" => Why::LoaderLoop { loader: reason.detail?, loads: reason.loads? },
         "limited" => Why::Limited { limit: intern(reason.detail?)? },
         "unserved-loader" => Why::UnservedLoader { loader: intern(reason.detail?)? },
         "unknown-arch" => Why::UnknownArch { arch: reason.arch? },
@@ -341,6 +348,7 @@ mod tests {
             Why::Installed { image: "i".to_owned() },
             Why::Limited { limit: "transfers" },
             Why::UnknownArch { arch: 4711 },
+            Why::LoaderLoop { loader: "loader/undionly.kpxe".to_owned(), loads: 5 },
             Why::UnservedLoader { loader: "u-boot" },
         ];
         let whys = BARE.into_iter().chain(carrying).map(Outcome::Declined);

@@ -15,8 +15,8 @@ use slipway_image::{Machine, Pe, Uki};
 use slipway_store::images::{Added, Images, NewImage, Writer, walk};
 use slipway_wire::{ClientArch, Cpu, MacAddr};
 
-use super::Add;
 use super::progress::Progress;
+use super::{Add, signatures};
 
 /// What is to be added.
 #[derive(Clone, Debug)]
@@ -64,6 +64,19 @@ impl Content {
         files.iter().map(|path| Ok(fs::metadata(path).with_context(|| reading(path))?.len())).sum()
     }
 
+    /// What iPXE loads of it, by the names that it is stored under.
+    fn loaded(&self) -> Vec<(String, &Path)> {
+        match self {
+            Self::Uki(path) => vec![(Image::UKI.to_owned(), path)],
+            Self::Efi(path) => vec![(Image::EFI.to_owned(), path)],
+            Self::Linux { kernel, initrds, .. } => {
+                let initrds = (1_u32..).zip(initrds).map(|(nth, path)| (initrd_name(nth), path.as_path()));
+                [(Image::LINUX.to_owned(), kernel.as_path())].into_iter().chain(initrds).collect()
+            }
+            Self::IpxeScript(_) | Self::Tree { .. } => Vec::new(),
+        }
+    }
+
     fn source(&self) -> String {
         let path = match self {
             Self::Uki(path) | Self::Efi(path) | Self::IpxeScript(path) => path,
@@ -80,17 +93,22 @@ pub(super) fn add(
     name: &str,
     version: Option<&str>,
     content: &Content,
+    signed_by: &[PathBuf],
     progress: &Progress,
 ) -> Result<Added> {
+    let signed_by = signatures::of(&content.loaded(), signed_by)?;
     let writer = images.writer()?;
     let store = Store { writer: &writer, progress };
-    let Parsed { kind, cpu, cmdline, files } = match content {
+    let Parsed { kind, cpu, cmdline, mut files } = match content {
         Content::Uki(path) => store.uki(path)?,
         Content::Linux { kernel, initrds, cmdline } => store.linux(kernel, initrds, cmdline.clone())?,
         Content::Efi(path) => store.efi(path)?,
         Content::IpxeScript(path) => store.script(path)?,
         Content::Tree { files, .. } => store.tree(files)?,
     };
+    for (stored, path) in signed_by {
+        files.insert(stored, writer.put(File::open(&path).with_context(|| reading(&path))?, &mut |_| {})?);
+    }
     let new = NewImage {
         name: name.to_owned(),
         version: version.map(str::to_owned),
@@ -145,9 +163,7 @@ impl Store<'_> {
         let mut files = BTreeMap::new();
         files.insert(Image::LINUX.to_owned(), self.bytes(&bytes)?);
         for (nth, initrd) in (1_u32..).zip(initrds) {
-            // Two digits: the order of names is the order of loading.
-            let name = if nth == 1 { Image::INITRD.to_owned() } else { format!("{}.{nth:02}", Image::INITRD) };
-            files.insert(name, self.file(initrd)?);
+            files.insert(initrd_name(nth), self.file(initrd)?);
         }
         if files.len() > 99 {
             bail!("more than 98 initrds: put them together with cat");
@@ -188,6 +204,11 @@ impl Store<'_> {
     fn bytes(&self, bytes: &[u8]) -> Result<FileRef> {
         Ok(self.writer.put(bytes, &mut |bytes| self.progress.advance(bytes))?)
     }
+}
+
+/// The name of an initrd by its place, from 1. Two digits: the order of names is the order of loading.
+fn initrd_name(nth: u32) -> String {
+    if nth == 1 { Image::INITRD.to_owned() } else { format!("{}.{nth:02}", Image::INITRD) }
 }
 
 /// A machine to try a script's template on.

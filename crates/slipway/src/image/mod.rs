@@ -3,6 +3,7 @@
 mod import;
 mod output;
 mod progress;
+mod signatures;
 
 use std::path::{Path, PathBuf};
 
@@ -71,6 +72,9 @@ pub(crate) struct Add {
     /// A folder, served as it is
     #[arg(long, value_name = "FOLDER")]
     tree: Option<PathBuf>,
+    /// A detached signature (CMS in DER), called like its file with .sig behind it; one for each file, for builds of iPXE that verify
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ipxe", "tree"])]
+    signature: Vec<PathBuf>,
     /// Its version [default: the next number]
     #[arg(long)]
     version: Option<String>,
@@ -126,7 +130,7 @@ fn run_add(images: &Images, add: Add, json: bool) -> Result<()> {
     };
     let content = Content::from_arguments(&add)?;
     let progress = Progress::new(content.size()?, json);
-    let added = import::add(images, name, version, &content, &progress);
+    let added = import::add(images, name, version, &content, &add.signature, &progress);
     progress.finish();
     let (outcome, stored) = match added? {
         Added::New(stored) => ("added", stored),

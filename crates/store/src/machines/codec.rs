@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use slipway_engine::Timestamp;
 use slipway_engine::ladder::{Ground, Ignored, Rung, Worked};
-use slipway_engine::machine::{Aim, Held, Installs, Intent, Memory, Past};
+use slipway_engine::machine::{Aim, Held, Installs, Intent, LoaderLoop, Memory, Past};
 use slipway_engine::rules::{Boot, Path};
 
 const VERSION: u32 = 1;
@@ -23,6 +23,8 @@ struct Row {
     installs: Option<Installer>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     offers: Option<Takes>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    looping: Option<Looping>,
 }
 
 /// A [`Worked`].
@@ -31,6 +33,14 @@ struct Takes {
     ground: String,
     rung: String,
     because: String,
+    since: u64,
+}
+
+/// A [`LoaderLoop`].
+#[derive(Debug, Deserialize, Serialize)]
+struct Looping {
+    loader: String,
+    loads: usize,
     since: u64,
 }
 
@@ -97,6 +107,11 @@ pub(super) fn encode(memory: &Memory) -> Vec<u8> {
         }),
         installs: memory.installs.as_ref().map(installer),
         offers: memory.offers.as_ref().map(takes),
+        looping: memory.looping.as_ref().map(|held| Looping {
+            loader: held.loader.clone(),
+            loads: held.loads,
+            since: held.since.0,
+        }),
     };
     // Strings, numbers and no maps with keys of their own: this cannot fail.
     serde_json::to_vec(&row).unwrap_or_default()
@@ -115,6 +130,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Memory, &'static str> {
         past: row.past.map(past).transpose()?,
         installs: row.installs.map(installs),
         offers: row.offers.as_ref().map(worked).transpose()?,
+        looping: row.looping.map(|Looping { loader, loads, since }| LoaderLoop {
+            loader,
+            loads,
+            since: Timestamp(since),
+        }),
     })
 }
 

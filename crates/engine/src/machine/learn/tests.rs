@@ -291,3 +291,32 @@ fn an_installer_that_is_done_ends_the_intent_that_booted_it() {
     machine.told(Change::Done { image: "debian".into() });
     assert!(!machine.wants());
 }
+
+#[test]
+fn a_loader_that_loads_itself_is_held_back_until_a_release_some_time_or_another_voice() {
+    const LOADER: &str = "loader/undionly.kpxe";
+    let looping = || {
+        let mut machine = Machine::new();
+        for _ in 0..5 {
+            let boot = Some(Given { what: LOADER.into(), ..machine.answer(Last::Later) });
+            let (message, arch) = (DhcpMessage::Discover, ClientArch::BIOS);
+            let about = About::Dhcp { message, loader: Loader::Pxe, arch, boot, refused: None };
+            machine.hear(Proto::Dhcp4, about, Outcome::Answered("OFFER".into()));
+            machine.wait(20).file(LOADER, true);
+        }
+        assert!(machine.memory.looping.as_ref().is_some_and(|held| held.is_about(LOADER)), "{:?}", machine.memory);
+        machine
+    };
+    let mut machine = looping();
+    assert!(machine.wait(599).memory.looping.is_some() && machine.wait(1).memory.looping.is_none());
+    for release in [Change::Release, Change::Rules, Change::Forget] {
+        let mut machine = looping();
+        machine.told(release);
+        assert_eq!(machine.memory.looping, None);
+        machine.file(LOADER, true);
+        assert_eq!(machine.memory.looping, None, "it has five loads before it again");
+    }
+    let mut machine = looping();
+    machine.dhcp(DhcpMessage::Discover, Loader::Ipxe, Last::Later);
+    assert_eq!(machine.memory.looping, None);
+}
