@@ -36,6 +36,7 @@
 mod capture;
 pub mod cli;
 mod demo;
+mod disks;
 pub mod firmware;
 mod lab;
 mod linux;

@@ -48,7 +48,8 @@ fn against_machine(global: &Global, config: &Config) -> Result<Vec<Fault>> {
     let blobs = Blobs::under(&data);
     let data = std::path::absolute(&data).unwrap_or(data);
     let certificate = config.own_certificate();
-    let facts = Facts { interfaces, default_route, chosen: Vec::new(), catalog, blobs, data, certificate };
+    let secrets = config.secrets();
+    let facts = Facts { interfaces, default_route, chosen: Vec::new(), catalog, blobs, data, certificate, secrets };
     let list = match build(config, &facts) {
         Ok(Built { warnings, .. }) => warnings,
         Err(NoSite::Faults(list)) => list,

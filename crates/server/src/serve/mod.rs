@@ -273,6 +273,7 @@ fn facts(start: &Start, config: &Config, catalog: slipway_engine::catalog::Catal
         blobs: slipway_store::Blobs::under(&start.data),
         data: std::path::absolute(&start.data).unwrap_or_else(|_| start.data.clone()),
         certificate: config.own_certificate(),
+        secrets: config.secrets(),
     })
 }
 

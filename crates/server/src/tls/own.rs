@@ -178,6 +178,7 @@ mod tests {
             blobs: slipway_store::Blobs::under(Path::new("/nonexistent")),
             data: PathBuf::from("/nonexistent"),
             certificate: Some(certificate),
+            secrets: crate::config::Secrets::default(),
         };
         match build(&config, &facts) {
             Ok(built) => {
