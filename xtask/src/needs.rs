@@ -95,6 +95,13 @@ pub(crate) const NEEDS: &[Need] = &[
     program("dhcrelay", "isc-dhcp-relay", Work::Peers, "a foreign DHCP relay"),
     program("tftp", "tftp-hpa", Work::Peers, "a foreign TFTP client"),
     program("atftp", "atftp", Work::Peers, "a foreign TFTP client that speaks RFC 7440 windows"),
+    program("tgtd", "tgt", Work::Peers, "a foreign iSCSI target"),
+    program("vblade", "vblade", Work::Peers, "a foreign AoE target"),
+    program("mcopy", "mtools", Work::Boot, "FAT file systems on disks that boot"),
+    program("syslinux", "syslinux", Work::Boot, "makes a disk boot on a BIOS"),
+    program("xorriso", "xorriso", Work::Boot, "ISO images that boot"),
+    file(&["/usr/lib/ISOLINUX/isolinux.bin"], "isolinux", Work::Boot, "makes an ISO image boot on a BIOS"),
+    file(&["/usr/lib/syslinux/modules/bios/ldlinux.c32"], "syslinux-common", Work::Boot, "what isolinux loads first"),
     program("curl", "curl", Work::Peers, "a foreign HTTP and TFTP client"),
     file(&["/etc/services"], "netbase", Work::Peers, "the port names that atftp looks up"),
 ];

@@ -9,6 +9,7 @@ use crate::catalog::FileRef;
 use crate::machine::{Guard, Pass};
 use crate::request::BootRequest;
 use crate::rules::Rules;
+use crate::san::Root;
 use crate::script::Values;
 use slipway_wire::MacAddr;
 
@@ -17,7 +18,7 @@ use slipway_wire::MacAddr;
 pub struct Answer {
     /// The rule that matched.
     pub rule: String,
-    /// The image in the end, `name@version`, where there is one.
+    /// The image in the end, `name@version`, or the network disk, where there is one.
     pub image: Option<String>,
     /// The next step of this machine's boot.
     pub step: Step,
@@ -60,6 +61,15 @@ pub enum Step {
         /// Absolute URL with an IP literal.
         url: String,
     },
+    /// Boot from the disk at this root path. Only in DHCP.
+    Root(Root),
+    /// Run this iPXE script, which boots from the disk at a root path. Only in [`Exchange::Script`](crate::request::Exchange::Script).
+    San {
+        /// The rendered script.
+        text: String,
+        /// The root path.
+        root: String,
+    },
     /// Run this iPXE script. Only in [`Exchange::Script`](crate::request::Exchange::Script).
     Script {
         /// The rendered script, starting with `#!ipxe`.
@@ -79,6 +89,7 @@ impl fmt::Display for Step {
         match self {
             Self::Tftp { path } => f.write_str(path),
             Self::Url { url } => f.write_str(url),
+            Self::Root(Root { path: root, .. }) | Self::San { root, .. } => f.write_str(root),
             Self::Script { .. } => f.write_str("script"),
             Self::Template { .. } => f.write_str("script of the operator"),
         }

@@ -44,6 +44,19 @@ pub enum ImageKind {
     IpxeScript,
     /// A tree of files, served as it is.
     Tree,
+    /// An ISO 9660 image that boots. File: [`Image::ISO`].
+    Iso(Media),
+}
+
+/// What an ISO image can be booted by, as its El Torito catalog says.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Media {
+    /// A BIOS.
+    Bios,
+    /// UEFI.
+    Uefi,
+    /// Both.
+    Both,
 }
 
 impl ImageKind {
@@ -56,6 +69,9 @@ impl ImageKind {
             Self::Efi => "efi",
             Self::IpxeScript => "ipxe",
             Self::Tree => "tree",
+            Self::Iso(Media::Both) => "iso",
+            Self::Iso(Media::Bios) => "iso-bios",
+            Self::Iso(Media::Uefi) => "iso-uefi",
         }
     }
 }
@@ -88,6 +104,8 @@ impl Image {
     pub const EFI: &str = "boot.efi";
     /// File name of an iPXE script.
     pub const SCRIPT: &str = "script.ipxe";
+    /// File name of an ISO image: UEFI HTTP Boot goes by its end.
+    pub const ISO: &str = "boot.iso";
     /// What the name of a file's detached signature ends in.
     pub const SIGNATURE: &str = ".sig";
 

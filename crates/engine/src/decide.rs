@@ -1,6 +1,7 @@
 //! The decision: one function for every protocol.
 
 mod choose;
+mod san;
 mod way;
 
 use crate::Why;
@@ -12,6 +13,7 @@ use crate::quirks::{Departure, departs};
 use crate::request::{BootRequest, Exchange, Firmware, Loader};
 use crate::rules::{Boot, Path, Rule, Rules, Then, When};
 use crate::script::{self, Heading, Values};
+pub use san::decide_root;
 use way::Launch;
 
 /// What an answer names as its rule where an operator's word on the machine itself decided. No rule can be called so.
@@ -66,6 +68,7 @@ pub fn decide_asked(
         Then::Local => case.local(),
         Then::Menu => case.menu(query),
         Then::Choose(menu) => case.choose(menu, query),
+        Then::San(san) => case.san(san),
         Then::Boot(boot) => case.boot(boot),
     };
     answer.and_then(|answer| unless_looping(memory, answer))
@@ -137,7 +140,7 @@ impl<'a> Case<'a> {
             let step = self.launch(image, launch, boot.append.as_deref()).map_err(cannot)?;
             return Ok(Answer { lead: self.lead(last), ..self.answer(Some(image), step) });
         }
-        let direct = way::by_firmware(image, firmware, boot.append.as_deref());
+        let direct = way::by_firmware(image, firmware, self.request.loader, boot.append.as_deref());
         let by_ipxe = way::by_ipxe(image, firmware, boot.append.as_deref());
         if boot.path == Path::Auto && direct.is_ok() && by_ipxe.is_ok() && departs(self.request, Departure::OtherLoader)
         {
@@ -263,6 +266,7 @@ impl<'a> Case<'a> {
             Launch::Uki { cmdline: None } => script::uki(heading, &source(Image::UKI)),
             Launch::Uki { cmdline: Some(cmdline) } => script::uki_with_cmdline(heading, &source(Image::UKI), &cmdline)?,
             Launch::Efi { arguments } => script::efi(heading, &source(Image::EFI), &arguments)?,
+            Launch::Iso => script::iso(heading, &url(Image::ISO)),
             Launch::Template { file } => {
                 let values = Box::new(self.values(image, append));
                 return Ok(Step::Template { file, values });

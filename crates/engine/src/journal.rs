@@ -122,7 +122,7 @@ pub enum About {
 /// What a machine was given, as its journey tells it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Given {
-    /// The NBP's path, the URL, or `script`.
+    /// The NBP's path, the URL, the root path of a network disk, or `script`.
     pub what: String,
     /// The rule that said so.
     pub rule: String,

@@ -8,6 +8,8 @@ use core::borrow::Borrow;
 use core::ops::Range;
 use core::time::Duration;
 
+use slipway_wire::RootPath;
+
 use crate::catalog::Image;
 use crate::journal::{About, DhcpMessage, Entry, Given, Outcome, Proto};
 use crate::request::Loader;
@@ -43,7 +45,7 @@ pub struct Boot {
 /// One stage of a boot.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Stage {
-    /// Its name: `dhcp`, `pxe-4011`, `nbp`, `ipxe`, `script`, `kernel`, `initrd`, `file`, `agent`, `report`,
+    /// Its name: `dhcp`, `pxe-4011`, `nbp`, `ipxe`, `script`, `kernel`, `initrd`, `disk`, `file`, `agent`, `report`,
     /// `done`.
     pub name: &'static str,
     /// When it began.
@@ -146,8 +148,9 @@ fn begins(boot: &Boot, entry: &Entry) -> bool {
 impl Boot {
     /// Whether iPXE has had its script, or something that it does not load: if it asks again then, it has started again.
     fn is_past_ipxe(&self) -> bool {
-        let past = ["script", "kernel", "initrd", "agent", "report"];
-        self.stages.iter().any(|stage| past.contains(&stage.name)) || matches!(self.state, State::Started { .. })
+        let past = ["script", "kernel", "initrd", "disk", "agent", "report"];
+        self.stages.iter().any(|stage| past.contains(&stage.name))
+            || matches!(self.state, State::Started { .. } | State::Attached { .. })
     }
 
     fn take(&mut self, entry: &Entry) {
@@ -203,6 +206,9 @@ impl Boot {
         }
         self.keep(boot);
         match (&entry.outcome, boot) {
+            (Outcome::Answered(_), Some(Given { what, .. })) if is_root_path(what) => {
+                self.state = State::Attached { root: what.clone() };
+            }
             (Outcome::Answered(_), Some(given)) => {
                 let what = given.what.clone();
                 self.state =
@@ -229,6 +235,13 @@ impl Boot {
             if let Some(next) = next {
                 self.state = next;
             }
+        } else if sent > 0 && matches!(entry.outcome, Outcome::Answered(_)) {
+            // Part after part, as a disk is read.
+            self.stage("disk", began(entry), entry.at, format!("{path} over {over}, read in parts"));
+            self.keep_image(path);
+            if !matches!(self.state, State::Booted { .. }) {
+                self.state = State::Started { what: path.to_owned() };
+            }
         } else if matches!(entry.outcome, Outcome::Answered(_)) {
             // HEAD, or a size probe: nothing has happened yet.
         } else if sent > 0 || (was_told_to && matches!(entry.outcome, Outcome::Declined(_) | Outcome::Ourselves(_))) {
@@ -245,9 +258,12 @@ impl Boot {
             (outcome, _) => outcome.to_string(),
         };
         self.stage("script", entry.at, entry.at, what.clone());
-        self.state = match &entry.outcome {
-            Outcome::Answered(_) => State::Loading { what },
-            outcome => State::of_fault("the iPXE script", outcome),
+        self.state = match (&entry.outcome, given) {
+            (Outcome::Answered(_), Some(Given { what: root, .. })) if is_root_path(root) => {
+                State::Attached { root: root.clone() }
+            }
+            (Outcome::Answered(_), _) => State::Loading { what },
+            (outcome, _) => State::of_fault("the iPXE script", outcome),
         };
     }
 
@@ -270,7 +286,7 @@ impl Boot {
 
     /// Notes a stage. What repeats itself, as DHCP does with each message, is one stage that takes longer.
     fn stage(&mut self, name: &'static str, began: Timestamp, ended: Timestamp, what: String) {
-        let repeats = matches!(name, "dhcp" | "pxe-4011" | "ipxe" | "agent");
+        let repeats = matches!(name, "dhcp" | "pxe-4011" | "ipxe" | "agent" | "disk");
         match self.stages.last_mut() {
             Some(last) if last.name == name && repeats => {
                 last.took = ended.since(last.at);
@@ -279,6 +295,10 @@ impl Boot {
             _ => self.stages.push(Stage { name, at: began, took: ended.since(began), what }),
         }
     }
+}
+
+fn is_root_path(what: &str) -> bool {
+    what.parse::<RootPath>().is_ok()
 }
 
 /// The stage that a file is, and how a boot stands when the machine has all of it.
@@ -292,6 +312,7 @@ fn kind(path: &str) -> (&'static str, Option<State>) {
         "linux" => ("kernel", started()),
         _ if Image::is_initrd(file) => ("initrd", started()),
         _ if file.ends_with(".efi") => ("nbp", started()),
+        _ if file.ends_with(".iso") || file.ends_with(".img") => ("disk", started()),
         _ => ("file", None),
     }
 }

@@ -20,6 +20,7 @@ pub mod quirks;
 pub mod ra;
 pub mod request;
 pub mod rules;
+pub mod san;
 pub mod script;
 pub mod subnet;
 pub mod tftp;

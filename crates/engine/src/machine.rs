@@ -43,8 +43,15 @@ pub struct Memory {
 
 impl Memory {
     /// The memory of a machine that nobody has spoken of.
-    pub const NOTHING: Self =
-        Self { uuid: None, changed: Timestamp(0), intent: None, past: None, installs: None, offers: None, looping: None };
+    pub const NOTHING: Self = Self {
+        uuid: None,
+        changed: Timestamp(0),
+        intent: None,
+        past: None,
+        installs: None,
+        offers: None,
+        looping: None,
+    };
 
     /// Whether there is nothing in it to remember.
     #[must_use]

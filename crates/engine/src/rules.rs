@@ -9,6 +9,7 @@ use crate::answer::ServerAddr;
 use crate::machine::Guard;
 use crate::menu::Menu;
 use crate::request::{BootRequest, Loader};
+use crate::san::San;
 
 /// All rules, in the order of the configuration file.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -155,6 +156,8 @@ fn holds<T>(wanted: &[T], is_it: impl FnMut(&T) -> bool) -> bool {
 pub enum Then {
     /// Boot an image.
     Boot(Boot),
+    /// A network disk.
+    San(Box<San>),
     /// iPXE with a menu of every image that this machine can run.
     Menu,
     /// iPXE with a menu of the operator's own.

@@ -5,9 +5,11 @@
 //! characters, and a command line that iPXE would take for more than a command line is refused.
 
 mod pages;
+mod san;
 mod template;
 
 pub use pages::{Does, Line, Page, pages};
+pub use san::{beside, iso, san};
 pub use template::{TemplateError, Values, from_template};
 
 use slipway_wire::MacAddr;

@@ -28,6 +28,13 @@ pub enum Why {
         /// What stands against it.
         reason: &'static str,
     },
+    /// The network disk cannot be had by this machine, or not by the program that asks.
+    CannotAttach {
+        /// The disk.
+        disk: String,
+        /// What stands against it.
+        reason: &'static str,
+    },
     /// A boot loader for this architecture is not installed.
     NoLoader {
         /// Its file name, such as `snponly.efi`.
@@ -127,6 +134,7 @@ impl Why {
             Self::Ignored { .. } => "ignored",
             Self::NoImage { .. } => "no-image",
             Self::CannotRun { .. } => "cannot-run",
+            Self::CannotAttach { .. } => "cannot-attach",
             Self::NoLoader { .. } => "no-loader",
             Self::LoaderLoop { .. } => "loader-loop",
             Self::UnservedLoader { .. } => "unserved-loader",
@@ -167,6 +175,7 @@ impl fmt::Display for Why {
             Self::Ignored { rule } => write!(f, "rule `{rule}` says to ignore this machine"),
             Self::NoImage { image } => write!(f, "image `{image}` is not in the store"),
             Self::CannotRun { image, reason } => write!(f, "image `{image}` cannot be booted here: {reason}"),
+            Self::CannotAttach { disk, reason } => write!(f, "network disk `{disk}` cannot be attached here: {reason}"),
             Self::NoLoader { file } => {
                 write!(f, "boot loader `{file}` is not installed: {}", brought_by(file))
             }

@@ -5,12 +5,14 @@
 
 mod bytes;
 pub mod initramfs;
+pub mod iso;
 pub mod kernel;
 pub mod modinfo;
 pub mod pe;
 pub mod uki;
 
 pub use initramfs::Initramfs;
+pub use iso::{Iso, IsoError};
 pub use kernel::Kernel;
 pub use pe::{Machine, Pe};
 pub use uki::Uki;

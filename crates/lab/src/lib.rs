@@ -36,6 +36,7 @@
 mod capture;
 pub mod cli;
 mod demo;
+mod disks;
 mod ear;
 mod filter;
 pub mod firmware;

@@ -75,6 +75,21 @@ pub(crate) const DHCLIENT: Tool = Tool { program: "dhclient", package: "isc-dhcp
 /// A foreign DHCP client, Roy Marples's.
 pub(crate) const DHCPCD: Tool = Tool { program: "dhcpcd", package: "dhcpcd-base" };
 
+/// A foreign iSCSI target.
+pub(crate) const TGTD: Tool = Tool { program: "tgtd", package: "tgt" };
+/// A foreign AoE target.
+pub(crate) const VBLADE: Tool = Tool { program: "vblade", package: "vblade" };
+/// Makes a FAT file system.
+pub(crate) const MFORMAT: Tool = Tool { program: "mformat", package: "mtools" };
+/// Makes folders in one.
+pub(crate) const MMD: Tool = Tool { program: "mmd", package: "mtools" };
+/// Puts files into one.
+pub(crate) const MCOPY: Tool = Tool { program: "mcopy", package: "mtools" };
+/// Makes it boot on a BIOS.
+pub(crate) const SYSLINUX: Tool = Tool { program: "syslinux", package: "syslinux" };
+/// Makes ISO images.
+pub(crate) const XORRISO: Tool = Tool { program: "xorriso", package: "xorriso" };
+
 /// Where the programs are looked for, also when the caller's `PATH` has no `sbin`.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -138,6 +153,15 @@ pub(crate) const IPXE_ROM: Known = Known {
         "/usr/share/qemu/efi-virtio.rom",
         "/usr/share/ipxe/qemu/efi-virtio.rom",
     ],
+};
+/// What a BIOS boots from an ISO image.
+pub(crate) const ISOLINUX: Known =
+    Known { what: "isolinux", package: "isolinux", paths: &["/usr/lib/ISOLINUX/isolinux.bin"] };
+/// What isolinux loads first.
+pub(crate) const LDLINUX: Known = Known {
+    what: "isolinux's core module",
+    package: "syslinux-common",
+    paths: &["/usr/lib/syslinux/modules/bios/ldlinux.c32"],
 };
 /// The EFI program that a UKI's parts are put behind.
 pub(crate) const UKI_STUB: Known = Known {

@@ -1,5 +1,6 @@
 //! Foreign peers: servers that others wrote, which Slipway has to live beside.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -61,5 +62,42 @@ pub fn dhcrelay6(host: &Host, down: &str, up: &str, server: &str) -> Result<Runn
     let upper = format!("{server}%{up}");
     let running = host.start("dhcrelay6", "dhcrelay", ["-6", "-d", "-l", down, "-u", &upper])?;
     running.log().wait_for("Sending on   Socket", READY)?;
+    Ok(running)
+}
+
+/// An iSCSI target that others wrote (tgt), with one disk as its LUN 1, for those who know name and secret, or for all.
+///
+/// # Errors
+/// It does not start, or does not take the disk.
+pub fn tgt(host: &Host, disk: &Path, name: &str, account: Option<(&str, &str)>) -> Result<Running> {
+    let socket = format!("TGT_IPC_SOCKET=/run/{}.tgt", host.name());
+    let portal = format!("portal={}:3260", host.ip()?);
+    let running = host.start("tgtd", "env", [socket.as_str(), "tgtd", "-f", "-d", "1", "--iscsi", &portal])?;
+    running.log().wait_for("bs_init(", READY)?;
+    let disk = disk.to_string_lossy();
+    let mut steps = vec![
+        format!("--mode target --op new --tid 1 --targetname {name}"),
+        format!("--mode logicalunit --op new --tid 1 --lun 1 --backing-store {disk}"),
+    ];
+    if let Some((user, secret)) = account {
+        steps.push(format!("--mode account --op new --user {user} --password {secret}"));
+        steps.push(format!("--mode account --op bind --tid 1 --user {user}"));
+    }
+    steps.push("--mode target --op bind --tid 1 --initiator-address ALL".to_owned());
+    for step in steps {
+        let words = [socket.as_str(), "tgtadm", "--lld", "iscsi"].into_iter().chain(step.split(' '));
+        host.run("env", words)?;
+    }
+    Ok(running)
+}
+
+/// An AoE target that others wrote (vblade), with a disk as its shelf 0, slot 1.
+///
+/// # Errors
+/// It does not start.
+pub fn vblade(host: &Host, disk: &Path) -> Result<Running> {
+    let disk = disk.to_string_lossy();
+    let running = host.start("vblade", "vblade", ["0", "1", "eth0", &disk])?;
+    running.log().wait_for("sectors", READY)?;
     Ok(running)
 }

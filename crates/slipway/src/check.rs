@@ -49,7 +49,9 @@ fn against_machine(global: &Global, config: &Config) -> Result<Vec<Fault>> {
     let data = std::path::absolute(&data).unwrap_or(data);
     let certificate = config.own_certificate();
     let exported = config.export.as_ref().map(|at| Exported::look(&at.value));
-    let facts = Facts { interfaces, default_route, chosen: Vec::new(), catalog, blobs, data, certificate, exported };
+    let secrets = config.secrets();
+    let facts =
+        Facts { interfaces, default_route, chosen: Vec::new(), catalog, blobs, data, certificate, exported, secrets };
     Ok(site::check(config, &facts)?)
 }
 

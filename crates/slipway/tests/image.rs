@@ -242,3 +242,30 @@ fn a_data_folder_of_one_word_that_is_not_there_yet_is_made_where_the_command_was
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(desk.data().join("images/script/1.json").is_file());
 }
+
+#[test]
+fn an_iso_that_boots_is_added_and_one_that_does_not_is_refused() {
+    const SECTOR: usize = 2048;
+    let mut iso = vec![0_u8; 24 * SECTOR];
+    iso[16 * SECTOR..16 * SECTOR + 7].copy_from_slice(b"\x01CD001\x01");
+    let desk = Desk::new();
+    let data = desk.file("data.iso", &iso);
+    let said = desk.refuses(&["add", "data", "--iso", text(&data)]);
+    assert!(said.contains("data.iso") && said.contains("does not boot: it has no El Torito boot image"), "{said}");
+    let none = desk.file("none.iso", "not an ISO");
+    assert!(desk.refuses(&["add", "none", "--iso", text(&none)]).contains("it is no ISO 9660 image"));
+
+    // A boot record, a catalog with one entry for EFI, and the name of an x64 program in a FAT folder.
+    iso[17 * SECTOR..17 * SECTOR + 30].copy_from_slice(b"\0CD001\x01EL TORITO SPECIFICATION");
+    iso[17 * SECTOR + 0x47] = 19;
+    iso[19 * SECTOR..19 * SECTOR + 2].copy_from_slice(&[1, 0xef]);
+    iso[19 * SECTOR + 32] = 0x88;
+    iso[19 * SECTOR + 40] = 20;
+    iso[20 * SECTOR..20 * SECTOR + 11].copy_from_slice(b"BOOTX64 EFI");
+    let boots = desk.file("live.iso", &iso);
+    let added = desk.json(&["add", "live", "--iso", text(&boots)]);
+    let image = &added["image"];
+    assert_eq!((&image["kind"], &image["cpu"]), (&Value::from("iso-uefi"), &Value::from("x64")));
+    assert_eq!(image["files"][0]["name"], "boot.iso");
+    assert!(desk.says(&["show", "live"]).starts_with("live@1: ISO that boots on UEFI for x64, "));
+}

@@ -5,6 +5,7 @@ use crate::{DecodeError, SubOptions};
 
 const OUTER: u8 = 175;
 const PRIORITY: u8 = 0x01;
+const KEEP_SAN: u8 = 0x08;
 const NO_PXEDHCP: u8 = 0xb0;
 const BUS_ID: u8 = 0xb1;
 const VERSION: u8 = 0xeb;
@@ -93,8 +94,24 @@ impl IpxeOptions {
     #[must_use]
     pub fn no_pxedhcp() -> Self {
         let mut options = Self::default();
-        options.0.push(NO_PXEDHCP, [1]);
+        options.set_no_pxedhcp();
         options
+    }
+
+    /// Says what [`IpxeOptions::no_pxedhcp`] does, beside other things.
+    pub fn set_no_pxedhcp(&mut self) {
+        self.0.push(NO_PXEDHCP, [1]);
+    }
+
+    /// `08 01 01`: the network disk stays attached when nothing boots from it, so that an installer started next finds it.
+    pub fn set_keep_san(&mut self) {
+        self.0.push(KEEP_SAN, [1]);
+    }
+
+    /// Whether nothing is said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().next().is_none()
     }
 
     /// Whether [`IpxeOptions::no_pxedhcp`] is said.

@@ -18,10 +18,12 @@ mod arch;
 mod error;
 mod mac;
 mod named;
+mod root_path;
 mod sub_options;
 
 pub use agent_id::{AgentId, ParseAgentIdError};
 pub use arch::{ClientArch, Cpu};
 pub use error::{DecodeError, Fault, Field};
 pub use mac::{MacAddr, ParseMacError};
+pub use root_path::{Iscsi, RootPath, RootPathError, is_iscsi_name};
 pub use sub_options::SubOptions;

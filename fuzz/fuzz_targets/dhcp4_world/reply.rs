@@ -84,6 +84,11 @@ fn check_lease(told: &Message, exchange: Exchange) {
 fn check_boot(asked: &Message, told: &Message, exchange: Exchange) {
     let loader = classify(asked, exchange, "eth1").loader;
     let (class, vendor) = (told.options.vendor_class(), told.options.get(OptionCode::VENDOR));
+    if told.options.has(OptionCode::ROOT_PATH) {
+        assert!(told.file_name().is_empty() && !told.options.has(OptionCode::BOOT_FILE));
+        let listed = asked.options.parameter_list().contains(&OptionCode::ROOT_PATH.0);
+        return assert!(loader == Loader::Ipxe || (loader == Loader::Os && listed), "{loader} takes no root path");
+    }
     let Some(file) = told.options.boot_file() else {
         assert!(told.siaddr.is_unspecified() && told.file_name().is_empty() && class.is_none() && vendor.is_none());
         return assert_eq!(exchange, Exchange::Dhcp, "nothing else is told there");

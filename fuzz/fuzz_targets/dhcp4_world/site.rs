@@ -5,6 +5,7 @@ use slipway_engine::catalog::{Catalog, Digest, FileRef, Image, ImageKind};
 use slipway_engine::machine::{Aim, Change, Memories, Memory};
 use slipway_engine::request::Loader;
 use slipway_engine::rules::{Boot, Path, Rule, Rules, Then, When};
+use slipway_engine::san::{Disk, Login, San, Target};
 use slipway_engine::subnet::{Reservation, Subnet, Who};
 use slipway_wire::dhcp4::{Message, OptionCode};
 use slipway_wire::{Cpu, MacAddr};
@@ -100,6 +101,13 @@ pub fn speak_as(message: &mut Message, loader: u8) {
 }
 
 impl Site {
+    /// A disk by its root path.
+    fn disk() -> Then {
+        let target = Target::new("iscsi:10.77.0.5::::iqn.2026-01.example:{mac}").expect("it is a root path");
+        let disk = Disk { name: "disk1".into(), target, initiator: None, keep: true, login: Login::Own };
+        Then::San(Box::new(San { disk, path: Path::Direct, boot: None }))
+    }
+
     /// Eight plans; the leases' time is the same in all.
     pub fn subnets(plan: u8) -> Vec<Subnet> {
         let subnet = |a: u8, b: u8, pool: (u8, u8)| Subnet {
@@ -145,6 +153,7 @@ impl Site {
             rule("ignored", When { mac: vec![mac(2)], ..When::default() }, Then::Ignore),
             rule("local", When { mac: vec![mac(3)], ..When::default() }, Then::Local),
             rule("menu", When { mac: vec![mac(4)], loader: vec![Loader::Ipxe], ..When::default() }, Then::Menu),
+            rule("disk", When { mac: vec![mac(5)], ..When::default() }, Self::disk()),
             rule("arm", When { cpu: vec![Cpu::Arm64], ..When::default() }, boot("kernel")),
             rule("all", When::default(), boot("uki")),
         ];

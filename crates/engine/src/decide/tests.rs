@@ -3,11 +3,12 @@ use slipway_wire::{AgentId, ClientArch, Cpu, MacAddr};
 use super::*;
 use crate::Timestamp;
 use crate::answer::agent_id;
-use crate::catalog::{Digest, FileRef, ImageKind};
+use crate::catalog::{Digest, FileRef, ImageKind, Media};
 use crate::ladder::Rung;
 use crate::machine::{Aim, Change, Guard, Secret};
 use crate::request::Place;
 use crate::rules::When;
+use crate::san::{self, Disk, Login, San, Target, Username};
 
 mod menus;
 
@@ -93,11 +94,14 @@ fn boot(image: &str, path: Path) -> Boot {
 fn line(outcome: Result<Answer, Why>) -> String {
     match outcome {
         Err(why) => format!("- {}: {why}", why.code()),
-        Ok(Answer { step: Step::Script { text }, .. }) => {
-            let verbs = ["kernel", "initrd", "chain", "boot ", "sanboot", "menu ", "item "];
+        Ok(Answer { step: Step::Script { text } | Step::San { text, .. }, .. }) => {
+            let verbs = ["kernel", "initrd", "chain", "boot ", "sanhook", "sanboot", "menu ", "item "];
             let matters = |line: &&str| verbs.iter().any(|verb| line.starts_with(verb));
-            let lines: Vec<&str> =
-                text.lines().filter(matters).map(|line| line.trim_end_matches(" || goto failed")).collect();
+            let lines: Vec<&str> = text
+                .lines()
+                .filter(matters)
+                .map(|line| line.trim_end_matches(" || goto failed").trim_end_matches(" ||"))
+                .collect();
             format!("script: {}", lines.join("; ").replace("http://10.77.0.1:8067/", "~/").replace('\x01', "<01>"))
         }
         Ok(Answer { step, .. }) => match step {
@@ -328,7 +332,7 @@ fn ipxe_is_never_given_an_ipxe_binary() {
                     Step::Tftp { .. } => true,
                     Step::Url { url } => url.contains("/loader/"),
                     Step::Script { text } => text.contains("/loader/"),
-                    Step::Template { .. } => false,
+                    Step::Template { .. } | Step::Root(_) | Step::San { .. } => false,
                 };
                 assert!(!chains, "{arch} {exchange:?}: {answer:?}");
             }
@@ -551,4 +555,86 @@ fn a_loader_that_was_loaded_over_and_over_is_not_given_and_anything_else_is() {
     assert_eq!(line(said(&pxe(ClientArch::BIOS), Then::Menu)), "tftp loader/undionly.kpxe");
     let ipxe = self::request(Loader::Ipxe, ClientArch::X64_UEFI, Exchange::Dhcp);
     assert!(said(&ipxe, Then::Menu).is_ok());
+}
+
+fn disk(path: Path, login: Login, boot: Option<Boot>) -> Rules {
+    let target = Target::new("iscsi:10.77.0.5::::iqn.2026-01.example:{mac}").unwrap();
+    let disk = Disk { name: "disk1".into(), target, initiator: None, keep: false, login };
+    rules(Then::San(Box::new(San { disk, path, boot })))
+}
+
+#[test]
+fn a_network_disk_is_attached_by_ipxe_or_told_in_dhcp() {
+    let catalog = catalog();
+    let told = |secret| Login::Told { username: Username::new("db1").unwrap(), secret };
+    let secret = san::Secret::new("correct horse").unwrap();
+    let rows = [
+        ("auto", disk(Path::Auto, Login::Own, None)),
+        ("direct", disk(Path::Direct, Login::Own, None)),
+        ("secret", disk(Path::Auto, told(secret.clone()), None)),
+        ("secret, direct", disk(Path::Direct, told(secret), None)),
+        ("secret unread", disk(Path::Auto, told(san::Secret::unread()), None)),
+        ("beside linux", disk(Path::Auto, Login::Own, Some(boot("linux", Path::Ipxe)))),
+        ("beside script", disk(Path::Auto, Login::Own, Some(boot("script", Path::Ipxe)))),
+    ];
+    let mut table = String::new();
+    for (name, request) in [
+        ("os", request(Loader::Os, ClientArch::BIOS, Exchange::Dhcp)),
+        ("BIOS pxe", pxe(ClientArch::BIOS)),
+        ("x64 pxe", pxe(ClientArch::X64_UEFI)),
+        ("x64 http", request(Loader::UefiHttp, ClientArch::X64_UEFI_HTTP, Exchange::Dhcp)),
+        ("x64 ipxe dhcp", request(Loader::Ipxe, ClientArch::X64_UEFI, Exchange::Dhcp)),
+        ("x64 ipxe script", script_of(ClientArch::X64_UEFI)),
+        ("unknown arch", pxe(ClientArch(4711))),
+    ] {
+        table.push_str(&format!("{name}\n"));
+        for (word, rules) in &rows {
+            table.push_str(&format!("  {word:14} {}\n", line(decide(&request, rules, &catalog, SERVER))));
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn an_iso_goes_to_those_who_can_boot_it() {
+    let isos = [("both", Media::Both, None), ("bios", Media::Bios, None), ("uefi", Media::Uefi, Some(Cpu::X64))];
+    let images = isos.map(|(name, media, cpu)| image(name, ImageKind::Iso(media), cpu, &["boot.iso"]));
+    let catalog = Catalog { images: images.into(), ..catalog() };
+    let mut table = String::new();
+    for (name, request) in [
+        ("BIOS pxe", pxe(ClientArch::BIOS)),
+        ("x64 pxe", pxe(ClientArch::X64_UEFI)),
+        ("x64 http", request(Loader::UefiHttp, ClientArch::X64_UEFI_HTTP, Exchange::Dhcp)),
+        ("arm64 http", request(Loader::UefiHttp, ClientArch::ARM64_UEFI_HTTP, Exchange::Dhcp)),
+        ("BIOS ipxe script", script_of(ClientArch::BIOS)),
+        ("x64 ipxe script", script_of(ClientArch::X64_UEFI)),
+    ] {
+        table.push_str(&format!("{name}\n"));
+        for iso in ["both", "bios", "uefi"] {
+            for (word, path) in [("auto", Path::Auto), ("direct", Path::Direct), ("ipxe", Path::Ipxe)] {
+                let outcome = decide(&request, &rules(Then::Boot(boot(iso, path))), &catalog, SERVER);
+                table.push_str(&format!("  {iso:4} {word:6} {}\n", line(outcome)));
+            }
+        }
+    }
+    let append = rules(Then::Boot(Boot { append: Some("quiet".into()), ..boot("both", Path::Auto) }));
+    table.push_str(&line(decide(&script_of(ClientArch::BIOS), &append, &catalog, SERVER)));
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn a_machine_whose_installer_is_done_boots_from_the_disk_that_it_installed_on() {
+    let catalog = catalog();
+    let mut rules = disk(Path::Auto, Login::Own, Some(boot("linux", Path::Ipxe)));
+    rules.rules.iter_mut().for_each(|rule| rule.install = Some(Guard::default()));
+    let mut machines = Memories::with_secret(Secret([7; 32]));
+    let asked = script_of(ClientArch::BIOS);
+    let told =
+        |machines: &Memories, asked: &BootRequest| line(super::decide(asked, machines, &rules, &catalog, SERVER));
+    let first = told(&machines, &asked);
+    assert!(first.contains("sanhook") && first.contains("slipway.done=") && !first.contains("sanboot"), "{first}");
+    machines.put(asked.mac, Memory::default().after(Change::Done { image: "linux".into() }, Timestamp(1)));
+    let then = told(&machines, &asked);
+    assert!(then.contains("sanhook") && then.ends_with("sanboot --drive 0x80"), "{then}");
+    assert_eq!(told(&machines, &pxe(ClientArch::BIOS)), "tftp loader/undionly.kpxe");
 }

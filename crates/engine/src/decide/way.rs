@@ -2,8 +2,8 @@
 
 use slipway_wire::Cpu;
 
-use crate::catalog::{FileRef, Image, ImageKind};
-use crate::request::Firmware;
+use crate::catalog::{FileRef, Image, ImageKind, Media};
+use crate::request::{Firmware, Loader};
 use crate::script::command_line;
 
 /// How iPXE starts an image.
@@ -26,6 +26,8 @@ pub(super) enum Launch {
         /// What follows its name.
         arguments: String,
     },
+    /// `sanboot` of an ISO image over HTTP.
+    Iso,
     /// The operator's script.
     Template {
         /// Its file.
@@ -40,7 +42,7 @@ impl Launch {
             Self::Linux { initrds, .. } => initrds.last().map_or(Image::LINUX, String::as_str),
             Self::Uki { .. } => Image::UKI,
             Self::Efi { .. } => Image::EFI,
-            Self::Template { .. } => return None,
+            Self::Iso | Self::Template { .. } => return None,
         })
     }
 }
@@ -54,6 +56,7 @@ const MISSING: &str = "a file of it is missing from the store";
 pub(super) fn by_firmware(
     image: &Image,
     firmware: Firmware,
+    loader: Loader,
     append: Option<&str>,
 ) -> Result<&'static str, &'static str> {
     runs_on(image, firmware)?;
@@ -63,6 +66,8 @@ pub(super) fn by_firmware(
     let file = match image.kind {
         ImageKind::Uki => Image::UKI,
         ImageKind::Efi => Image::EFI,
+        ImageKind::Iso(_) if loader == Loader::UefiHttp => Image::ISO,
+        ImageKind::Iso(_) => return Err("PXE loads programs, and no disk images: an ISO needs iPXE or UEFI HTTP Boot"),
         ImageKind::Linux => {
             return Err("firmware passes no initrd and no command line: a kernel needs iPXE, not `path = \"direct\"`");
         }
@@ -97,6 +102,13 @@ pub(super) fn by_ipxe(image: &Image, firmware: Firmware, append: Option<&str>) -
         }
         (ImageKind::Efi, Firmware::Bios) => Err("a BIOS starts no EFI program"),
         (ImageKind::IpxeScript, _) => Ok(Launch::Template { file: file(Image::SCRIPT).ok_or(MISSING)? }),
+        (ImageKind::Iso(_), _) if append.is_some() => {
+            Err("the command line is inside the ISO: `append` cannot reach it")
+        }
+        (ImageKind::Iso(_), _) => {
+            file(Image::ISO).ok_or(MISSING)?;
+            Ok(Launch::Iso)
+        }
         (ImageKind::Tree, _) => Err("a tree of files has nothing to start"),
     }
 }
@@ -117,8 +129,14 @@ pub(super) fn runs_on(image: &Image, firmware: Firmware) -> Result<(), &'static 
         (Firmware::Bios, Some(cpu)) => matches!(cpu, Cpu::X64 | Cpu::Ia32),
         (Firmware::Uefi(machine), Some(cpu)) => machine == cpu,
     };
-    match image.cpu {
-        Some(cpu) if !right => Err(built_for(cpu)),
+    match (image.cpu, image.kind, firmware) {
+        (Some(cpu), ..) if !right => Err(built_for(cpu)),
+        (_, ImageKind::Iso(Media::Bios), Firmware::Uefi(_)) => {
+            Err("the ISO boots on a BIOS only: it has no EFI boot image")
+        }
+        (_, ImageKind::Iso(Media::Uefi), Firmware::Bios) => {
+            Err("the ISO boots on UEFI only: it has no boot image for a BIOS")
+        }
         _ => Ok(()),
     }
 }

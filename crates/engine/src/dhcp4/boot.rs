@@ -7,27 +7,32 @@ use slipway_wire::ipxe::IpxeOptions;
 use slipway_wire::pxe::{VendorClass, VendorOptions};
 
 use super::ask::{AGENT_CLASS, Ask, Policy};
+use super::grant::asks_for;
 use crate::Why;
 use crate::answer::{Answer, Step};
-use crate::decide::decide;
+use crate::decide::{decide, decide_root};
 use crate::quirks::{Departure, departs};
-use crate::request::{BootRequest, Loader};
+use crate::request::{BootRequest, Exchange, Loader};
 
 /// What this client boots, having or getting this address.
 ///
 /// # Errors
 /// Why it boots nothing from us.
 pub(super) fn decide_boot(ask: &Ask<'_>, ip: Option<Ipv4Addr>, policy: Policy<'_>) -> Result<Answer, Why> {
-    if ask.boot.loader == Loader::Os {
-        return Err(Why::NotNetboot);
-    }
     let ip = ip.or(ask.client_ip());
     let request = BootRequest { client_ip: ip.map(IpAddr::V4), ..ask.boot.clone() };
-    let answer = decide(&request, policy.machines, policy.rules, policy.catalog, ask.server(ip))?;
+    let server = ask.server(ip);
+    if request.loader == Loader::Os {
+        // Firmware's own iSCSI driver asks as no boot loader does (edk2's, network cards'), and so does Linux with its root there.
+        let wants_root = request.exchange == Exchange::Dhcp && asks_for(ask, OptionCode::ROOT_PATH);
+        let root = || decide_root(&request, policy.machines, policy.rules, server);
+        return wants_root.then(root).ok_or(Why::NotNetboot)?;
+    }
+    let answer = decide(&request, policy.machines, policy.rules, policy.catalog, server)?;
     match &answer.step {
-        Step::Tftp { .. } | Step::Url { .. } => Ok(answer),
+        Step::Tftp { .. } | Step::Url { .. } | Step::Root(_) => Ok(answer),
         // A script's text cannot travel in DHCP.
-        Step::Script { .. } | Step::Template { .. } => Err(Why::NotForUs),
+        Step::Script { .. } | Step::San { .. } | Step::Template { .. } => Err(Why::NotForUs),
     }
 }
 
@@ -35,16 +40,22 @@ pub(super) fn decide_boot(ask: &Ask<'_>, ip: Option<Ipv4Addr>, policy: Policy<'_
 /// the header's `file`; all of them `siaddr`.
 pub(super) fn put_boot(reply: &mut Message, ask: &Ask<'_>, answer: &Answer) {
     let file = match &answer.step {
-        Step::Tftp { path } => path.as_bytes(),
-        Step::Url { url } => url.as_bytes(),
-        Step::Script { .. } | Step::Template { .. } => return,
+        Step::Tftp { path } => Some(path.as_bytes()),
+        Step::Url { url } => Some(url.as_bytes()),
+        Step::Root(_) => None,
+        Step::Script { .. } | Step::San { .. } | Step::Template { .. } => return,
     };
     let departs = |departure| departs(&ask.boot, departure);
     let client = Some(reply.yiaddr).filter(|ip| !ip.is_unspecified()).or(ask.client_ip());
     let server = ask.near(client);
-    reply.siaddr = server;
-    // Longer than 127 bytes, it travels in option 67 alone.
-    let _ = reply.set_file_name(file);
+    // A system with its disk elsewhere loads no file.
+    if ask.boot.loader != Loader::Os {
+        reply.siaddr = server;
+    }
+    if let Some(file) = file {
+        // Longer than 127 bytes, it travels in option 67 alone.
+        let _ = reply.set_file_name(file);
+    }
     if departs(Departure::ServerName) {
         let _ = reply.set_server_name(server.to_string().as_bytes());
     }
@@ -63,13 +74,29 @@ pub(super) fn put_boot(reply: &mut Message, ask: &Ask<'_>, answer: &Answer) {
     if departs(Departure::ServerAsText) {
         options.set(OptionCode::TFTP_SERVER, server.to_string());
     }
-    options.set(OptionCode::BOOT_FILE, file);
+    if let Some(file) = file {
+        options.set(OptionCode::BOOT_FILE, file);
+    }
     // rfc4578#2.3, PXE 2.1: given back byte for byte, whatever it holds.
     if let Some(id) = ask.message.options.get(OptionCode::MACHINE_ID) {
         options.set(OptionCode::MACHINE_ID, id);
     }
+    let mut ipxe = IpxeOptions::default();
+    if let Step::Root(root) = &answer.step {
+        // rfc4173#5. With a boot file beside it, iPXE would boot that.
+        options.set(OptionCode::ROOT_PATH, root.path.as_bytes());
+        if let Some(initiator) = &root.initiator {
+            options.set(OptionCode::ISCSI_INITIATOR, initiator.as_bytes());
+        }
+        if root.keep && ask.boot.loader == Loader::Ipxe {
+            ipxe.set_keep_san();
+        }
+    }
     if departs(Departure::NoProxyWait) {
-        options.set(OptionCode::IPXE, IpxeOptions::no_pxedhcp().encode());
+        ipxe.set_no_pxedhcp();
+    }
+    if !ipxe.is_empty() {
+        options.set(OptionCode::IPXE, ipxe.encode());
     }
 }
 

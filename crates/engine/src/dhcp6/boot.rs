@@ -37,8 +37,13 @@ pub(super) fn decide_boot(ask: &Ask<'_>, ip: Option<Ipv6Addr>, plan: &Plan, poli
     let url = match &answer.step {
         Step::Tftp { path } => server.tftp_url(path),
         Step::Url { url } => url.clone(),
+        Step::Root(_) => {
+            let reason = "DHCPv6 has no root path: leave out `path = \"direct\"`";
+            let disk = answer.image.clone().unwrap_or_default();
+            return Err(Why::CannotAttach { disk, reason });
+        }
         // A script's text cannot travel in DHCP.
-        Step::Script { .. } | Step::Template { .. } => return Err(Why::NotForUs),
+        Step::Script { .. } | Step::San { .. } | Step::Template { .. } => return Err(Why::NotForUs),
     };
     Ok(Boot { answer, url })
 }

@@ -36,6 +36,11 @@ pub enum State {
         /// How long after the first request; not known where the journal does not go back that far.
         after: Option<Duration>,
     },
+    /// It was told of a network disk: what it does there is not heard here.
+    Attached {
+        /// The disk's root path.
+        root: String,
+    },
     /// A rule left it to its own disk.
     Local {
         /// That rule.
@@ -89,6 +94,7 @@ impl State {
             Self::Chained { .. } => "chained",
             Self::Started { .. } => "started",
             Self::Booted { .. } => "booted",
+            Self::Attached { .. } => "attached",
             Self::Local { .. } => "local",
             Self::Installed { .. } => "installed",
             Self::Guarded { .. } => "guarded",
@@ -120,6 +126,9 @@ impl fmt::Display for State {
                 write!(f, "booted: reported in {:.1} s after its first request", after.as_secs_f64())
             }
             Self::Booted { after: None } => f.write_str("booted: reported in"),
+            Self::Attached { root } => {
+                write!(f, "was given the network disk {root}, and what it does there is not heard here")
+            }
             Self::Local { rule } => write!(f, "left to its own disk by rule `{rule}`"),
             Self::Installed { image } => write!(f, "left to its own disk: installer `{image}` said that it is done"),
             Self::Guarded { why } => f.write_str(why),

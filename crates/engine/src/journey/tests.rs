@@ -364,3 +364,50 @@ fn a_machine_that_does_not_know_our_ca_stops_at_the_handshake() {
     );
     assert_eq!(boots[0].word(Timestamp(1_010_000)), "stopped");
 }
+
+#[test]
+fn a_machine_with_a_network_disk_is_not_heard_any_more_and_need_not_be() {
+    const ROOT: &str = "iscsi:10.0.0.5::::iqn.2026-01.example:disk1";
+    let mut story = Story::default();
+    story.ipxe().after(20);
+    let given = Given {
+        what: ROOT.into(),
+        rule: "lab".into(),
+        image: Some("disk1".into()),
+        footing: None,
+        lead: crate::answer::Lead::default(),
+    };
+    story.note(Proto::Http, About::Script(Some(given)), Outcome::Answered("200".into()));
+    let attached = format!("attached: was given the network disk {ROOT}, and what it does there is not heard here");
+    assert_eq!(story.stands(), attached);
+    let boot = story.boots().pop().unwrap();
+    assert_eq!(boot.word(Timestamp(boot.last.0 + 600_000)), "attached", "silence is no fault");
+    story.after(9000).report();
+    assert!(story.stands().starts_with("booted"), "{}", story.stands());
+
+    let mut told_in_dhcp = Story::default();
+    told_in_dhcp.dhcp(Proto::Dhcp4, DhcpMessage::Request, Loader::Ipxe, Some((ROOT, Some("disk1"))));
+    assert_eq!(told_in_dhcp.stands(), attached);
+}
+
+#[test]
+fn an_iso_that_is_read_in_parts_is_one_stage() {
+    let mut story = Story::default();
+    story.ipxe().after(20).script();
+    story.after(100).file(Proto::Http, "image/live@1/boot.iso", 2048, 1);
+    for _ in 0..3 {
+        let about = |path: &str| About::File {
+            path: path.into(),
+            sent: 9_000_000,
+            took: Duration::from_millis(500),
+            whole: false,
+        };
+        story.after(1000).note(Proto::Http, about("image/live@1/boot.iso"), Outcome::Answered("206".into()));
+    }
+    insta::assert_snapshot!(story.told(), @r#"
+    has loaded image/live@1/boot.iso Some("debian@1") Some("lab")
+          0 ms ipxe     x64 UEFI ipxe: http://10.0.0.1/boot.ipxe?mac=x (4 ms)
+         24 ms script   script for debian@1 (0 ms)
+        123 ms disk     image/live@1/boot.iso over HTTP, read in parts (3001 ms)
+    "#);
+}

@@ -99,6 +99,18 @@ pub(super) fn see_it_boot(lab: &Lab, server: &Server, machine: &Machine) -> Resu
 
 /// The same by another kind of offer.
 pub(super) fn see_it_boot_by(lab: &Lab, server: &Server, machine: &Machine, kind: Option<&str>) -> Result<Booted> {
+    let booted = see_linux_run(lab, server, machine, kind)?;
+    let text = last_boot(server, machine)?.to_string();
+    ensure!(!text.contains("booted_from=disk"), "the machine believes that it has booted from a disk: {text}");
+    Ok(booted)
+}
+
+/// The same for what comes to the machine as a disk.
+pub(super) fn see_it_boot_from_anything(lab: &Lab, server: &Server, machine: &Machine) -> Result<Booted> {
+    see_linux_run(lab, server, machine, None)
+}
+
+fn see_linux_run(lab: &Lab, server: &Server, machine: &Machine, kind: Option<&str>) -> Result<Booted> {
     let booted = machine.wait_booted()?;
     machine.wait_reported()?;
     machine.wait_off()?;
@@ -112,7 +124,6 @@ pub(super) fn see_it_boot_by(lab: &Lab, server: &Server, machine: &Machine, kind
     let text = boot.to_string();
     ensure!(text.contains("\"agent\""), "the journal does not tell of the agent's report: {text}");
     ensure!(text.contains("debian"), "the journal does not tell which image was booted: {text}");
-    ensure!(!text.contains("booted_from=disk"), "the machine believes that it has booted from a disk: {text}");
     Ok(booted)
 }
 
@@ -149,4 +160,10 @@ pub(super) fn requests(story: &Story) -> Vec<String> {
         format!("{} {} {}", request.method, request.status.unwrap_or_default(), request.target)
     };
     story.requests().iter().map(shown).collect()
+}
+
+/// Gives the server the image `debian`: an ISO that boots on BIOS and UEFI.
+pub(super) fn add_iso(lab: &Lab, server: &Server) -> Result<()> {
+    let iso = lab.iso(&lab.cmdline())?;
+    server.cli(["image".as_ref(), "add".as_ref(), "debian".as_ref(), "--iso".as_ref(), iso.as_os_str()]).map(drop)
 }

@@ -4,7 +4,10 @@ use anyhow::Result;
 
 use crate::firmware::{AAVMF, Boots, IPXE, OVMF, SEABIOS};
 use crate::lab::Lab;
-use crate::parts::{ATFTP, BUSYBOX, CURL, DHCLIENT, DHCPCD, DHCRELAY, DNSMASQ, TFTP_HPA, Tool, UDHCPC};
+use crate::parts::{
+    ATFTP, BUSYBOX, CURL, DHCLIENT, DHCPCD, DHCRELAY, DNSMASQ, MFORMAT, SYSLINUX, TFTP_HPA, TGTD, Tool, UDHCPC, VBLADE,
+    XORRISO,
+};
 
 mod arm64_uefi;
 mod bios_ipxe_linux;
@@ -18,7 +21,9 @@ mod dhcp_clients;
 mod http_clients;
 mod https_clients;
 mod ignored_offer_ladder;
+mod ipxe_http_iso;
 mod ipxe_menu;
+mod ipxe_san;
 mod lease_crash;
 mod reinstall_loop_guard;
 mod relay_option82;
@@ -26,6 +31,7 @@ mod serve_reload;
 mod tftp_clients;
 mod two_subnets;
 mod uefi_http6_uki;
+mod uefi_http_iso;
 mod uefi_http_uki;
 mod uefi_https;
 mod uefi_ipxe_uki;
@@ -222,6 +228,41 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::x64(&[OVMF, SEABIOS], "PXE and iPXE in three subnets on two networks"),
         tools: &[DHCLIENT],
         run: two_subnets::run,
+    },
+    Scenario {
+        name: "ipxe-iscsi",
+        about: "iPXE boots from an iSCSI disk: on UEFI by script with name and secret, on BIOS by the root path in DHCP",
+        boots: Boots::x64(&[OVMF, IPXE], "PXE: iPXE, iSCSI disk (tgt) with CHAP"),
+        tools: &[TGTD, MFORMAT, SYSLINUX],
+        run: ipxe_san::iscsi,
+    },
+    Scenario {
+        name: "ipxe-sanhook",
+        about: "iPXE loads kernel and initrd with an iSCSI disk attached, for which a person types name and secret",
+        boots: Boots::x64(&[SEABIOS, IPXE], "iPXE in ROM: kernel by HTTP beside an iSCSI disk"),
+        tools: &[TGTD, MFORMAT, SYSLINUX],
+        run: ipxe_san::beside_an_image,
+    },
+    Scenario {
+        name: "ipxe-aoe",
+        about: "BIOS with iPXE in ROM boots from an AoE disk",
+        boots: Boots::x64(&[SEABIOS, IPXE], "iPXE in ROM: AoE disk (vblade)"),
+        tools: &[VBLADE, MFORMAT, SYSLINUX],
+        run: ipxe_san::aoe,
+    },
+    Scenario {
+        name: "ipxe-http-iso",
+        about: "iPXE boots an ISO over HTTP, read piece by piece, on BIOS and on UEFI",
+        boots: Boots::x64(&[SEABIOS, IPXE], "iPXE in ROM: ISO by HTTP, in pieces"),
+        tools: &[MFORMAT, XORRISO],
+        run: ipxe_http_iso::run,
+    },
+    Scenario {
+        name: "uefi-http-iso",
+        about: "UEFI HTTP Boot loads an ISO into memory and boots from it",
+        boots: Boots::x64(&[OVMF], "HTTP Boot: ISO as RAM disk"),
+        tools: &[MFORMAT, XORRISO],
+        run: uefi_http_iso::run,
     },
     Scenario {
         name: "tftp-clients",

@@ -8,6 +8,7 @@ mod reader;
 mod reservations;
 mod rules;
 mod sample;
+mod san;
 mod subnets;
 mod subnets6;
 mod tftp;
@@ -24,6 +25,7 @@ use toml::de::DeTable;
 pub use fault::{At, Fault, Faults, Severity, Span};
 pub use https::{CertificateFiles, HttpsChoice};
 pub use sample::sample;
+pub use san::Secrets;
 pub(crate) use values::masked as network_of;
 
 use crate::site::{Ipv6, Mode, TftpSettings};
@@ -107,6 +109,8 @@ pub struct InterfaceChoice {
 pub struct ConfiguredRule {
     /// The rule.
     pub rule: Rule,
+    /// Where the file with the secret of its network disk is named, if it is.
+    pub secret_at: Option<At<PathBuf>>,
     /// Where `boot` stands, if it boots an image.
     pub boot_at: Option<Span>,
     /// Where each interface that it matches stands.
@@ -220,8 +224,21 @@ fn line_of(text: &str, span: Option<Span>) -> Range<usize> {
     first..last + 1
 }
 
-const TOP: [&str; 12] =
-    ["data", "user", "control", "log", "http", "https", "tftp", "interface", "subnet", "subnet6", "menu", "rule"];
+const TOP: [&str; 13] = [
+    "data",
+    "user",
+    "control",
+    "log",
+    "http",
+    "https",
+    "tftp",
+    "interface",
+    "subnet",
+    "subnet6",
+    "menu",
+    "san",
+    "rule",
+];
 const LEVELS: [(&str, Level); 5] = [
     ("error", Level::Error),
     ("warn", Level::Warn),

@@ -1,19 +1,21 @@
 //! `[[rule]]`: which machine boots what.
 
+use std::path::PathBuf;
+
 use slipway_engine::decide::INTENT;
 use slipway_engine::machine::Guard;
 use slipway_engine::request::Loader;
 use slipway_engine::rules::{Boot, Path, Rule, Rules, Then, When};
 
-use super::ConfiguredRule;
 use super::fault::At;
 use super::https::Https;
 use super::menus::Menus;
 use super::reader::Section;
-use super::{reach, values};
+use super::san::{self, Disks};
+use super::{ConfiguredRule, reach, values};
 
-const KEYS: [&str; 11] =
-    ["name", "when", "boot", "path", "append", "scheme", "menu", "local", "ignore", "install", "guard"];
+const KEYS: [&str; 12] =
+    ["name", "when", "boot", "san", "path", "append", "scheme", "menu", "local", "ignore", "install", "guard"];
 const WHEN: [&str; 12] = [
     "mac",
     "uuid",
@@ -31,12 +33,15 @@ const WHEN: [&str; 12] = [
 
 /// The rules of the file; where it has none, one that shows every machine the menu.
 pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<ConfiguredRule> {
+    let disks = san::read(top);
     if !top.has("rule") {
         menus.warn_of_unused(top, &[]);
         let mut rules = Rules::zero_configuration().rules;
         rules.iter_mut().for_each(|rule| rule.https = https.of_rule(None));
         let rules = rules.into_iter();
-        return rules.map(|rule| ConfiguredRule { rule, boot_at: None, interfaces_at: Vec::new() }).collect();
+        let configured = |rule| ConfiguredRule { rule, secret_at: None, boot_at: None, interfaces_at: Vec::new() };
+        disks.warn_of_unused(top, &[]);
+        return rules.map(configured).collect();
     }
     let mut rules: Vec<ConfiguredRule> = Vec::new();
     let mut before: Vec<(String, When)> = Vec::new();
@@ -65,7 +70,7 @@ pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<Confi
         if let Some((criteria, (key, reason))) = criteria.as_ref().zip(reach::contradiction(&when)) {
             criteria.error(criteria.span_of(key), key, reason, "take one of the two out, or make two rules of it");
         }
-        let Some(then) = read_then(section, menus) else { continue };
+        let Some((then, secret_at)) = read_then(section, menus, &disks) else { continue };
         check_then(section, &when, &then);
         if leads_through_ipxe(&then) {
             through_ipxe.push(section);
@@ -73,8 +78,11 @@ pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<Confi
         let https = https.of_rule(read_scheme(section));
         let install = read_install(section);
         let boot_at = section.has("boot").then(|| section.span_of("boot"));
-        rules.push(ConfiguredRule { rule: Rule { name, when, then, https, install }, boot_at, interfaces_at });
+        let rule = Rule { name, when, then, https, install };
+        rules.push(ConfiguredRule { rule, secret_at, boot_at, interfaces_at });
     }
+    let used = rules.iter().filter_map(|other| disk_of(&other.rule.then)).collect::<Vec<_>>();
+    disks.warn_of_unused(top, &used);
     if !rules.iter().any(|other| matches_ipxe(&other.rule)) {
         through_ipxe.into_iter().for_each(warn_of_ipxe);
     }
@@ -130,6 +138,10 @@ fn check_then(section: &Section<'_>, when: &When, then: &Then) {
     }
 }
 
+fn disk_of(then: &Then) -> Option<&str> {
+    if let Then::San(san) = then { Some(&san.disk.name) } else { None }
+}
+
 fn matches_ipxe(rule: &Rule) -> bool {
     rule.when.loader.is_empty() || rule.when.loader.contains(&Loader::Ipxe)
 }
@@ -138,6 +150,7 @@ fn matches_ipxe(rule: &Rule) -> bool {
 fn leads_through_ipxe(then: &Then) -> bool {
     match then {
         Then::Menu | Then::Choose(_) => true,
+        Then::San(san) => san.path != Path::Direct,
         Then::Boot(boot) => boot.path == Path::Ipxe || (boot.append.is_some() && boot.path != Path::Direct),
         Then::Local | Then::Ignore => false,
     }
@@ -183,9 +196,9 @@ fn read_when(section: &Section<'_>) -> (When, Vec<At<String>>) {
 fn read_scheme(section: &Section<'_>) -> Option<bool> {
     let schemes = |raw: &str| values::one_of(raw, &[("http", false), ("https", true)], "a scheme");
     let said = section.text("scheme", schemes)?;
-    if !section.has("boot") && !section.has("menu") {
+    if !["boot", "menu", "san"].iter().any(|key| section.has(key)) {
         let remedy = "add `boot = \"IMAGE\"` or `menu = true`, or remove the key";
-        section.error(said.span, "scheme", "belongs to `boot` and `menu`", remedy);
+        section.error(said.span, "scheme", "belongs to `boot`, `san` and `menu`", remedy);
     }
     Some(said.value)
 }
@@ -214,21 +227,23 @@ fn bare<T>(list: Vec<At<T>>) -> Vec<T> {
     list.into_iter().map(|at| at.value).collect()
 }
 
-/// What the rule gives: exactly one of `boot`, `menu`, `local`, `ignore`.
-fn read_then(section: &Section<'_>, menus: &Menus) -> Option<Then> {
+/// What the rule gives: exactly one of `boot`, `san`, `menu`, `local`, `ignore`, but for `boot` with `san`. With a disk, where its secret
+/// is.
+fn read_then(section: &Section<'_>, menus: &Menus, disks: &Disks) -> Option<(Then, Option<At<PathBuf>>)> {
     let boot = section.text("boot", values::image);
-    let path = section.text("path", values::path);
+    let path = section.text("path", values::path).map_or(Path::Auto, |at| at.value);
     let append = section.text("append", values::one_line);
     let flags = [("menu", Then::Menu), ("local", Then::Local), ("ignore", Then::Ignore)];
-    let mut given: Vec<&str> = if section.has("boot") { vec!["boot"] } else { Vec::new() };
-    let mut then = boot.map(|At { value: (image, version), .. }| {
-        Then::Boot(Boot {
-            image,
-            version,
-            path: path.map_or(Path::Auto, |at| at.value),
-            append: append.map(|at| at.value),
-        })
-    });
+    let mut given: Vec<&str> = Vec::new();
+    given.extend(["boot", "san"].into_iter().find(|key| section.has(key)));
+    let boot =
+        boot.map(|At { value: (image, version), .. }| Boot { image, version, path, append: append.map(|at| at.value) });
+    let disk = disks.of_rule(section);
+    let secret_at = disk.as_ref().and_then(|disk| disk.secret_at.clone());
+    let mut then = match disk {
+        Some(disk) => Some(Then::San(Box::new(san::given(section, disk, boot, path)))),
+        None => boot.map(Then::Boot),
+    };
     if section.is_text("menu") {
         given.push("menu");
         then = section.text("menu", values::menu).and_then(|name| menus.named(section, &name)).map(Then::Choose);
@@ -245,7 +260,8 @@ fn read_then(section: &Section<'_>, menus: &Menus) -> Option<Then> {
             None => {}
         }
     }
-    let choice = "give exactly one of: boot = \"IMAGE\", menu = true or menu = \"NAME\", local = true, ignore = true";
+    let choice = "give exactly one of: boot = \"IMAGE\", san = \"DISK\", menu = true or menu = \"NAME\", local = true, ignore = true; \
+                  or `boot` and `san`";
     match given.as_slice() {
         [] if !["menu", "local", "ignore"].iter().any(|key| section.has(key)) => {
             section.error(section.span.clone(), "boot", "the rule does not say what a machine is given", choice);
@@ -257,9 +273,10 @@ fn read_then(section: &Section<'_>, menus: &Menus) -> Option<Then> {
         _ => {}
     }
     for key in ["path", "append"] {
-        if section.has(key) && !section.has("boot") {
+        let has_disk = key == "path" && section.has("san");
+        if section.has(key) && !section.has("boot") && !has_disk {
             section.error(section.span_of(key), key, "belongs to `boot`", "add `boot = \"IMAGE\"`, or remove the key");
         }
     }
-    then
+    then.map(|then| (then, secret_at))
 }

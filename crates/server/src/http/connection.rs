@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{Body, Ends, Reply, answer};
+use super::parts::Parts;
 use super::send::{Cut, Sender};
 use super::stream::Stream;
 use super::{Phase, Server, done, reached, report};
@@ -39,15 +40,19 @@ struct Connection<'a> {
     phase: watch::Receiver<Phase>,
     /// Bytes that were received and not used yet.
     received: Vec<u8>,
+    /// What the journal has not been told of yet.
+    parts: Parts,
 }
 
 /// Serves a connection until its end.
 pub(super) async fn serve(server: &Server, stream: Stream, ends: Ends, phase: watch::Receiver<Phase>) {
-    let mut connection = Connection { server, stream, ends, phase, received: Vec::with_capacity(1024) };
+    let mut connection =
+        Connection { server, stream, ends, phase, received: Vec::with_capacity(1024), parts: Parts::default() };
     let mut first = true;
     while connection.exchange(first).await {
         first = false;
     }
+    connection.tell_of_parts();
 }
 
 impl Connection<'_> {
@@ -99,6 +104,10 @@ impl Connection<'_> {
             let read = tokio::select! {
                 biased;
                 () = reached(&mut self.phase, Phase::Draining) => return Err(NoRequest::Over),
+                () = until(self.parts.due()) => {
+                    self.tell_of_parts();
+                    continue;
+                }
                 read = timeout_at(deadline, self.stream.read(&mut self.received)) => read,
             };
             match read {
@@ -144,11 +153,21 @@ impl Connection<'_> {
         if note.proto == Proto::Http {
             note.proto = self.server.proto();
         }
-        self.server.journal.note(note.into_entry(&self.server.site.load(), self.ends));
+        let part = plan.status == Status::PartialContent && result.is_ok();
+        let entry = note.into_entry(&self.server.site.load(), self.ends);
+        for entry in self.parts.take(entry, part, Instant::now()) {
+            self.server.journal.note(entry);
+        }
         if result.is_ok() && !keep {
             self.linger(!body_is_read).await;
         }
         result.is_ok() && keep
+    }
+
+    fn tell_of_parts(&mut self) {
+        if let Some(entry) = self.parts.flush() {
+            self.server.journal.note(entry);
+        }
     }
 
     /// The head's bytes: the plan's headers and those of the connection.
@@ -221,6 +240,14 @@ impl Connection<'_> {
             }
         };
         let _ = timeout(Duration::from_secs(2), drained).await;
+    }
+}
+
+/// Waits for a moment; for ever if there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => core::future::pending().await,
     }
 }
 

@@ -111,13 +111,13 @@ fn decided(site: &Site, machines: &Memories, asked: &BootRequest, server: Server
     };
     let given = Given::from(&answer);
     let text = match answer.step {
-        Step::Script { text } => text,
+        Step::Script { text } | Step::San { text, .. } => text,
         Step::Template { file, values } => match rendered(site, file, &values) {
             Ok(text) => text,
             Err(fault) => return (refusal(&fault), Outcome::Ourselves(fault), None),
         },
         // The decision gives neither to iPXE that asks for its script.
-        Step::Tftp { .. } | Step::Url { .. } => {
+        Step::Tftp { .. } | Step::Url { .. } | Step::Root(_) => {
             return (refusal("there is no script"), Outcome::Declined(Why::NotForUs), None);
         }
     };

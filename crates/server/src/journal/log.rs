@@ -27,6 +27,7 @@ fn declined(why: &Why) -> Level {
         Why::ReinstallGuard { .. } | Why::WrongPass => Level::WARN,
         Why::NoImage { .. }
         | Why::CannotRun { .. }
+        | Why::CannotAttach { .. }
         | Why::NoLoader { .. }
         | Why::LoaderLoop { .. }
         | Why::PoolEmpty

@@ -129,6 +129,8 @@ struct Reason {
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    disk: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     arch: Option<u16>,
@@ -258,6 +260,10 @@ fn reason(why: &Why) -> Reason {
             reason.detail = Some((*detail).to_owned());
         }
         Why::ReinstallGuard { image, boots } => (reason.image, reason.boots) = (Some(image.clone()), Some(*boots)),
+        Why::CannotAttach { disk, reason: detail } => {
+            reason.disk = Some(disk.clone());
+            reason.detail = Some((*detail).to_owned());
+        }
         Why::NoLoader { file } => reason.detail = Some((*file).to_owned()),
         Why::LoaderLoop { loader, loads } => {
             reason.detail = Some(loader.clone());
@@ -306,6 +312,7 @@ fn why(reason: Reason) -> Option<Why> {
         "reinstall-guard" => Why::ReinstallGuard { image: reason.image?, boots: reason.boots? },
         "installed" => Why::Installed { image: reason.image? },
         "cannot-run" => Why::CannotRun { image: reason.image?, reason: intern(reason.detail?)? },
+        "cannot-attach" => Why::CannotAttach { disk: reason.disk?, reason: intern(reason.detail?)? },
         "no-loader" => Why::NoLoader { file: intern(reason.detail?)? },
         "loader-loop" => Why::LoaderLoop { loader: reason.detail?, loads: reason.loads? },
         "limited" => Why::Limited { limit: intern(reason.detail?)? },
@@ -343,6 +350,7 @@ mod tests {
             Why::LocalBoot { rule: "r".to_owned() },
             Why::NoImage { image: "i".to_owned() },
             Why::CannotRun { image: "i".to_owned(), reason: "it is for arm64" },
+            Why::CannotAttach { disk: "d".to_owned(), reason: "it takes no root path" },
             Why::NoLoader { file: "snponly.efi" },
             Why::ReinstallGuard { image: "i".to_owned(), boots: 3 },
             Why::Installed { image: "i".to_owned() },

@@ -80,6 +80,7 @@ fn rules(site: &Site) -> String {
             Then::Menu => "each is shown a menu of the images that it can run".to_owned(),
             Then::Choose(menu) => format!("each is shown the menu `{}` by rule `{}`", menu.name, only.name),
             Then::Boot(boot) => format!("each boots {} by rule `{}`", boot.image, only.name),
+            Then::San(san) => format!("each has the network disk {} by rule `{}`", san.disk.name, only.name),
             Then::Local => "each boots from its own disk".to_owned(),
             Then::Ignore => "none is answered".to_owned(),
         },
@@ -90,6 +91,7 @@ fn rules(site: &Site) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Secrets;
     use crate::site::{Facts, Ipv6, build};
     use slipway_engine::catalog::Catalog;
     use std::net::Ipv4Addr;
@@ -116,6 +118,7 @@ mod tests {
             data: Path::new("/d").to_owned(),
             certificate: None,
             exported: None,
+            secrets: Secrets::default(),
         };
         let config = Config::embedded();
         let site = build(&config, &facts).unwrap().site;

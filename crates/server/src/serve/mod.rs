@@ -274,6 +274,7 @@ fn facts(start: &Start, config: &Config, catalog: slipway_engine::catalog::Catal
         data: std::path::absolute(&start.data).unwrap_or_else(|_| start.data.clone()),
         certificate: config.own_certificate(),
         exported: config.export.as_ref().map(|at| Exported::look(&at.value)),
+        secrets: config.secrets(),
     })
 }
 

@@ -179,6 +179,7 @@ mod tests {
             data: PathBuf::from("/nonexistent"),
             certificate: Some(certificate),
             exported: None,
+            secrets: crate::config::Secrets::default(),
         };
         match build(&config, &facts) {
             Ok(built) => {

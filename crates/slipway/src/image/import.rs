@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use slipway_engine::answer::ServerAddr;
-use slipway_engine::catalog::{FileRef, Image, ImageKind};
+use slipway_engine::catalog::{FileRef, Image, ImageKind, Media};
 use slipway_engine::script::{Values, command_line, from_template};
 use slipway_image::kernel::bzimage_release;
 use slipway_image::uki::UkiError;
-use slipway_image::{Machine, Pe, Uki};
+use slipway_image::{Iso, Machine, Pe, Uki};
 use slipway_store::images::{Added, Images, NewImage, Writer, walk};
 use slipway_wire::{ClientArch, Cpu, MacAddr};
 
@@ -25,6 +25,7 @@ pub(super) enum Content {
     Linux { kernel: PathBuf, initrds: Vec<PathBuf>, cmdline: Option<String> },
     Efi(PathBuf),
     IpxeScript(PathBuf),
+    Iso(PathBuf),
     Tree { root: PathBuf, files: Vec<(String, PathBuf)> },
 }
 
@@ -44,18 +45,19 @@ impl Content {
             Ok(Self::Tree { root: root.clone(), files })
         };
         let file = add.uki.clone().map(Self::Uki).or_else(|| add.efi.clone().map(Self::Efi));
-        let file = file.or_else(|| add.ipxe.clone().map(Self::IpxeScript)).or_else(|| add.kernel.as_ref().map(kernel));
+        let file = file.or_else(|| add.ipxe.clone().map(Self::IpxeScript)).or_else(|| add.iso.clone().map(Self::Iso));
+        let file = file.or_else(|| add.kernel.as_ref().map(kernel));
         match (file, &add.tree) {
             (Some(content), _) => Ok(content),
             (None, Some(root)) => tree(root),
-            (None, None) => bail!("nothing to add: give --uki, --kernel, --efi, --ipxe or --tree"),
+            (None, None) => bail!("nothing to add: give --uki, --kernel, --efi, --ipxe, --iso or --tree"),
         }
     }
 
     /// Every file of it, for the progress bar.
     pub(super) fn size(&self) -> Result<u64> {
         let files: Vec<&Path> = match self {
-            Self::Uki(path) | Self::Efi(path) | Self::IpxeScript(path) => vec![path],
+            Self::Uki(path) | Self::Efi(path) | Self::IpxeScript(path) | Self::Iso(path) => vec![path],
             Self::Linux { kernel, initrds, .. } => {
                 std::iter::once(kernel).chain(initrds).map(PathBuf::as_path).collect()
             }
@@ -79,7 +81,7 @@ impl Content {
 
     fn source(&self) -> String {
         let path = match self {
-            Self::Uki(path) | Self::Efi(path) | Self::IpxeScript(path) => path,
+            Self::Uki(path) | Self::Efi(path) | Self::IpxeScript(path) | Self::Iso(path) => path,
             Self::Linux { kernel, .. } => kernel,
             Self::Tree { root, .. } => root,
         };
@@ -104,6 +106,7 @@ pub(super) fn add(
         Content::Linux { kernel, initrds, cmdline } => store.linux(kernel, initrds, cmdline.clone())?,
         Content::Efi(path) => store.efi(path)?,
         Content::IpxeScript(path) => store.script(path)?,
+        Content::Iso(path) => store.iso(path)?,
         Content::Tree { files, .. } => store.tree(files)?,
     };
     for (stored, path) in signed_by {
@@ -189,6 +192,23 @@ impl Store<'_> {
         from_template(text, &sample()).with_context(|| format!("{} cannot be an image", path.display()))?;
         let files = BTreeMap::from([(Image::SCRIPT.to_owned(), self.bytes(&bytes)?)]);
         Ok(Parsed { kind: ImageKind::IpxeScript, cpu: None, cmdline: None, files })
+    }
+
+    fn iso(&self, path: &Path) -> Result<Parsed> {
+        let mut file = File::open(path).with_context(|| reading(path))?;
+        let iso = Iso::read(&mut file).with_context(|| format!("cannot add {}", path.display()))?;
+        let media = match (iso.bios, iso.uefi) {
+            (true, false) => Media::Bios,
+            (false, true) => Media::Uefi,
+            _ => Media::Both,
+        };
+        // With programs for several processors in it, it is for all of them.
+        let cpu = match iso.machines.as_slice() {
+            [one] => cpu(*one).ok(),
+            _ => None,
+        };
+        let files = BTreeMap::from([(Image::ISO.to_owned(), self.file(path)?)]);
+        Ok(Parsed { kind: ImageKind::Iso(media), cpu, cmdline: None, files })
     }
 
     fn tree(&self, files: &[(String, PathBuf)]) -> Result<Parsed> {

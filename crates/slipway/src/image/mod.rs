@@ -20,7 +20,7 @@ use progress::Progress;
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum ImageCommand {
     /// Add an image, or a new version of one
-    Add(Add),
+    Add(Box<Add>),
     /// List images and boot loaders
     List,
     /// Show an image: what it is, where it came from, its files
@@ -46,7 +46,7 @@ pub(crate) enum ImageCommand {
 
 /// `slipway image add`
 #[derive(Args, Clone, Debug)]
-#[command(group = ArgGroup::new("content").required(true).args(["uki", "kernel", "efi", "ipxe", "tree"]))]
+#[command(group = ArgGroup::new("content").required(true).args(["uki", "kernel", "efi", "ipxe", "iso", "tree"]))]
 pub(crate) struct Add {
     /// Its name: a-z, 0-9, '.', '_', '-'; with @VERSION, the version as well
     #[arg(value_name = "NAME[@VERSION]")]
@@ -69,6 +69,9 @@ pub(crate) struct Add {
     /// An iPXE script
     #[arg(long, value_name = "FILE")]
     ipxe: Option<PathBuf>,
+    /// An ISO image that boots, such as a distribution's installer
+    #[arg(long, value_name = "FILE")]
+    iso: Option<PathBuf>,
     /// A folder, served as it is
     #[arg(long, value_name = "FOLDER")]
     tree: Option<PathBuf>,
@@ -91,7 +94,7 @@ impl ImageCommand {
 pub(crate) fn run(command: ImageCommand, data: &Path, json: bool) -> Result<()> {
     let images = Images::under(data);
     match command {
-        ImageCommand::Add(add) => run_add(&images, add, json),
+        ImageCommand::Add(add) => run_add(&images, *add, json),
         ImageCommand::List => list(&images, data, json),
         ImageCommand::Show { image } => {
             let (name, version) = split(&image);

@@ -6,7 +6,7 @@ use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::BinaryBytes;
 use serde::Serialize;
-use slipway_engine::catalog::ImageKind;
+use slipway_engine::catalog::{ImageKind, Media};
 use slipway_store::Blobs;
 use slipway_store::images::{Listing, Stored};
 use slipway_store::loaders::Loader;
@@ -136,6 +136,9 @@ const fn kind(kind: ImageKind) -> &'static str {
         ImageKind::Efi => "EFI program",
         ImageKind::IpxeScript => "iPXE script",
         ImageKind::Tree => "tree of files",
+        ImageKind::Iso(Media::Both) => "ISO that boots on BIOS and UEFI",
+        ImageKind::Iso(Media::Bios) => "ISO that boots on BIOS",
+        ImageKind::Iso(Media::Uefi) => "ISO that boots on UEFI",
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use slipway_engine::Timestamp;
-use slipway_engine::catalog::{Digest, FileRef, Image, ImageKind};
+use slipway_engine::catalog::{Digest, FileRef, Image, ImageKind, Media};
 use slipway_engine::namespace::normalise;
 use slipway_wire::Cpu;
 
@@ -67,8 +67,16 @@ impl FileRecord {
     }
 }
 
-const KINDS: [ImageKind; 5] =
-    [ImageKind::Uki, ImageKind::Linux, ImageKind::Efi, ImageKind::IpxeScript, ImageKind::Tree];
+const KINDS: [ImageKind; 8] = [
+    ImageKind::Uki,
+    ImageKind::Linux,
+    ImageKind::Efi,
+    ImageKind::IpxeScript,
+    ImageKind::Tree,
+    ImageKind::Iso(Media::Both),
+    ImageKind::Iso(Media::Bios),
+    ImageKind::Iso(Media::Uefi),
+];
 const CPUS: [Cpu; 6] = [Cpu::Ia32, Cpu::X64, Cpu::Arm32, Cpu::Arm64, Cpu::RiscV64, Cpu::LoongArch64];
 
 /// The record's text.

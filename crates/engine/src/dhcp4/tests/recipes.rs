@@ -1,6 +1,7 @@
 //! The boot part of answers, by the recipes that were tried on real firmware: exactly these options, in this order.
 
 use super::*;
+use crate::san::{Disk, Initiator, Login, San, Target};
 use slipway_wire::ClientArch;
 
 /// A client of this class, architecture and, if any, user class.
@@ -220,4 +221,56 @@ fn a_reply_that_is_too_large_loses_what_can_be_spared() {
     message.options.set_u16(OptionCode::MAX_SIZE, 1472);
     let offer = net.ask(&message).reply.unwrap();
     assert!(codes(&offer).starts_with(&[53, 54, 51, 58, 59, 1, 3, 6, 15, 42]), "who takes more gets all");
+}
+
+/// A rule that gives a disk by root path.
+fn san_rules() -> Rules {
+    let disk = Disk {
+        name: "disk1".into(),
+        target: Target::new("iscsi:10.77.0.5::::iqn.2026-01.example:{mac}").unwrap(),
+        initiator: Initiator::new("iqn.2026-01.example:node-{mac}"),
+        keep: true,
+        login: Login::Own,
+    };
+    rules(Then::San(Box::new(San { disk, path: Path::Direct, boot: None })))
+}
+
+#[test]
+fn a_root_path_goes_to_ipxe_and_to_whoever_lists_it_and_no_boot_file_with_it() {
+    let lease = [53, 54, 51, 58, 59, 1, 3, 6, 15];
+    let mut edk2 = discover(1);
+    edk2.options.set(OptionCode::PARAMETER_LIST, [1, 3, 6, 17]);
+    let mut linux = discover(1);
+    linux.options.set(OptionCode::PARAMETER_LIST, [1, 3, 6]);
+    let rows: [(&str, Message, &[u8]); 4] = [
+        ("iPXE", ipxe(), &[97, 17, 203, 175]),
+        ("firmware's iSCSI driver", edk2, &[17, 203]),
+        ("a system that does not ask", linux, &[]),
+        ("PXE, which takes none", uefi(), &[]),
+    ];
+    for (who, message, boot) in rows {
+        let mut net = Net { rules: san_rules(), ..Net::new() };
+        let seen = net.ask(&message);
+        let offer = seen.reply.unwrap();
+        assert_eq!(codes(&offer), [&lease[..], boot].concat(), "{who}");
+        assert_eq!((offer.options.boot_file(), offer.file_name()), (None, &b""[..]), "{who}");
+        if !boot.is_empty() {
+            assert_eq!(get(&offer, OptionCode::ROOT_PATH), "iscsi:10.77.0.5::::iqn.2026-01.example:52-54-00-00-00-01");
+            assert_eq!(get(&offer, OptionCode::ISCSI_INITIATOR), "iqn.2026-01.example:node-52-54-00-00-00-01");
+        }
+    }
+    let mut net = Net { rules: san_rules(), ..Net::new() };
+    let offer = net.ask(&ipxe()).reply.unwrap();
+    assert_eq!(offer.options.get(OptionCode::IPXE), Some(&[0x08, 1, 1, 0xb0, 1, 1][..]), "keep-san, no-pxedhcp");
+    let seen = net.ask(&uefi());
+    assert!(seen.entry.outcome.to_string().contains("nothing to boot (cannot-attach)"), "{:?}", seen.entry.outcome);
+}
+
+#[test]
+fn beside_another_server_ipxe_gets_a_root_path_and_a_system_gets_nothing() {
+    let mut net = Net { rules: san_rules(), ..Net::beside() };
+    assert_eq!(codes(&net.ask(&ipxe()).reply.unwrap()), [53, 54, 60, 97, 17, 203, 175]);
+    let mut system = discover(1);
+    system.options.set(OptionCode::PARAMETER_LIST, [17]);
+    assert_eq!(net.ask(&system).summary(), "silence: not-netboot");
 }
