@@ -61,11 +61,12 @@ impl Lan {
         &self.bridge
     }
 
-    /// Makes a tap on this LAN for a virtual machine.
+    /// Makes a tap on this LAN for a virtual machine, anew where the machine was switched on before.
     ///
     /// # Errors
     /// The kernel refuses: most often `/dev/net/tun` may not be opened.
     pub(crate) fn tap(&self, name: &str) -> Result<()> {
+        let _first_time = ip(["link", "del", name]);
         ip(["tuntap", "add", "dev", name, "mode", "tap"])?;
         ip(["link", "set", name, "master", &self.bridge, "up"])
     }
