@@ -75,7 +75,7 @@ impl Content {
                 let initrds = (1_u32..).zip(initrds).map(|(nth, path)| (initrd_name(nth), path.as_path()));
                 [(Image::LINUX.to_owned(), kernel.as_path())].into_iter().chain(initrds).collect()
             }
-            Self::IpxeScript(_) | Self::Tree { .. } => Vec::new(),
+            Self::IpxeScript(_) | Self::Iso(_) | Self::Tree { .. } => Vec::new(),
         }
     }
 
