@@ -12,6 +12,7 @@ use openssl::rsa::Rsa;
 use openssl::x509::extension::SubjectAlternativeName;
 use openssl::x509::{X509, X509Name};
 use slipway_engine::catalog::{Catalog, Image, ImageKind};
+use slipway_engine::san::Secret;
 use slipway_server::config::{CertificateFiles, Config, parse};
 use slipway_server::interfaces::Found;
 use slipway_server::site::{Exported, Facts, Interface, Ipv6, Mode, check};
@@ -125,6 +126,7 @@ fn machine(config: &Config) -> Facts {
             "/nonexistent/tftp" => Exported::Missing,
             _ => Exported::Folder,
         }),
+        secrets: config.secrets().into_keys().map(|path| (path, Ok(Secret::new("correct horse").unwrap()))).collect(),
     }
 }
 

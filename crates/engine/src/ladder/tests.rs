@@ -299,6 +299,8 @@ fn a_flood_of_machines_is_bounded_and_who_asked_last_stays() {
                 message: DhcpMessage::Discover,
                 loader: Loader::Pxe,
                 arch: asked.arch,
+                relay: None,
+                place: Box::default(),
                 boot: Some(given),
                 refused: None,
             },

@@ -151,7 +151,8 @@ mod tests {
     fn dhcp(loader: Loader, what: &str) -> About {
         let boot =
             Some(Given { what: what.into(), rule: "r".into(), image: None, footing: None, lead: Lead::default() });
-        About::Dhcp { message: DhcpMessage::Discover, loader, arch: ClientArch::BIOS, boot, refused: None }
+        let (message, arch) = (DhcpMessage::Discover, ClientArch::BIOS);
+        About::Dhcp { message, loader, arch, relay: None, place: Box::default(), boot, refused: None }
     }
 
     fn file(path: &str, whole: bool) -> About {

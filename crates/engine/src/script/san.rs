@@ -81,6 +81,7 @@ fn boot(what: &str, options: &str) -> String {
 mod tests {
     use super::*;
     use crate::san::{Initiator, Secret, Target, Username};
+    use crate::script::Source;
 
     const MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
     const HEADING: Heading<'static> = Heading { mac: MAC, rule: "lab", what: "disk1" };
@@ -142,7 +143,8 @@ mod tests {
 
     #[test]
     fn an_image_is_booted_with_a_disk_attached() {
-        let linux = super::super::linux(HEADING, "http://x/linux", &[], "").unwrap();
+        let kernel = Source { url: "http://x/linux".into(), signature: None };
+        let linux = super::super::linux(HEADING, &kernel, &[], "").unwrap();
         let text = beside(&linux, &disk(), MAC);
         let (before, after) = text.split_once(":hooked\n").unwrap();
         assert!(before.starts_with("#!ipxe\n# Slipway: disk1 for 52:54:00:12:34:56 by rule lab\nset hook:int32 0\n"));

@@ -300,7 +300,8 @@ fn a_loader_that_loads_itself_is_held_back_until_a_release_some_time_or_another_
         for _ in 0..5 {
             let boot = Some(Given { what: LOADER.into(), ..machine.answer(Last::Later) });
             let (message, arch) = (DhcpMessage::Discover, ClientArch::BIOS);
-            let about = About::Dhcp { message, loader: Loader::Pxe, arch, boot, refused: None };
+            let (relay, place) = (None, Box::default());
+            let about = About::Dhcp { message, loader: Loader::Pxe, arch, relay, place, boot, refused: None };
             machine.hear(Proto::Dhcp4, about, Outcome::Answered("OFFER".into()));
             machine.wait(20).file(LOADER, true);
         }
