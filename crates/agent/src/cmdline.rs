@@ -33,7 +33,26 @@ impl Cmdline {
 
     /// `slipway.poweroff`.
     pub(crate) fn poweroff(&self) -> bool {
-        self.text.split_whitespace().any(|word| word == "slipway.poweroff")
+        self.says("slipway.poweroff")
+    }
+
+    /// `slipway.reboot`.
+    pub(crate) fn reboot(&self) -> bool {
+        self.says("slipway.reboot")
+    }
+
+    /// `slipway.installed`.
+    pub(crate) fn installed(&self) -> bool {
+        self.says("slipway.installed")
+    }
+
+    /// `slipway.done=URL`, which the server puts there for installers.
+    pub(crate) fn done_url(&self) -> Option<&str> {
+        self.value("slipway.done=")
+    }
+
+    fn says(&self, word: &str) -> bool {
+        self.text.split_whitespace().any(|said| said == word)
     }
 
     /// `BOOTIF=01-aa-bb-cc-dd-ee-ff` as pxelinux and iPXE scripts pass it, with or without the hardware type in front.
@@ -57,7 +76,9 @@ mod tests {
         let cmdline =
             Cmdline::new("console=ttyS0 slipway.report=http://a/x BOOTIF=01-52-54-00-12-34-56 slipway.poweroff\n");
         assert_eq!(cmdline.report_url(), Some("http://a/x"));
-        assert!(cmdline.poweroff());
+        assert!(cmdline.poweroff() && !cmdline.reboot() && !cmdline.installed());
+        let installer = Cmdline::new("slipway.reboot slipway.installed slipway.done=http://a/done/x");
+        assert!(installer.reboot() && installer.installed() && installer.done_url() == Some("http://a/done/x"));
         assert_eq!(cmdline.boot_interface(), "52:54:00:12:34:56".parse().ok());
     }
 

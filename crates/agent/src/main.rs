@@ -4,7 +4,8 @@
 //! x86_64-unknown-linux-gnu`. The target is named so that build scripts and procedural macros are not built that way too.
 //!
 //! Words on the kernel command line that it obeys: `slipway.report=URL` (report there, whatever DHCP says), `slipway.poweroff`
-//! (power off when done), `BOOTIF=01-aa-bb-cc-dd-ee-ff` (the interface to use first).
+//! (power off when done), `slipway.reboot` (restart when done), `slipway.installed` (say to the URL of `slipway.done=` that the machine
+//! is installed), `BOOTIF=01-aa-bb-cc-dd-ee-ff` (the interface to use first).
 
 mod cmdline;
 mod console;
@@ -53,6 +54,10 @@ fn main() -> ExitCode {
         console.say("powering off, as the command line asks");
         power::off();
     }
+    if cmdline.reboot() {
+        console.say("restarting, as the command line asks");
+        power::restart();
+    }
     power::reap_forever()
 }
 
@@ -67,6 +72,10 @@ fn run(console: &Console, cmdline: &Cmdline) -> Result<(), String> {
     let facts = Facts::gather(&network, kernel, cmdline);
     http::post(&url, &facts.to_string()).map_err(|reason| format!("{url}: {reason}"))?;
     console.say(&format!("reported to {url}"));
+    if let Some(url) = cmdline.done_url().filter(|_| cmdline.installed()) {
+        http::post(url, "").map_err(|reason| format!("{url}: {reason}"))?;
+        console.say("said that this machine is installed");
+    }
     Ok(())
 }
 

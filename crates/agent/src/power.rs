@@ -26,6 +26,11 @@ pub(crate) fn off() -> ! {
     end(RebootCommand::PowerOff)
 }
 
+/// Starts the machine over.
+pub(crate) fn restart() -> ! {
+    end(RebootCommand::Restart)
+}
+
 fn end(command: RebootCommand) -> ! {
     rustix::fs::sync();
     if let Err(error) = reboot(command) {

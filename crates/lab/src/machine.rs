@@ -43,6 +43,17 @@ pub struct Order {
     memory_mib: u32,
     cpus: u8,
     trusted: Option<PathBuf>,
+    disk: Option<Disk>,
+    restarts: bool,
+}
+
+/// A machine's own disk.
+#[derive(Clone, Debug)]
+enum Disk {
+    /// This raw image.
+    Image(PathBuf),
+    /// A FAT file system with the files of this folder: a UEFI system partition, for instance.
+    Folder(PathBuf),
 }
 
 /// A machine that was switched on.
@@ -108,7 +119,16 @@ impl Order {
     /// A blank machine. `number` makes its hardware address and UUID: unique within a scenario.
     #[must_use]
     pub fn new(name: &str, number: u8, firmware: Firmware) -> Self {
-        Self { name: name.to_owned(), number, firmware, memory_mib: 1024, cpus: 1, trusted: None }
+        Self {
+            name: name.to_owned(),
+            number,
+            firmware,
+            memory_mib: 1024,
+            cpus: 1,
+            trusted: None,
+            disk: None,
+            restarts: false,
+        }
     }
 
     /// Its memory, in MiB (1024 unless said).
@@ -129,6 +149,27 @@ impl Order {
     #[must_use]
     pub fn trusting(mut self, authorities: &Path) -> Self {
         self.trusted = Some(authorities.to_owned());
+        self
+    }
+
+    /// A disk of its own, tried after the network: this raw image (no disk unless said).
+    #[must_use]
+    pub fn disk(mut self, image: &Path) -> Self {
+        self.disk = Some(Disk::Image(image.to_owned()));
+        self
+    }
+
+    /// The same with a FAT file system that holds the files of this folder.
+    #[must_use]
+    pub fn disk_with(mut self, folder: &Path) -> Self {
+        self.disk = Some(Disk::Folder(folder.to_owned()));
+        self
+    }
+
+    /// It starts over when its system restarts it (unless said, that is its end).
+    #[must_use]
+    pub fn restarting(mut self) -> Self {
+        self.restarts = true;
         self
     }
 
@@ -202,7 +243,18 @@ impl Order {
         if let Some(trusted) = &self.trusted {
             add("-fw_cfg", format!("name=etc/edk2/https/cacerts,file={}", trusted.display()));
         }
-        words.extend(["-nodefaults".to_owned(), "-no-reboot".to_owned()]);
+        if let Some(disk) = &self.disk {
+            let file = match disk {
+                Disk::Image(path) => format!("format=raw,file={}", path.display()),
+                Disk::Folder(path) => format!("format=raw,file=fat:rw:{}", path.display()),
+            };
+            add("-drive", format!("if=none,id=disk,{file}"));
+            add("-device", "virtio-blk-pci,drive=disk,bootindex=1".to_owned());
+        }
+        words.push("-nodefaults".to_owned());
+        if !self.restarts {
+            words.push("-no-reboot".to_owned());
+        }
         words
     }
 
@@ -212,8 +264,11 @@ impl Order {
             Cpu::Arm64 => (parts::AAVMF_CODE, parts::AAVMF_VARS),
             _ => (parts::OVMF_CODE, parts::OVMF_VARS),
         };
-        let vars = folder.join(format!("{}.vars.fd", self.name));
-        std::fs::copy(empty.find()?, &vars).with_context(|| format!("cannot make {}", vars.display()))?;
+        // Its variables outlive its being switched off.
+        let vars = folder.join(format!("machine{}.vars.fd", self.number));
+        if !vars.exists() {
+            std::fs::copy(empty.find()?, &vars).with_context(|| format!("cannot make {}", vars.display()))?;
+        }
         Ok((code.find()?, vars))
     }
 }
@@ -320,6 +375,14 @@ impl Machine {
         }
     }
 
+    /// Pulls its plug, whatever it does.
+    ///
+    /// # Errors
+    /// It cannot be ended.
+    pub fn pull_plug(&self) -> Result<()> {
+        self.process.kill()
+    }
+
     /// How long each part of the boot took.
     #[must_use]
     pub fn stages(&self) -> Vec<Stage> {
@@ -379,6 +442,17 @@ mod tests {
         assert!(arm.contains("-machine virt") && arm.contains("romfile= ") && arm.contains("IPv4PXESupport"), "{arm}");
         let bios = arguments(Firmware::Bios);
         assert!(!bios.contains("romfile") && !bios.contains("pflash"), "{bios}");
+    }
+
+    #[test]
+    fn a_disk_comes_after_the_network_and_a_restart_is_the_end_unless_said() {
+        let order = Order::new("node1", 7, Firmware::Bios).disk(Path::new("/disk.img"));
+        let words = order.arguments(None, "lan.7").join(" ");
+        assert!(words.contains("format=raw,file=/disk.img") && words.contains("drive=disk,bootindex=1"), "{words}");
+        assert!(words.contains("bootindex=0") && words.ends_with(" -no-reboot"), "{words}");
+        let order = order.disk_with(Path::new("/esp")).restarting();
+        let words = order.arguments(None, "lan.7").join(" ");
+        assert!(words.contains("file=fat:rw:/esp") && !words.contains("-no-reboot"), "{words}");
     }
 
     #[test]

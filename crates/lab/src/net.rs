@@ -66,6 +66,10 @@ impl Lan {
     /// # Errors
     /// The kernel refuses: most often `/dev/net/tun` may not be opened.
     pub(crate) fn tap(&self, name: &str) -> Result<()> {
+        // That of a machine that was switched off is still there.
+        if ip(["link", "show", "dev", name]).is_ok() {
+            return Ok(());
+        }
         ip(["tuntap", "add", "dev", name, "mode", "tap"])?;
         ip(["link", "set", name, "master", &self.bridge, "up"])
     }

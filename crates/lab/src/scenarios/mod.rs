@@ -11,12 +11,14 @@ mod bios_ipxe_linux;
 mod bios_proxy_linux;
 mod bios_undionly_linux;
 mod boot;
+mod boot_intent_once;
 mod dhcp6_clients;
 mod dhcp_clients;
 mod http_clients;
 mod https_clients;
 mod ipxe_menu;
 mod lease_crash;
+mod reinstall_loop_guard;
 mod serve_reload;
 mod tftp_clients;
 mod uefi_http6_uki;
@@ -160,6 +162,23 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::arm64(&[AAVMF, IPXE], "PXE: iPXE by TFTP; script, kernel and initrd by HTTP"),
         tools: &[],
         run: arm64_uefi::ipxe,
+    },
+    Scenario {
+        name: "boot-intent-once",
+        about: "an operator tells a UEFI machine to boot an image once; then it boots its own disk, by the rules",
+        boots: Boots::x64(&[OVMF], "PXE: UKI by TFTP once, by an operator's word; then its own disk"),
+        tools: &[],
+        run: boot_intent_once::run,
+    },
+    Scenario {
+        name: "reinstall-loop-guard",
+        about: "a BIOS machine would install for ever: the guard trips, is released, and an installer says that it is done",
+        boots: Boots::x64(
+            &[SEABIOS, IPXE],
+            "iPXE in ROM: an installer again and again, until the guard trips; its own disk",
+        ),
+        tools: &[],
+        run: reinstall_loop_guard::run,
     },
     Scenario {
         name: "tftp-clients",
