@@ -1,5 +1,6 @@
 //! `[[rule]]`: which machine boots what.
 
+use slipway_engine::decide::INTENT;
 use slipway_engine::machine::Guard;
 use slipway_engine::request::Loader;
 use slipway_engine::rules::{Boot, Path, Rule, Rules, Then, When};
@@ -33,6 +34,10 @@ pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<Confi
         if let Some(at) = name.as_ref().filter(|at| rules.iter().any(|other| other.rule.name == at.value)) {
             let reason = format!("two rules are called {:?}", at.value);
             section.error(at.span.clone(), "name", reason, "the journal names rules: give each its own name");
+        }
+        if let Some(at) = name.as_ref().filter(|at| at.value == INTENT) {
+            let reason = "is what the journal calls an operator's word on one machine (`slipway machine boot`)";
+            section.error(at.span.clone(), "name", reason, "give the rule another name");
         }
         let name = name.map_or_else(|| format!("rule {}", n + 1), |at| at.value);
         if let Some(before) = &catch_all {
