@@ -13,6 +13,7 @@ use crate::net::Lan;
 use crate::parts;
 use crate::process::Running;
 use crate::record::Stage;
+use crate::secure::{self, Keys};
 use crate::story::Story;
 
 /// What a machine does when it is switched on.
@@ -43,6 +44,7 @@ pub struct Order {
     memory_mib: u32,
     cpus: u8,
     trusted: Option<PathBuf>,
+    secure: Option<Keys>,
 }
 
 /// A machine that was switched on.
@@ -108,7 +110,7 @@ impl Order {
     /// A blank machine. `number` makes its hardware address and UUID: unique within a scenario.
     #[must_use]
     pub fn new(name: &str, number: u8, firmware: Firmware) -> Self {
-        Self { name: name.to_owned(), number, firmware, memory_mib: 1024, cpus: 1, trusted: None }
+        Self { name: name.to_owned(), number, firmware, memory_mib: 1024, cpus: 1, trusted: None, secure: None }
     }
 
     /// Its memory, in MiB (1024 unless said).
@@ -129,6 +131,13 @@ impl Order {
     #[must_use]
     pub fn trusting(mut self, authorities: &Path) -> Self {
         self.trusted = Some(authorities.to_owned());
+        self
+    }
+
+    /// Switches Secure Boot on, with these keys (off unless said).
+    #[must_use]
+    pub fn secured_by(mut self, keys: Keys) -> Self {
+        self.secure = Some(keys);
         self
     }
 
@@ -172,6 +181,8 @@ impl Order {
         let (processor, board) = match self.firmware.cpu() {
             // `max` has features of today's ARM processors, whose emulation makes it half as fast.
             Cpu::Arm64 => ("cortex-a57", "virt"),
+            // Secure Boot's variables are written in system management mode alone.
+            _ if self.secure.is_some() => ("max", "q35,graphics=off,smm=on"),
             // Without a display SeaBIOS and iPXE speak on the serial line, as UEFI does anyway.
             _ => ("max", "q35,graphics=off"),
         };
@@ -192,6 +203,9 @@ impl Order {
         add("-device", format!("virtio-net-pci,netdev=lan,mac={},bootindex=0{rom}", self.mac()));
         // edk2 of 2024 and later has no network boot without a source of randomness.
         add("-device", "virtio-rng-pci".to_owned());
+        if self.secure.is_some() {
+            add("-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
+        }
         if let Some((code, vars)) = uefi {
             add("-drive", format!("if=pflash,format=raw,unit=0,readonly=on,file={}", code.display()));
             add("-drive", format!("if=pflash,format=raw,unit=1,file={}", vars.display()));
@@ -206,14 +220,21 @@ impl Order {
         words
     }
 
-    /// Finds UEFI firmware, and copies the variable store that belongs to it: a machine's own, without any variables yet.
+    /// Finds UEFI firmware, and copies the variable store that belongs to it: a machine's own, without any variables but the keys of
+    /// Secure Boot.
     fn uefi_files(&self, folder: &Path) -> Result<(PathBuf, PathBuf)> {
-        let (code, empty) = match self.firmware.cpu() {
-            Cpu::Arm64 => (parts::AAVMF_CODE, parts::AAVMF_VARS),
-            _ => (parts::OVMF_CODE, parts::OVMF_VARS),
+        let (code, vars) = match (self.firmware.cpu(), &self.secure) {
+            (Cpu::Arm64, _) => (parts::AAVMF_CODE, parts::AAVMF_VARS),
+            (_, None) => (parts::OVMF_CODE, parts::OVMF_VARS),
+            (_, Some(Keys::Own(_))) => (parts::OVMF_CODE_SECURE, parts::OVMF_VARS),
+            (_, Some(Keys::Microsoft)) => (parts::OVMF_CODE_SECURE, parts::OVMF_VARS_MICROSOFT),
         };
+        let mut store = std::fs::read(vars.find()?).context("cannot read the firmware's variable store")?;
+        if let Some(Keys::Own(keys)) = &self.secure {
+            secure::enrol(&mut store, keys)?;
+        }
         let vars = folder.join(format!("{}.vars.fd", self.name));
-        std::fs::copy(empty.find()?, &vars).with_context(|| format!("cannot make {}", vars.display()))?;
+        std::fs::write(&vars, store).with_context(|| format!("cannot make {}", vars.display()))?;
         Ok((code.find()?, vars))
     }
 }
@@ -377,6 +398,10 @@ mod tests {
         assert!(https.contains("-fw_cfg name=etc/edk2/https/cacerts,file=/ca.esl"), "{https}");
         let arm = arguments(Firmware::Arm64Http);
         assert!(arm.contains("-machine virt") && arm.contains("romfile= ") && arm.contains("IPv4PXESupport"), "{arm}");
+        assert!(!https.contains("smm=on"), "{https}");
+        let order = Order::new("node1", 7, Firmware::UefiPxe).secured_by(Keys::Microsoft);
+        let secure = order.arguments(Some(&("/code".into(), "/vars".into())), "lan.7").join(" ");
+        assert!(secure.contains("smm=on") && secure.contains("property=secure,value=on"), "{secure}");
         let bios = arguments(Firmware::Bios);
         assert!(!bios.contains("romfile") && !bios.contains("pflash"), "{bios}");
     }

@@ -1,7 +1,7 @@
 //! The network of the game: two small subnets on our link, one behind a relay, and few clients, so that they get in each other's way.
 
-use slipway_engine::catalog::{Catalog, Digest, FileRef, Image, ImageKind};
 use slipway_engine::Timestamp;
+use slipway_engine::catalog::{Catalog, Digest, FileRef, Image, ImageKind};
 use slipway_engine::machine::{Aim, Change, Memories, Memory};
 use slipway_engine::request::Loader;
 use slipway_engine::rules::{Boot, Path, Rule, Rules, Then, When};
@@ -136,7 +136,11 @@ impl Site {
             image("kernel", Cpu::Arm64, ImageKind::Linux, &[Image::LINUX]),
         ];
         let names = ["undionly.kpxe", "snponly.efi", "ipxe-arm64.efi"];
-        let catalog = Catalog { images: images.into(), loaders: names.map(|name| (name.to_owned(), file)).into() };
+        let catalog = Catalog {
+            images: images.into(),
+            loaders: names.map(|name| (name.to_owned(), file)).into(),
+            ..Catalog::default()
+        };
         let boot =
             |image: &str| Then::Boot(Boot { image: image.into(), version: None, path: Path::Auto, append: None });
         let rule = |name: &str, when, then| Rule { name: name.into(), when, then, https: None, install: None };

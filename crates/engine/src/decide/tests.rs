@@ -8,6 +8,7 @@ use crate::machine::{Aim, Change, Guard, Secret};
 use crate::rules::When;
 
 mod menus;
+mod shim;
 
 const SERVER: ServerAddr =
     ServerAddr { ip: core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, 77, 0, 1)), http_port: 8067, https: false };
@@ -51,6 +52,7 @@ fn catalog() -> Catalog {
             ("snponly.efi".to_owned(), loader),
         ]
         .into(),
+        ..Catalog::default()
     }
 }
 
@@ -325,7 +327,7 @@ fn ipxe_is_never_given_an_ipxe_binary() {
                     Step::Tftp { .. } => true,
                     Step::Url { url } => url.contains("/loader/"),
                     Step::Script { text } => text.contains("/loader/"),
-                    Step::Template { .. } => false,
+                    Step::Template { .. } | Step::Config { .. } => false,
                 };
                 assert!(!chains, "{arch} {exchange:?}: {answer:?}");
             }

@@ -27,7 +27,7 @@ pub(super) fn decide_boot(ask: &Ask<'_>, ip: Option<Ipv4Addr>, policy: Policy<'_
     match &answer.step {
         Step::Tftp { .. } | Step::Url { .. } => Ok(answer),
         // A script's text cannot travel in DHCP.
-        Step::Script { .. } | Step::Template { .. } => Err(Why::NotForUs),
+        Step::Script { .. } | Step::Config { .. } | Step::Template { .. } => Err(Why::NotForUs),
     }
 }
 
@@ -37,7 +37,7 @@ pub(super) fn put_boot(reply: &mut Message, ask: &Ask<'_>, answer: &Answer) {
     let file = match &answer.step {
         Step::Tftp { path } => path.as_bytes(),
         Step::Url { url } => url.as_bytes(),
-        Step::Script { .. } | Step::Template { .. } => return,
+        Step::Script { .. } | Step::Config { .. } | Step::Template { .. } => return,
     };
     let departs = |departure| departs(&ask.boot, departure);
     let server = ask.link.server;

@@ -38,7 +38,7 @@ pub(super) fn decide_boot(ask: &Ask<'_>, ip: Option<Ipv6Addr>, plan: &Plan, poli
         Step::Tftp { path } => server.tftp_url(path),
         Step::Url { url } => url.clone(),
         // A script's text cannot travel in DHCP.
-        Step::Script { .. } | Step::Template { .. } => return Err(Why::NotForUs),
+        Step::Script { .. } | Step::Config { .. } | Step::Template { .. } => return Err(Why::NotForUs),
     };
     Ok(Boot { answer, url })
 }

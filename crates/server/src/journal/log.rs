@@ -25,9 +25,12 @@ pub(super) fn level(entry: &Entry) -> Level {
 fn declined(why: &Why) -> Level {
     match why {
         Why::ReinstallGuard { .. } | Why::WrongPass => Level::WARN,
-        Why::NoImage { .. } | Why::CannotRun { .. } | Why::NoLoader { .. } | Why::PoolEmpty | Why::AddressInUse => {
-            Level::WARN
-        }
+        Why::NoImage { .. }
+        | Why::CannotRun { .. }
+        | Why::NoLoader { .. }
+        | Why::MenuNeedsIpxe { .. }
+        | Why::PoolEmpty
+        | Why::AddressInUse => Level::WARN,
         Why::UnknownCa
         | Why::CertificateRefused
         | Why::WrongClock
