@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use slipway_image::{kernel, modinfo, pe::Pe, uki::Uki};
+use slipway_image::{authenticode, kernel, modinfo, pe::Pe, uki::Uki};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(pe) = Pe::parse(bytes) {
@@ -11,6 +11,11 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     let _ = Uki::parse(bytes);
+    if let Ok(found) = authenticode::signatures(bytes) {
+        found.into_iter().for_each(|pkcs7| _ = authenticode::statement(pkcs7));
+    }
+    let _ = authenticode::digest(bytes);
+    let _ = authenticode::statement(bytes);
     let _ = kernel::bzimage_release(bytes);
     let _ = modinfo::entries(bytes);
     let _ = modinfo::depends(bytes);

@@ -75,6 +75,11 @@ pub enum Step {
         /// The rendered script, starting with `#!ipxe`.
         text: String,
     },
+    /// Follow this configuration (GRUB). Only in [`Exchange::Script`](crate::request::Exchange::Script).
+    Config {
+        /// The rendered configuration.
+        text: String,
+    },
     /// Run the operator's own script. Only in [`Exchange::Script`](crate::request::Exchange::Script).
     Template {
         /// The template's file: whoever answers reads it and has [`script::from_template`](crate::script::from_template) render it.
@@ -91,6 +96,7 @@ impl fmt::Display for Step {
             Self::Url { url } => f.write_str(url),
             Self::Root(Root { path: root, .. }) | Self::San { root, .. } => f.write_str(root),
             Self::Script { .. } => f.write_str("script"),
+            Self::Config { .. } => f.write_str("configuration"),
             Self::Template { .. } => f.write_str("script of the operator"),
         }
     }

@@ -1,7 +1,7 @@
 //! What there is to serve: images by name and version, loaders by processor, each file by its digest.
 
 use core::fmt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use slipway_wire::Cpu;
 
@@ -127,8 +127,10 @@ impl Image {
 pub struct Catalog {
     /// Versions of each image by name, oldest first: the last one is what a rule without a version boots.
     pub images: BTreeMap<String, Vec<Image>>,
-    /// Boot loaders by file name (`undionly.kpxe`, `snponly.efi`, `ipxe.efi`), found in the distribution's packages or imported.
+    /// Boot loaders by file name (`undionly.kpxe`, `snponly.efi`, `shimx64.efi`, `grubx64.efi`), found in the distribution's packages or imported.
     pub loaders: BTreeMap<String, FileRef>,
+    /// Those of them that can load over HTTP what comes next. Distributions build GRUB with and without that.
+    pub over_http: BTreeSet<String>,
 }
 
 impl Catalog {

@@ -7,6 +7,7 @@ mod way;
 use crate::Why;
 use crate::answer::{Answer, Last, Lead, ServerAddr, Step};
 use crate::catalog::{Catalog, Image};
+use crate::grub;
 use crate::machine::{Aim, Memories, Memory};
 use crate::menu::Query;
 use crate::quirks::{Departure, departs};
@@ -107,6 +108,10 @@ struct Case<'a> {
 
 impl<'a> Case<'a> {
     fn local(self) -> Result<Answer, Why> {
+        if self.request.loader == Loader::Grub {
+            let text = grub::local(self.heading("the local disk"));
+            return Ok(self.answer(None, Step::Config { text }));
+        }
         if self.request.loader != Loader::Ipxe {
             return Err(Why::LocalBoot { rule: self.rule.name.clone() });
         }
@@ -140,16 +145,25 @@ impl<'a> Case<'a> {
             let step = self.launch(image, launch, boot.append.as_deref()).map_err(cannot)?;
             return Ok(Answer { lead: self.lead(last), ..self.answer(Some(image), step) });
         }
-        let direct = way::by_firmware(image, firmware, self.request.loader, boot.append.as_deref());
-        let by_ipxe = way::by_ipxe(image, firmware, boot.append.as_deref());
-        if boot.path == Path::Auto && direct.is_ok() && by_ipxe.is_ok() && departs(self.request, Departure::OtherLoader)
-        {
+        let append = boot.append.as_deref();
+        if self.request.loader == Loader::Grub {
+            let launch = way::by_grub(image, firmware, append).map_err(cannot)?;
+            let last = launch.last().map_or(Last::Here, |file| Last::File(format!("image/{}/{file}", label(image))));
+            let step = self.config(image, launch).map_err(cannot)?;
+            return Ok(Answer { lead: self.lead(last), ..self.answer(Some(image), step) });
+        }
+        let direct = way::by_firmware(image, firmware, self.request.loader, append);
+        let by_ipxe = way::by_ipxe(image, firmware, append);
+        let other_loader = departs(self.request, Departure::OtherLoader);
+        if boot.path == Path::Auto && direct.is_ok() && by_ipxe.is_ok() && other_loader {
             // Firmware that does not load the image may load iPXE, which does.
             if let Some(step) = self.loaders(firmware).next() {
                 return Ok(self.answer(Some(image), step));
             }
         }
         let mut last = Last::Later;
+        let by_itself = boot.path == Path::Auto && !other_loader;
+        let chain = || by_itself.then(|| self.chain_by_itself(image, firmware, append)).flatten();
         let step = match (boot.path, direct) {
             (Path::Auto | Path::Direct, Ok(file)) => {
                 let path = format!("image/{asked}/{file}");
@@ -158,9 +172,16 @@ impl<'a> Case<'a> {
                 step
             }
             (Path::Direct, Err(reason)) => return Err(cannot(reason)),
-            (Path::Auto, Err(_)) | (Path::Ipxe, _) => {
-                by_ipxe.map_err(cannot)?;
-                self.loader(firmware)?
+            (Path::Auto, Err(_)) | (Path::Ipxe, _) => match chain() {
+                Some(step) => step,
+                None => {
+                    by_ipxe.map_err(cannot)?;
+                    self.loader(firmware)?
+                }
+            },
+            (Path::Shim, _) => {
+                way::by_grub(image, firmware, append).map_err(cannot)?;
+                self.chain(firmware, cannot)?
             }
         };
         Ok(Answer { lead: self.lead(last), ..self.answer(Some(image), step) })
@@ -236,6 +257,51 @@ impl<'a> Case<'a> {
     fn loaders(self, firmware: Firmware) -> impl Iterator<Item = Step> {
         let files = way::loaders(firmware).iter().filter(move |file| self.catalog.loaders.contains_key(**file));
         files.filter_map(move |file| self.nbp(&format!("loader/{file}")).ok())
+    }
+
+    /// shim, which loads GRUB from beside itself.
+    fn chain(self, firmware: Firmware, cannot: impl Fn(&'static str) -> Why) -> Result<Step, Why> {
+        let [shim, grub] = way::chain(firmware).map_err(&cannot)?;
+        if let Some(file) = [shim, grub].into_iter().find(|file| !self.catalog.loaders.contains_key(*file)) {
+            return Err(Why::NoLoader { file });
+        }
+        if self.request.loader == Loader::UefiHttp {
+            if self.rule.https.is_some() {
+                return Err(cannot("GRUB loads nothing over HTTPS: it needs `scheme = \"http\"`"));
+            }
+            if !self.catalog.over_http.contains(grub) {
+                return Err(cannot(
+                    "the GRUB that is installed loads nothing over HTTP (Debian 12's does not): boot by PXE, or by iPXE",
+                ));
+            }
+        }
+        self.nbp(&format!("shim/{shim}")).map_err(cannot)
+    }
+
+    /// The same where nobody asked for it: where it can work, and has been seen to, which is not over IPv6.
+    fn chain_by_itself(self, image: &Image, firmware: Firmware, append: Option<&str>) -> Option<Step> {
+        way::by_grub(image, firmware, append).ok()?;
+        let cannot = |reason| Why::CannotRun { image: label(image), reason };
+        self.server.ip.is_ipv4().then(|| self.chain(firmware, cannot).ok()).flatten()
+    }
+
+    /// GRUB's configuration.
+    fn config(self, image: &Image, launch: Launch) -> Result<Step, &'static str> {
+        let label = label(image);
+        let heading = self.heading(&label);
+        let path = |file: &str| format!("image/{label}/{file}");
+        let text = match launch {
+            Launch::Linux { initrds, mut cmdline } => {
+                if let Some(done) = self.done_url(image) {
+                    cmdline.push_str(&format!(" slipway.done={done}"));
+                }
+                let initrds: Vec<String> = initrds.iter().map(|file| path(file)).collect();
+                grub::linux(heading, &path(Image::LINUX), &initrds, &cmdline)?
+            }
+            Launch::Uki { .. } => grub::uki(heading, &path(Image::UKI)),
+            Launch::Efi { .. } | Launch::Iso | Launch::Template { .. } => return Err("GRUB does not start it"),
+        };
+        Ok(Step::Config { text })
     }
 
     /// iPXE's next step: in DHCP where its script is, over HTTP the script.

@@ -1,8 +1,11 @@
 //! Journeys: what the journal's entries about one machine say of its boots. Pure: entries in, boots out.
 
+mod refused;
 mod state;
 
 pub use state::State;
+
+use refused::{Refusals, Sign};
 
 use core::borrow::Borrow;
 use core::ops::Range;
@@ -38,7 +41,8 @@ pub struct Boot {
     pub rule: Option<String>,
     /// The stages in the order in which they were reached.
     pub stages: Vec<Stage>,
-    /// What an operator should know although no entry says it by itself: iPXE is loaded over and over, and never speaks.
+    /// What an operator should know although no entry says it by itself: iPXE is loaded over and over, and never speaks; the
+    /// firmware asks again when it has all of what it was to start.
     pub notice: Option<String>,
 }
 
@@ -102,16 +106,26 @@ impl Boot {
 #[must_use]
 pub fn boots<E: Borrow<Entry>>(entries: &[E]) -> Vec<Boot> {
     let mut boots: Vec<Boot> = Vec::new();
-    let mut loops = Loops::default();
+    let (mut loops, mut refusals) = (Loops::default(), Refusals::default());
     for (at, entry) in entries.iter().enumerate() {
         let entry = entry.borrow();
+        let sign = refusals.take(entry);
+        if let (Sign::Refused(why), Some(boot)) = (&sign, boots.last_mut()) {
+            boot.notice = Some(why.clone());
+        }
         if boots.last().is_none_or(|boot| begins(boot, entry)) {
             boots.push(Boot::starting(at, began(entry)));
         }
         if let Some(boot) = boots.last_mut() {
             boot.take(entry);
             boot.entries.end = at.saturating_add(1);
-            boot.notice = loops.take(entry).or(boot.notice.take());
+            let before = match sign {
+                Sign::None => boot.notice.take(),
+                // Still so as long as nothing else is heard.
+                Sign::Refused(why) => Some(why),
+                Sign::Alive => None,
+            };
+            boot.notice = loops.take(entry).or(before);
         }
     }
     boots
@@ -136,6 +150,7 @@ fn begins(boot: &Boot, entry: &Entry) -> bool {
     let silent = entry.at.since(boot.last) >= GAP;
     match loader {
         Loader::Os | Loader::Agent => false,
+        Loader::Grub => false,
         Loader::Ipxe => silent || boot.state == State::Idle || boot.is_past_ipxe(),
         Loader::Pxe | Loader::UefiHttp | Loader::UBoot => {
             silent
@@ -263,7 +278,7 @@ impl Boot {
                 State::Attached { root: root.clone() }
             }
             (Outcome::Answered(_), _) => State::Loading { what },
-            (outcome, _) => State::of_fault("the iPXE script", outcome),
+            (outcome, _) => State::of_fault("the script", outcome),
         };
     }
 
@@ -305,7 +320,7 @@ fn is_root_path(what: &str) -> bool {
 fn kind(path: &str) -> (&'static str, Option<State>) {
     let file = path.rsplit('/').next().unwrap_or(path);
     let started = || Some(State::Started { what: path.to_owned() });
-    if path.starts_with("loader/") {
+    if path.starts_with("loader/") || path.starts_with("shim/") {
         return ("nbp", Some(State::Chained { loader: path.to_owned() }));
     }
     match file {

@@ -9,6 +9,7 @@ pub mod decide;
 pub mod dhcp4;
 pub mod dhcp6;
 pub mod draft;
+pub mod grub;
 pub mod http;
 pub mod journal;
 pub mod journey;

@@ -1,7 +1,8 @@
 //! The virtual namespace that TFTP and HTTP serve alike: names to content, never a path of the real file system.
 //!
-//! Two folders exist: `loader/<file>` holds boot loaders, `image/<name>/<file>` the newest version of an image and
-//! `image/<name>@<version>/<file>` a certain one.
+//! Three folders hold files: `loader/<file>` boot loaders, `shim/<file>` those of them that shim and GRUB look for beside
+//! themselves, `image/<name>/<file>` the newest version of an image and `image/<name>@<version>/<file>` a certain one. What GRUB
+//! looks for in `shim/` and `grub/` to configure itself is made for each machine: [`crate::grub::lookup`].
 
 use crate::Why;
 use crate::catalog::{Catalog, FileRef};
@@ -64,6 +65,7 @@ pub fn resolve(path: &str, catalog: &Catalog) -> Result<FileRef, Why> {
     let (folder, rest) = path.split_once('/').ok_or(Why::NotFound)?;
     let file = match folder {
         "loader" => catalog.loaders.get(rest),
+        "shim" if ["shim", "grub", "mm"].iter().any(|kind| rest.starts_with(kind)) => catalog.loaders.get(rest),
         "image" => {
             let (image, file) = rest.split_once('/').ok_or(Why::NotFound)?;
             let (name, version) = match image.split_once('@') {
@@ -145,7 +147,8 @@ mod tests {
         };
         Catalog {
             images: [("lab".into(), vec![image("1", 1), image("2.0", 2)])].into(),
-            loaders: [("ipxe.efi".into(), file(7))].into(),
+            loaders: [("ipxe.efi".into(), file(7)), ("grubx64.efi".into(), file(8))].into(),
+            ..Catalog::default()
         }
     }
 
@@ -154,6 +157,10 @@ mod tests {
         let catalog = catalog();
         for (path, size) in [
             ("loader/ipxe.efi", Some(7)),
+            ("shim/grubx64.efi", Some(8)),
+            ("shim/ipxe.efi", None),
+            ("shim/revocations_sku.efi", None),
+            ("shim/shim_certificate_0.efi", None),
             ("image/lab/uki.efi", Some(2)),
             ("image/lab@1/uki.efi", Some(1)),
             ("image/lab@2.0/uki.efi", Some(2)),

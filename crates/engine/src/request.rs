@@ -19,6 +19,8 @@ pub enum Loader {
     Ipxe,
     /// U-Boot.
     UBoot,
+    /// GRUB, behind shim: wants a configuration. It asks for a file by name, never by DHCP.
+    Grub,
     /// Our own agent in an initramfs (option 60 `slipway-agent`): wants to know where to report in.
     Agent,
 }
@@ -33,6 +35,7 @@ impl Loader {
             Self::UefiHttp => "uefi-http",
             Self::Ipxe => "ipxe",
             Self::UBoot => "u-boot",
+            Self::Grub => "grub",
             Self::Agent => "agent",
         }
     }
@@ -93,7 +96,7 @@ pub enum Exchange {
     ProxyDhcp,
     /// The PXE boot server on port 4011.
     BootServer,
-    /// A script asked for over HTTP (or TFTP).
+    /// A script or a configuration asked for over HTTP or TFTP.
     Script,
 }
 

@@ -184,13 +184,16 @@ pub struct Boot {
 /// The way from firmware to image.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Path {
-    /// The firmware loads the image itself where it can, else iPXE does.
+    /// The firmware loads the image itself where it can; else shim and GRUB do, which Secure Boot lets pass, where they are
+    /// installed; else iPXE.
     #[default]
     Auto,
     /// Only the firmware itself.
     Direct,
     /// Through iPXE always.
     Ipxe,
+    /// Through shim and GRUB always.
+    Shim,
 }
 
 #[cfg(test)]

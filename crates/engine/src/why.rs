@@ -76,6 +76,11 @@ pub enum Why {
     },
     /// Whoever says that an installer is done does not show the machine's pass, or one that was used up.
     WrongPass,
+    /// GRUB asks for its configuration where the rule offers the menu, which is iPXE's.
+    MenuNeedsIpxe {
+        /// The rule.
+        rule: String,
+    },
     /// Every address of the subnet is taken.
     PoolEmpty,
     /// No subnet is configured for the interface or relay that this came from.
@@ -143,6 +148,7 @@ impl Why {
             Self::ReinstallGuard { .. } => "reinstall-guard",
             Self::Installed { .. } => "installed",
             Self::WrongPass => "wrong-pass",
+            Self::MenuNeedsIpxe { .. } => "menu-needs-ipxe",
             Self::PoolEmpty => "pool-empty",
             Self::NoSubnet => "no-subnet",
             Self::OtherServer => "other-server",
@@ -204,6 +210,9 @@ impl fmt::Display for Why {
             Self::WrongPass => f.write_str(
                 "not this machine's pass, or one that was used up: the URL is good for one word of one installation",
             ),
+            Self::MenuNeedsIpxe { rule } => {
+                write!(f, "rule `{rule}` offers the menu, which is iPXE's, and this machine came by shim and GRUB")
+            }
             Self::PoolEmpty => f.write_str("every address of the subnet is taken"),
             Self::NoSubnet => f.write_str("no subnet is configured for where this came from"),
             Self::OtherServer => f.write_str("the request is for another DHCP server"),
@@ -235,8 +244,14 @@ impl fmt::Display for Why {
 
 impl core::error::Error for Why {}
 
-/// Which package brings a build of iPXE: as packaged in Debian 12 and 13, Ubuntu 24.04, Fedora and Arch.
+/// Which package brings a boot loader: as packaged in Debian 12 and 13, Ubuntu 24.04, Fedora and Arch.
 fn brought_by(file: &str) -> &'static str {
+    match file {
+        "shimx64.efi" | "shimaa64.efi" => return "it comes with the package `shim-signed` (Debian, Ubuntu)",
+        "grubx64.efi" => return "it comes with the package `grub-efi-amd64-signed` (Debian, Ubuntu)",
+        "grubaa64.efi" => return "it comes with the package `grub-efi-arm64-signed` (Debian, Ubuntu)",
+        _ => {}
+    }
     let build = file.trim_end_matches(".efi").rsplit_once('-').map(|(_, cpu)| cpu);
     match build {
         None => "it comes with the package `ipxe` (Debian, Ubuntu, Arch) or `ipxe-bootimgs` (Fedora)",

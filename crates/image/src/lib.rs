@@ -1,9 +1,11 @@
 //! What a machine boots, as bytes: PE images, unified kernel images (UKI), initial RAM file systems, and the kernel packages of
 //! distributions that they are made from. Server and agent share it.
 //!
-//! [`pe`] and [`uki`] are pure: they read and write byte slices and never panic on any input.
+//! [`pe`], [`uki`], [`authenticode`] and [`der`] are pure: they read and write byte slices and never panic on any input.
 
+pub mod authenticode;
 mod bytes;
+pub mod der;
 pub mod initramfs;
 pub mod iso;
 pub mod kernel;

@@ -5,7 +5,7 @@ use std::process::Command;
 use slipway_wire::Cpu;
 
 use crate::log::Log;
-use crate::parts::{AAVMF_CODE, Known, OVMF_CODE};
+use crate::parts::{self, AAVMF_CODE, Known, OVMF_CODE, OVMF_CODE_SECURE};
 use crate::process::run;
 
 /// What a scenario boots: a row of the firmware table.
@@ -49,6 +49,12 @@ pub struct Program {
 pub const OVMF: Program = Program { name: "OVMF", says: None, file: Some(OVMF_CODE) };
 /// edk2 for 64-bit ARM virtual machines. As Debian builds it, it does not know its version either.
 pub const AAVMF: Program = Program { name: "AAVMF", says: None, file: Some(AAVMF_CODE) };
+/// edk2 for x86-64 virtual machines with Secure Boot switched on.
+pub const OVMF_SECURE: Program = Program { name: "OVMF with Secure Boot", says: None, file: Some(OVMF_CODE_SECURE) };
+/// The distribution's shim, signed by Microsoft.
+pub const SHIM: Program = Program { name: "shim", says: None, file: Some(parts::SHIM) };
+/// The distribution's GRUB, signed by it.
+pub const GRUB: Program = Program { name: "GRUB", says: None, file: Some(parts::GRUB) };
 /// SeaBIOS: QEMU's BIOS.
 pub const SEABIOS: Program = Program { name: "SeaBIOS", says: Some(("SeaBIOS (version ", ")")), file: None };
 /// iPXE, in a ROM or loaded.

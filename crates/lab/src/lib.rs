@@ -54,6 +54,7 @@ mod process;
 mod record;
 mod runner;
 pub mod scenarios;
+mod secure;
 mod server;
 mod story;
 
@@ -68,5 +69,6 @@ pub use parts::{Parts, Tool};
 pub use pcap::{Packet, Payload};
 pub use process::{Running, run};
 pub use record::{Record, Stage};
+pub use secure::{Enrolled, Keys};
 pub use server::Server;
 pub use story::{Dhcp, Dhcp6, Request, Story, Transfer};

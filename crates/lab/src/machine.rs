@@ -14,6 +14,7 @@ use crate::net::Lan;
 use crate::parts;
 use crate::process::Running;
 use crate::record::Stage;
+use crate::secure::{self, Keys};
 use crate::story::Story;
 
 /// What a machine does when it is switched on.
@@ -47,6 +48,7 @@ pub struct Order {
     disk: Option<Disk>,
     restarts: bool,
     hears: Option<Hears>,
+    secure: Option<Keys>,
 }
 
 /// A machine's own disk.
@@ -131,6 +133,7 @@ impl Order {
             disk: None,
             restarts: false,
             hears: None,
+            secure: None,
         }
     }
 
@@ -183,6 +186,13 @@ impl Order {
         self
     }
 
+    /// Switches Secure Boot on, with these keys (off unless said).
+    #[must_use]
+    pub fn secured_by(mut self, keys: Keys) -> Self {
+        self.secure = Some(keys);
+        self
+    }
+
     /// Its hardware address: `52:54:00:77:00:<number>`.
     #[must_use]
     pub fn mac(&self) -> MacAddr {
@@ -226,6 +236,8 @@ impl Order {
         let (processor, board) = match self.firmware.cpu() {
             // `max` has features of today's ARM processors, whose emulation makes it half as fast.
             Cpu::Arm64 => ("cortex-a57", "virt"),
+            // Secure Boot's variables are written in system management mode alone.
+            _ if self.secure.is_some() => ("max", "q35,graphics=off,smm=on"),
             // Without a display SeaBIOS and iPXE speak on the serial line, as UEFI does anyway.
             _ => ("max", "q35,graphics=off"),
         };
@@ -248,6 +260,9 @@ impl Order {
         add("-device", format!("virtio-net-pci,netdev=lan,mac={},bootindex=0{rom}", self.mac()));
         // edk2 of 2024 and later has no network boot without a source of randomness.
         add("-device", "virtio-rng-pci".to_owned());
+        if self.secure.is_some() {
+            add("-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
+        }
         if let Some((code, vars)) = uefi {
             add("-drive", format!("if=pflash,format=raw,unit=0,readonly=on,file={}", code.display()));
             add("-drive", format!("if=pflash,format=raw,unit=1,file={}", vars.display()));
@@ -273,18 +288,25 @@ impl Order {
         words
     }
 
-    /// Finds UEFI firmware, and copies the variable store that belongs to it: a machine's own, without any variables yet.
+    /// Finds UEFI firmware, and copies the variable store that belongs to it: a machine's own, without any variables but the keys of
+    /// Secure Boot.
     fn uefi_files(&self, folder: &Path) -> Result<(PathBuf, PathBuf)> {
-        let (code, empty) = match self.firmware.cpu() {
-            Cpu::Arm64 => (parts::AAVMF_CODE, parts::AAVMF_VARS),
-            _ => (parts::OVMF_CODE, parts::OVMF_VARS),
+        let (code, vars) = match (self.firmware.cpu(), &self.secure) {
+            (Cpu::Arm64, _) => (parts::AAVMF_CODE, parts::AAVMF_VARS),
+            (_, None) => (parts::OVMF_CODE, parts::OVMF_VARS),
+            (_, Some(Keys::Own(_))) => (parts::OVMF_CODE_SECURE, parts::OVMF_VARS),
+            (_, Some(Keys::Microsoft)) => (parts::OVMF_CODE_SECURE, parts::OVMF_VARS_MICROSOFT),
         };
         // Its variables outlive its being switched off.
-        let vars = folder.join(format!("machine{}.vars.fd", self.number));
-        if !vars.exists() {
-            std::fs::copy(empty.find()?, &vars).with_context(|| format!("cannot make {}", vars.display()))?;
+        let path = folder.join(format!("machine{}.vars.fd", self.number));
+        if !path.exists() {
+            let mut store = std::fs::read(vars.find()?).context("cannot read the firmware's variable store")?;
+            if let Some(Keys::Own(keys)) = &self.secure {
+                secure::enrol(&mut store, keys)?;
+            }
+            std::fs::write(&path, store).with_context(|| format!("cannot make {}", path.display()))?;
         }
-        Ok((code.find()?, vars))
+        Ok((code.find()?, path))
     }
 }
 
@@ -455,6 +477,10 @@ mod tests {
         assert!(https.contains("-fw_cfg name=etc/edk2/https/cacerts,file=/ca.esl"), "{https}");
         let arm = arguments(Firmware::Arm64Http);
         assert!(arm.contains("-machine virt") && arm.contains("romfile= ") && arm.contains("IPv4PXESupport"), "{arm}");
+        assert!(!https.contains("smm=on"), "{https}");
+        let order = Order::new("node1", 7, Firmware::UefiPxe).secured_by(Keys::Microsoft);
+        let secure = order.arguments(Some(&("/code".into(), "/vars".into())), "lan.7").join(" ");
+        assert!(secure.contains("smm=on") && secure.contains("property=secure,value=on"), "{secure}");
         let bios = arguments(Firmware::Bios);
         assert!(!bios.contains("romfile") && !bios.contains("pflash"), "{bios}");
     }

@@ -144,6 +144,34 @@ pub(crate) const AAVMF_VARS: Known = Known {
         "/usr/share/edk2/aarch64/QEMU_VARS.fd",
     ],
 };
+/// UEFI firmware with Secure Boot.
+pub(crate) const OVMF_CODE_SECURE: Known = Known {
+    what: "UEFI firmware with Secure Boot",
+    package: "ovmf",
+    paths: &["/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"],
+};
+/// The variable store that belongs to it, with Microsoft's keys.
+pub(crate) const OVMF_VARS_MICROSOFT: Known = Known {
+    what: "the UEFI firmware's variable store with Microsoft's keys",
+    package: "ovmf",
+    paths: &["/usr/share/OVMF/OVMF_VARS_4M.ms.fd"],
+};
+/// shim, signed by Microsoft.
+pub(crate) const SHIM: Known = Known {
+    what: "the signed shim",
+    package: "shim-signed",
+    paths: &[
+        "/usr/lib/shim/shimx64.efi.signed",
+        "/usr/lib/shim/shimx64.efi.signed.latest",
+        "/usr/lib/shim/shimx64.efi.dualsigned",
+    ],
+};
+/// GRUB for booting over the network, signed by the distribution.
+pub(crate) const GRUB: Known = Known {
+    what: "the signed GRUB",
+    package: "grub-efi-amd64-signed",
+    paths: &["/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed"],
+};
 /// iPXE as the option ROM of QEMU's virtio card, for BIOS and UEFI in one file.
 pub(crate) const IPXE_ROM: Known = Known {
     what: "iPXE as an option ROM",

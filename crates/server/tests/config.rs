@@ -117,7 +117,7 @@ fn machine(config: &Config) -> Facts {
         ],
         default_route: Some("eth0".to_owned()),
         chosen: Vec::new(),
-        catalog: Catalog { images: [("debian".to_owned(), vec![image])].into(), loaders: [].into() },
+        catalog: Catalog { images: [("debian".to_owned(), vec![image])].into(), ..Catalog::default() },
         blobs: Blobs::under(Path::new("/var/lib/slipway")),
         data: PathBuf::from("/var/lib/slipway"),
         certificate: config.https.as_ref().and_then(|https| https.files.as_ref()).map(|_| Ok(certificate())),

@@ -652,3 +652,29 @@ async fn an_installer_says_that_it_is_done_and_its_machine_boots_its_disk() {
     let again = lab.ask(&script).await;
     assert!(again.text().contains("/done/") && !again.text().contains(&path), "another installation, another pass");
 }
+
+#[tokio::test]
+async fn grub_is_given_its_configuration_over_http_too() {
+    let lab = Lab::start(Limits::default());
+    assert_eq!(lab.get("/grub/grub.cfg").await.status(), 404, "no GRUB is installed");
+    let mut site = Site::clone(&lab.site.load());
+    let grub = site.catalog.images["lab"][0].files["uki.efi"];
+    site.catalog.loaders.insert("grubx64.efi".into(), grub);
+    site.rules = Rules {
+        rules: vec![Rule { name: "r".into(), when: When::default(), then: Then::Local, https: None, install: None }],
+    };
+    lab.site.store(Arc::new(site));
+    let asked = lab.get("/shim/grub.cfg").await;
+    assert!(asked.text().contains("${net_default_mac}"), "{}", asked.text());
+    for name in ["52-54-00-12-34-56", "52:54:00:12:34:56"] {
+        let given = lab.get(&format!("/grub/grub.cfg-01-{name}")).await;
+        assert_eq!((given.status(), given.header("Content-Length").is_some()), (200, true));
+        assert!(given.text().ends_with("echo 'Slipway: booting from the local disk'\nexit 1\n"), "{}", given.text());
+    }
+    assert_eq!(lab.get("/shim/grub.cfg-0A4D0064").await.status(), 404);
+    assert_eq!(lab.get("/shim/grubx64.efi").await.body, b"0123456789");
+    let entries = lab.entries(2).await;
+    assert!(matches!(&entries[0].about, About::Script(Some(given)) if given.rule == "r"), "{entries:?}");
+    lab.rule(Then::Ignore);
+    assert_eq!(lab.get("/grub/grub.cfg-01-52-54-00-12-34-56").await.status(), 404);
+}

@@ -317,3 +317,44 @@ fn a_port_that_is_taken_is_an_error() {
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(source.contains(&taken.local_addr().unwrap().to_string()), "{error}: {source}");
 }
+
+#[test]
+fn grub_is_given_a_configuration_for_the_machine_that_its_address_or_its_name_tells() {
+    let loaders = [("grubx64.efi", content(100))];
+    let server = Plan { files: &loaders, ..Plan::default() }.start();
+    let ask = |name: &str| {
+        let options = [("blksize", 1024), ("tsize", 0)];
+        Client::towards(server.v4()).get(name, &options).map(|got| String::from_utf8(got.bytes).unwrap())
+    };
+    for name in ["/grub/x86_64-efi/command.lst", "/grub/grub.cfg-0A4D0064", "shim/revocations_sbat.efi"] {
+        assert_eq!(ask(name).unwrap_err(), Failed::Refused(1), "{name}");
+    }
+    assert_eq!(ask("shim/grubx64.efi").unwrap().len(), 100);
+    // No rule matches: the machine's console says so.
+    for name in ["/grub/grub.cfg", "shim/grub.cfg", "/grub/grub.cfg-01-02-00-00-00-00-01"] {
+        let text = ask(name).unwrap();
+        assert!(text.starts_with("echo 'Slipway does not boot this machine: no rule matches"), "{name}: {text}");
+    }
+    let entries = server.entries(7);
+    let last = entries.last().unwrap();
+    assert_eq!(
+        (&last.outcome, &last.about, last.mac.map(|mac| mac.to_string()).as_deref()),
+        (&Outcome::Declined(Why::NoRule), &About::Script(None), Some("02:00:00:00:00:01"))
+    );
+    // The other family's address tells nothing.
+    let text = Client::towards(server.both()[1]).get("/grub/grub.cfg", &[]).unwrap();
+    assert!(String::from_utf8(text.bytes).unwrap().contains("grub.cfg-01-${net_default_mac}"));
+}
+
+#[test]
+fn without_grub_nothing_is_made_for_it_and_the_operators_own_configuration_comes_first() {
+    let server = Plan::default().start();
+    assert_eq!(Client::towards(server.v4()).get("/grub/grub.cfg", &[]).unwrap_err(), Failed::Refused(1));
+    let export = tempfile::tempdir().unwrap();
+    std::fs::create_dir(export.path().join("grub")).unwrap();
+    std::fs::write(export.path().join("grub/grub.cfg"), "set timeout=0\n").unwrap();
+    let loaders = [("grubx64.efi", content(100))];
+    let server = Plan { files: &loaders, export: Some(export.path()), ..Plan::default() }.start();
+    let got = Client::towards(server.v4()).get("/grub/grub.cfg", &[]).unwrap();
+    assert_eq!(got.bytes, b"set timeout=0\n");
+}

@@ -59,6 +59,9 @@ pub(crate) enum Command {
     /// The boot CA, which firmware must know to boot over HTTPS; it is made at the first use
     #[command(subcommand)]
     Ca(crate::ca::Ca),
+    /// Our own Secure Boot keys: for machines that start nothing but what you have signed
+    #[command(subcommand, name = "secureboot")]
+    SecureBoot(crate::secureboot::SecureBoot),
     /// List the machines that asked, and how their last boot stands
     Machines(Machines),
     /// One machine: how it booted, stage by stage, or why not

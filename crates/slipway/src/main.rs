@@ -8,6 +8,7 @@ mod image;
 mod init;
 mod intent;
 mod machines;
+mod secureboot;
 mod status;
 
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ fn obey(Cli { global, command }: Cli) -> Result<ExitCode> {
         Command::Check(check) => check::run(&global, &check),
         Command::Image(command) => change_images(&global, command),
         Command::Ca(ca) => ca::run(&global, &ca),
+        Command::SecureBoot(command) => secureboot::run(&global, &command),
         Command::Machines(machines) => machines::list(&global, &machines),
         Command::Machine(Machine::Show(show)) => machines::show(&global, &show),
         Command::Machine(Machine::Boot(boot)) => intent::boot(&global, &boot),

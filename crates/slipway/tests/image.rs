@@ -269,3 +269,53 @@ fn an_iso_that_boots_is_added_and_one_that_does_not_is_refused() {
     assert_eq!(image["files"][0]["name"], "boot.iso");
     assert!(desk.says(&["show", "live"]).starts_with("live@1: ISO that boots on UEFI for x64, "));
 }
+
+#[test]
+fn an_image_is_signed_by_our_key_as_it_is_added_or_later_as_a_new_version() {
+    let desk = Desk::new();
+    let uki = desk.uki("quiet");
+    let refusal = desk.refuses(&["add", "debian", "--uki", text(&uki), "--sign"]);
+    assert!(refusal.contains("`slipway secureboot init` makes them"), "{refusal}");
+    let mut init = Command::new(env!("CARGO_BIN_EXE_slipway"));
+    fs::create_dir_all(desk.data()).unwrap();
+    assert!(init.arg("--data").arg(desk.data()).args(["secureboot", "init"]).output().unwrap().status.success());
+
+    desk.says(&["add", "debian", "--uki", text(&uki)]);
+    assert_eq!(desk.json(&["show", "debian"])["signatures"], serde_json::json!([]));
+    assert!(desk.says(&["sign", "debian"]).starts_with("added debian@2: "), "a version never changes");
+    assert!(desk.says(&["sign", "debian"]).contains("debian@2 is there already"));
+    let shown = desk.says(&["show", "debian"]);
+    assert!(
+        shown.contains("\nuki.efi signed by Slipway Secure Boot signing key ") && shown.contains("(our key)"),
+        "{shown}"
+    );
+    let signature = desk.json(&["show", "debian"])["signatures"][0].clone();
+    assert_eq!((signature["standing"].as_str(), signature["ours"].as_bool()), (Some("valid"), Some(true)));
+
+    let again = desk.says(&["add", "other", "--uki", text(&uki), "--sign"]);
+    assert!(again.starts_with("added other@1: "), "{again}");
+    let file = |name: &str| desk.json(&["show", name])["files"].as_array().unwrap().last().unwrap()["sha256"].clone();
+    assert_eq!(file("debian"), file("other"), "the same image and key make the same bytes");
+    desk.says(&["verify"]);
+    desk.says(&["add", "files", "--tree", text(desk.file("tree/a", "x").parent().unwrap())]);
+    assert!(desk.refuses(&["sign", "files"]).contains("nothing in it that can be signed"));
+}
+
+#[test]
+fn an_image_that_was_changed_after_it_was_signed_is_found() {
+    let desk = Desk::new();
+    fs::create_dir_all(desk.data()).unwrap();
+    let mut init = Command::new(env!("CARGO_BIN_EXE_slipway"));
+    assert!(init.arg("--data").arg(desk.data()).args(["secureboot", "init"]).output().unwrap().status.success());
+    desk.says(&["add", "debian", "--uki", text(&desk.uki("quiet")), "--sign"]);
+    let digest = desk.json(&["show", "debian"])["files"].as_array().unwrap().last().unwrap()["sha256"].clone();
+    let digest = digest.as_str().unwrap();
+    let mut bytes = fs::read(desk.data().join("blobs/sha256").join(&digest[..2]).join(digest)).unwrap();
+    let at = bytes.windows(5).position(|window| window == b"quiet").unwrap();
+    bytes[at] = b'Q';
+    let changed = desk.file("changed.efi", bytes);
+    desk.says(&["add", "changed", "--uki", text(&changed)]);
+    assert!(desk.says(&["show", "changed"]).contains("it was changed after it was signed"));
+    let refusal = desk.refuses(&["verify"]);
+    assert!(refusal.contains("1 fault found"), "{refusal}");
+}

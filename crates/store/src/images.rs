@@ -46,7 +46,11 @@ pub fn catalog(data: &Path) -> Result<(Catalog, Vec<StoreError>), StoreError> {
         faults.extend(found);
     }
     match loaders::list(data) {
-        Ok(found) => catalog.loaders = found.into_iter().map(|loader| (loader.name, loader.file)).collect(),
+        Ok(found) => {
+            let over_http = found.iter().filter(|loader| loader.over_http);
+            catalog.over_http = over_http.map(|loader| loader.name.clone()).collect();
+            catalog.loaders = found.into_iter().map(|loader| (loader.name, loader.file)).collect();
+        }
         Err(error) => faults.push(error),
     }
     Ok((catalog, faults))

@@ -24,10 +24,13 @@ pub struct Loader {
     pub path: PathBuf,
     /// The package that brought it, with its version, where the system's package manager knows.
     pub package: Option<String>,
+    /// Whether it can load over HTTP what comes next.
+    pub over_http: bool,
 }
 
-/// Where distributions put iPXE's builds, by the names that we serve: Debian and Ubuntu, then Fedora, then Arch. The first one
-/// that exists is taken.
+/// Where distributions put iPXE's builds, by the names that we serve: Debian and Ubuntu, then Fedora, then Arch; and the signed shim
+/// with the network build of GRUB, by the names that shim and firmware look for: Debian, then Ubuntu. The first one that exists is
+/// taken.
 const KNOWN: &[(&str, &[&str])] = &[
     (
         "undionly.kpxe",
@@ -57,6 +60,26 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
     ("ipxe-riscv64.efi", &["/usr/lib/ipxe/ipxe-riscv64.efi"]),
     ("ipxe-loong64.efi", &["/usr/lib/ipxe/ipxe-loong64.efi"]),
+    (
+        "shimx64.efi",
+        &[
+            "/usr/lib/shim/shimx64.efi.signed",
+            "/usr/lib/shim/shimx64.efi.signed.latest",
+            "/usr/lib/shim/shimx64.efi.dualsigned",
+        ],
+    ),
+    ("mmx64.efi", &["/usr/lib/shim/mmx64.efi.signed", "/usr/lib/shim/mmx64.efi"]),
+    ("grubx64.efi", &["/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed"]),
+    (
+        "shimaa64.efi",
+        &[
+            "/usr/lib/shim/shimaa64.efi.signed",
+            "/usr/lib/shim/shimaa64.efi.signed.latest",
+            "/usr/lib/shim/shimaa64.efi.dualsigned",
+        ],
+    ),
+    ("mmaa64.efi", &["/usr/lib/shim/mmaa64.efi.signed", "/usr/lib/shim/mmaa64.efi"]),
+    ("grubaa64.efi", &["/usr/lib/grub/arm64-efi-signed/grubnetaa64.efi.signed"]),
 ];
 
 /// The record of all loaders.
@@ -74,6 +97,8 @@ struct Entry {
     path: PathBuf,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     package: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    over_http: bool,
 }
 
 const FORMAT: u32 = 1;
@@ -115,7 +140,7 @@ pub fn list(data: &Path) -> Result<Vec<Loader>, StoreError> {
     }
     let loader = |(name, entry): (String, Entry)| {
         let file = entry.content.file().ok_or_else(|| corrupt(format!("the digest of {name:?}")))?;
-        Ok(Loader { name, file, path: entry.path, package: entry.package })
+        Ok(Loader { name, file, path: entry.path, package: entry.package, over_http: entry.over_http })
     };
     record.loaders.into_iter().map(loader).collect()
 }
@@ -143,7 +168,9 @@ fn import(
         let file = writer.put(source, &mut |_| {})?;
         let unchanged = loaders.get(name).is_some_and(|known| known.file == file && known.path == *path);
         if !unchanged {
-            let loader = Loader { name: name.clone(), file, path: path.clone(), package: package_of(path) };
+            let over_http = loads_over_http(path)?;
+            let (path, package) = (path.clone(), package_of(path));
+            let loader = Loader { name: name.clone(), file, path, package, over_http };
             loaders.insert(name.clone(), loader);
         }
     }
@@ -159,6 +186,7 @@ fn write(data: &Path, loaders: &[Loader]) -> Result<(), StoreError> {
         content: loader.file.into(),
         path: loader.path.clone(),
         package: loader.package.clone(),
+        over_http: loader.over_http,
     };
     let record =
         Record { format: FORMAT, loaders: loaders.iter().map(|loader| (loader.name.clone(), entry(loader))).collect() };
@@ -174,6 +202,13 @@ fn write(data: &Path, loaders: &[Loader]) -> Result<(), StoreError> {
     };
     replace().map_err(StoreError::writing(&path))?;
     sync_folder(data)
+}
+
+/// Whether a loader has an HTTP client in it: then it has the words that such a client sends. GRUB's modules are not compressed.
+fn loads_over_http(path: &Path) -> Result<bool, StoreError> {
+    let bytes = fs::read(path).map_err(StoreError::reading(path))?;
+    let word = b" HTTP/1.1";
+    Ok(bytes.windows(word.len()).any(|window| window == word))
 }
 
 /// The package that owns a file, with its version, as dpkg or rpm tells. Neither may be there.

@@ -6,6 +6,7 @@
 
 pub mod dhcp4;
 pub mod dhcp6;
+pub mod efi;
 pub mod esl;
 pub mod http;
 pub mod ipxe;

@@ -145,7 +145,11 @@ impl Site {
             image("kernel", Cpu::Arm64, ImageKind::Linux, &[Image::LINUX]),
         ];
         let names = ["undionly.kpxe", "snponly.efi", "ipxe-arm64.efi"];
-        let catalog = Catalog { images: images.into(), loaders: names.map(|name| (name.to_owned(), file)).into() };
+        let catalog = Catalog {
+            images: images.into(),
+            loaders: names.map(|name| (name.to_owned(), file)).into(),
+            ..Catalog::default()
+        };
         let boot =
             |image: &str| Then::Boot(Boot { image: image.into(), version: None, path: Path::Auto, append: None });
         let rule = |name: &str, when, then| Rule { name: name.into(), when, then, https: None, install: None };

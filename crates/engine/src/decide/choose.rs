@@ -21,6 +21,9 @@ impl Case<'_> {
             return self.boot(&Boot { image: name.to_owned(), version: None, path: Path::Ipxe, append: None });
         }
         let firmware = self.firmware()?;
+        if self.request.loader == Loader::Grub {
+            return Err(Why::MenuNeedsIpxe { rule: self.rule.name.clone() });
+        }
         if self.request.loader != Loader::Ipxe {
             return Ok(self.answer(None, self.loader(firmware)?));
         }
@@ -43,6 +46,9 @@ impl Case<'_> {
             return self.boot(boot);
         }
         let firmware = self.firmware()?;
+        if self.request.loader == Loader::Grub {
+            return Err(Why::MenuNeedsIpxe { rule: self.rule.name.clone() });
+        }
         if self.request.loader != Loader::Ipxe {
             return Ok(self.answer(None, self.loader(firmware)?));
         }

@@ -54,6 +54,9 @@ impl Case<'_> {
         let disk = &san.disk;
         let cannot = |reason| Why::CannotAttach { disk: disk.name.clone(), reason };
         let firmware = self.firmware()?;
+        if self.request.loader == Loader::Grub {
+            return Err(cannot("iPXE attaches network disks, and GRUB does not"));
+        }
         match &disk.login {
             Login::Told { secret, .. } if !secret.is_read() => return Err(cannot(UNREAD)),
             Login::Told { .. } if san.path == Path::Direct => return Err(cannot(IN_DHCP)),

@@ -11,6 +11,7 @@ use crate::rules::When;
 use crate::san::{self, Disk, Login, San, Target, Username};
 
 mod menus;
+mod shim;
 
 const SERVER: ServerAddr =
     ServerAddr { ip: core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, 77, 0, 1)), http_port: 8067, https: false };
@@ -54,6 +55,7 @@ fn catalog() -> Catalog {
             ("snponly.efi".to_owned(), loader),
         ]
         .into(),
+        ..Catalog::default()
     }
 }
 
@@ -332,7 +334,7 @@ fn ipxe_is_never_given_an_ipxe_binary() {
                     Step::Tftp { .. } => true,
                     Step::Url { url } => url.contains("/loader/"),
                     Step::Script { text } => text.contains("/loader/"),
-                    Step::Template { .. } | Step::Root(_) | Step::San { .. } => false,
+                    Step::Template { .. } | Step::Root(_) | Step::San { .. } | Step::Config { .. } => false,
                 };
                 assert!(!chains, "{arch} {exchange:?}: {answer:?}");
             }

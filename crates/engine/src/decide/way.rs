@@ -3,6 +3,7 @@
 use slipway_wire::Cpu;
 
 use crate::catalog::{FileRef, Image, ImageKind, Media};
+use crate::grub;
 use crate::request::{Firmware, Loader};
 use crate::script::command_line;
 
@@ -113,6 +114,31 @@ pub(super) fn by_ipxe(image: &Image, firmware: Firmware, append: Option<&str>) -
     }
 }
 
+/// How GRUB starts it: never an image that iPXE alone understands.
+///
+/// # Errors
+/// What stands against it.
+pub(super) fn by_grub(image: &Image, firmware: Firmware, append: Option<&str>) -> Result<Launch, &'static str> {
+    runs_on(image, firmware)?;
+    let whole = || {
+        let text = [image.cmdline.as_deref().unwrap_or_default(), append.unwrap_or_default()].join(" ");
+        grub::command_line(&text).map(|_| text)
+    };
+    match image.kind {
+        ImageKind::Linux => linux(image, whole()?).ok_or(MISSING),
+        // As one file it keeps its signature; with another command line it has to be taken apart.
+        ImageKind::Uki if append.is_none() => {
+            image.files.get(Image::UKI).ok_or(MISSING)?;
+            Ok(Launch::Uki { cmdline: None })
+        }
+        ImageKind::Uki => linux(image, whole()?).ok_or(MISSING),
+        ImageKind::Efi => Err("an EFI program is for the firmware itself or for iPXE, not for GRUB"),
+        ImageKind::IpxeScript => Err("an iPXE script needs iPXE, not shim and GRUB"),
+        ImageKind::Iso(_) => Err("an ISO is for UEFI HTTP Boot or for iPXE, not for GRUB"),
+        ImageKind::Tree => Err("a tree of files has nothing to start"),
+    }
+}
+
 fn linux(image: &Image, cmdline: String) -> Option<Launch> {
     image.files.get(Image::LINUX)?;
     let initrds = image.files.keys().filter(|name| Image::is_initrd(name)).cloned().collect();
@@ -163,5 +189,18 @@ pub(super) const fn loaders(firmware: Firmware) -> &'static [&'static str] {
         Firmware::Uefi(Cpu::Arm64) => &["snponly-arm64.efi", "ipxe-arm64.efi"],
         Firmware::Uefi(Cpu::RiscV64) => &["snponly-riscv64.efi", "ipxe-riscv64.efi"],
         Firmware::Uefi(Cpu::LoongArch64) => &["snponly-loong64.efi", "ipxe-loong64.efi"],
+    }
+}
+
+/// shim and the GRUB that it loads, by the names that shim knows.
+///
+/// # Errors
+/// What stands against it.
+pub(super) const fn chain(firmware: Firmware) -> Result<[&'static str; 2], &'static str> {
+    match firmware {
+        Firmware::Uefi(Cpu::X64) => Ok(["shimx64.efi", "grubx64.efi"]),
+        Firmware::Uefi(Cpu::Arm64) => Ok(["shimaa64.efi", "grubaa64.efi"]),
+        Firmware::Uefi(_) => Err("no shim is built for its processor: it needs a rule whose `path` is not `shim`"),
+        Firmware::Bios => Err("shim and GRUB are for UEFI: a BIOS needs a rule whose `path` is not `shim`"),
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn decide_boot(ask: &Ask<'_>, ip: Option<Ipv4Addr>, policy: Policy<'_
     match &answer.step {
         Step::Tftp { .. } | Step::Url { .. } | Step::Root(_) => Ok(answer),
         // A script's text cannot travel in DHCP.
-        Step::Script { .. } | Step::San { .. } | Step::Template { .. } => Err(Why::NotForUs),
+        Step::Script { .. } | Step::Config { .. } | Step::San { .. } | Step::Template { .. } => Err(Why::NotForUs),
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) fn put_boot(reply: &mut Message, ask: &Ask<'_>, answer: &Answer) {
         Step::Tftp { path } => Some(path.as_bytes()),
         Step::Url { url } => Some(url.as_bytes()),
         Step::Root(_) => None,
-        Step::Script { .. } | Step::San { .. } | Step::Template { .. } => return,
+        Step::Script { .. } | Step::Config { .. } | Step::San { .. } | Step::Template { .. } => return,
     };
     let departs = |departure| departs(&ask.boot, departure);
     let client = Some(reply.yiaddr).filter(|ip| !ip.is_unspecified()).or(ask.client_ip());

@@ -73,7 +73,7 @@ fn catalog() -> Catalog {
         files: [Image::UKI, Image::LINUX, Image::INITRD].map(|name| (name.to_owned(), file)).into(),
     };
     let loaders = ["snponly.efi", "ipxe.efi"].map(|name| (name.to_owned(), file)).into();
-    Catalog { images: [("debian".to_owned(), vec![image])].into(), loaders }
+    Catalog { images: [("debian".to_owned(), vec![image])].into(), loaders, ..Catalog::default() }
 }
 
 fn rules(then: Then) -> Rules {

@@ -120,7 +120,7 @@ impl fmt::Display for State {
             Self::Idle => f.write_str("has not asked to be booted"),
             Self::Offered { what } => write!(f, "was offered {what}"),
             Self::Loading { what } => write!(f, "loading {what}"),
-            Self::Chained { loader } => write!(f, "has loaded {loader}, which has not asked for its script yet"),
+            Self::Chained { loader } => write!(f, "has loaded {loader}, which has not asked for anything yet"),
             Self::Started { what } => write!(f, "has loaded {what}"),
             Self::Booted { after: Some(after) } => {
                 write!(f, "booted: reported in {:.1} s after its first request", after.as_secs_f64())

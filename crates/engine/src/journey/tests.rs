@@ -204,7 +204,7 @@ fn each_point_of_the_way_has_its_words() {
     idle: has not asked to be booted
     offered: was offered loader/snponly.efi
     loading: loading loader/snponly.efi
-    chained: has loaded loader/snponly.efi, which has not asked for its script yet
+    chained: has loaded loader/snponly.efi, which has not asked for anything yet
     loading: loading http://10.0.0.1/boot.ipxe?mac=x
     loading: loading script for debian@1
     started: has loaded image/debian@1/linux
@@ -289,9 +289,10 @@ fn a_loader_that_never_speaks_is_noticed() {
             100,
         );
     }
-    assert_eq!(story.boots().last().unwrap().notice, None);
+    let notice = story.boots().last().unwrap().notice.clone().unwrap_or_default();
+    assert!(notice.contains("likely refused by Secure Boot") && !notice.contains("times"), "{notice}");
     story.after(1000).pxe("loader/snponly.efi", None).after(500).file(Proto::Tftp, "loader/snponly.efi", 200_000, 100);
-    insta::assert_snapshot!(story.stands(), @"chained: has loaded loader/snponly.efi, which has not asked for its script yet; loader/snponly.efi was sent 3 times within a minute, but iPXE never asked for anything: it does not start here");
+    insta::assert_snapshot!(story.stands(), @"chained: has loaded loader/snponly.efi, which has not asked for anything yet; loader/snponly.efi was sent 3 times within a minute, but iPXE never asked for anything: it does not start here");
     story.after(1000).ipxe();
     for _ in 0..2 {
         story.after(60_000).pxe("loader/snponly.efi", None).after(500).file(
@@ -410,4 +411,58 @@ fn an_iso_that_is_read_in_parts_is_one_stage() {
          24 ms script   script for debian@1 (0 ms)
         123 ms disk     image/live@1/boot.iso over HTTP, read in parts (3001 ms)
     "#);
+}
+
+#[test]
+fn firmware_that_asks_again_with_all_of_it_in_hand_has_likely_refused_it() {
+    for (path, remedy) in [
+        ("image/debian/uki.efi", "slipway image sign"),
+        ("loader/snponly.efi", "shim and GRUB"),
+        ("shim/shimx64.efi", "Microsoft's UEFI CA"),
+    ] {
+        let mut story = Story::default();
+        story.pxe(path, Some("debian@1"));
+        story.after(1500).file(Proto::Tftp, path, 17_301_504, 1400);
+        let quiet = story.stands();
+        assert!(!quiet.contains("Secure Boot"), "{quiet}");
+        let url = "http://10.0.0.1/image/debian/uki.efi";
+        let again = Some((url, Some("debian@1")));
+        story.after(2000).dhcp(Proto::Dhcp4, DhcpMessage::Discover, Loader::UefiHttp, again);
+        let told: Vec<String> = story.boots().iter().map(|boot| boot.summary(boot.last)).collect();
+        let wanted = format!("had all of {path} and asked again 2 s later: likely refused by Secure Boot");
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told.iter().all(|boot| boot.contains(&wanted) && boot.contains(remedy)), "{told:?}");
+    }
+}
+
+#[test]
+fn what_has_spoken_was_not_refused() {
+    let mut story = Story::default();
+    story.pxe("image/debian/uki.efi", Some("debian@1"));
+    story.after(1500).file(Proto::Tftp, "image/debian/uki.efi", 17_301_504, 1400);
+    story.after(9000).dhcp(Proto::Dhcp4, DhcpMessage::Discover, Loader::Os, None);
+    story.after(9000).pxe("image/debian/uki.efi", Some("debian@1"));
+    assert!(!story.stands().contains("Secure Boot"), "{}", story.stands());
+    let mut story = Story::default();
+    story.pxe("image/debian/uki.efi", Some("debian@1"));
+    story.after(1500).file(Proto::Tftp, "image/debian/uki.efi", 17_301_504, 1400);
+    story.after(61_000).pxe("image/debian/uki.efi", Some("debian@1"));
+    assert!(!story.stands().contains("Secure Boot"), "a reboot: {}", story.stands());
+}
+
+#[test]
+fn a_boot_through_shim_and_grub_is_one_boot() {
+    let mut story = Story::default();
+    story.pxe("shim/shimx64.efi", Some("debian@1"));
+    story.after(500).file(Proto::Tftp, "shim/shimx64.efi", 1_048_504, 400);
+    let waiting = story.stands();
+    story.after(900).file(Proto::Tftp, "shim/grubx64.efi", 1_900_000, 600);
+    story.after(100).failed(Proto::Tftp, "grub/x86_64-efi/command.lst", 0, Outcome::Declined(Why::NotFound));
+    let image = Some("debian@1".into());
+    let given = Given { what: "configuration".into(), rule: "lab".into(), image, footing: None, lead: Lead::default() };
+    story.after(10).note(Proto::Tftp, About::Script(Some(given)), Outcome::Answered("configuration".into()));
+    story.after(900).file(Proto::Tftp, "image/debian@1/linux", 8_000_000, 800);
+    story.after(300).file(Proto::Tftp, "image/debian@1/initrd", 600_000, 100);
+    story.after(9000).report();
+    insta::assert_snapshot!(format!("{waiting}\n{}", story.told()));
 }

@@ -110,7 +110,7 @@ impl Course {
         let About::Dhcp { message: DhcpMessage::Discover, loader, .. } = &entry.about else { return false };
         let silent = self.last.is_none_or(|last| entry.at.since(last) >= QUIET);
         match loader {
-            Loader::Os | Loader::Agent => false,
+            Loader::Os | Loader::Agent | Loader::Grub => false,
             Loader::Ipxe => silent || self.scripted || self.started,
             Loader::Pxe | Loader::UefiHttp | Loader::UBoot => silent || self.loaded,
         }

@@ -127,6 +127,13 @@ fn see_linux_run(lab: &Lab, server: &Server, machine: &Machine, kind: Option<&st
     Ok(booted)
 }
 
+/// Whether Linux says that Secure Boot is on: the kernel reads it in the firmware, and locks itself down.
+pub(super) fn ensure_secure(machine: &Machine) -> Result<()> {
+    let says = |text| machine.console().find(text).is_some();
+    ensure!(says("secureboot: Secure boot enabled"), "{}'s kernel does not say that Secure Boot is on", machine.name());
+    Ok(())
+}
+
 /// The machine's last boot as `slipway machine show --json` tells it.
 pub(super) fn last_boot(server: &Server, machine: &Machine) -> Result<Value> {
     let shown = server.journal_json(machine.mac())?;

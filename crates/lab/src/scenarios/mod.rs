@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::firmware::{AAVMF, Boots, IPXE, OVMF, SEABIOS};
+use crate::firmware::{AAVMF, Boots, GRUB, IPXE, OVMF, OVMF_SECURE, SEABIOS, SHIM};
 use crate::lab::Lab;
 use crate::parts::{
     ATFTP, BUSYBOX, CURL, DHCLIENT, DHCPCD, DHCRELAY, DNSMASQ, MFORMAT, SYSLINUX, TFTP_HPA, TGTD, Tool, UDHCPC, VBLADE,
@@ -27,6 +27,8 @@ mod ipxe_san;
 mod lease_crash;
 mod reinstall_loop_guard;
 mod relay_option82;
+mod secureboot;
+mod secureboot_shim_grub;
 mod serve_reload;
 mod tftp_clients;
 mod two_subnets;
@@ -121,6 +123,30 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::x64(&[OVMF], "HTTPS Boot with another CA enrolled: refused by the firmware"),
         tools: &[],
         run: uefi_https::refused,
+    },
+    Scenario {
+        name: "secureboot-signed",
+        about: "Secure Boot with our own keys enrolled: a UKI that `slipway image sign` signed boots",
+        boots: Boots::x64(&[OVMF_SECURE], "PXE, Secure Boot with our own keys: signed UKI by TFTP"),
+        tools: &[],
+        run: secureboot::boots,
+    },
+    Scenario {
+        name: "secureboot-unsigned-refused",
+        about: "the same machine refuses a UKI that nobody signed, and the journal says why it asks again",
+        boots: Boots::x64(&[OVMF_SECURE], "the same, refusing an unsigned UKI"),
+        tools: &[],
+        run: secureboot::refused,
+    },
+    Scenario {
+        name: "secureboot-shim-grub",
+        about: "Secure Boot with Microsoft's keys: the distribution's signed shim, GRUB and kernel by TFTP, unasked",
+        boots: Boots::x64(
+            &[OVMF_SECURE, SHIM, GRUB],
+            "PXE, Secure Boot with Microsoft's keys: shim, GRUB, kernel and initrd by TFTP",
+        ),
+        tools: &[],
+        run: secureboot_shim_grub::run,
     },
     Scenario {
         name: "uefi-ipxe-uki",

@@ -46,7 +46,7 @@ pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<Confi
     let mut rules: Vec<ConfiguredRule> = Vec::new();
     let mut before: Vec<(String, When)> = Vec::new();
     let sections = top.tables("rule", &KEYS);
-    let mut through_ipxe = Vec::new();
+    let mut on_the_way: Vec<(Loader, &Section<'_>)> = Vec::new();
     for (n, section) in sections.iter().enumerate() {
         let name = section.text("name", values::name);
         if let Some(at) = name.as_ref().filter(|at| rules.iter().any(|other| other.rule.name == at.value)) {
@@ -72,9 +72,7 @@ pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<Confi
         }
         let Some((then, secret_at)) = read_then(section, menus, &disks) else { continue };
         check_then(section, &when, &then);
-        if leads_through_ipxe(&then) {
-            through_ipxe.push(section);
-        }
+        on_the_way.extend(leads_through(&then).map(|loader| (loader, section)));
         let https = https.of_rule(read_scheme(section));
         let install = read_install(section);
         let boot_at = section.has("boot").then(|| section.span_of("boot"));
@@ -83,8 +81,10 @@ pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<Confi
     }
     let used = rules.iter().filter_map(|other| disk_of(&other.rule.then)).collect::<Vec<_>>();
     disks.warn_of_unused(top, &used);
-    if !rules.iter().any(|other| matches_ipxe(&other.rule)) {
-        through_ipxe.into_iter().for_each(warn_of_ipxe);
+    for (loader, section) in on_the_way {
+        if !rules.iter().any(|other| matches_loader(&other.rule, loader)) {
+            warn_of_loader(section, loader);
+        }
     }
     menus.warn_of_unused(top, &rules);
     rules
@@ -142,26 +142,31 @@ fn disk_of(then: &Then) -> Option<&str> {
     if let Then::San(san) = then { Some(&san.disk.name) } else { None }
 }
 
-fn matches_ipxe(rule: &Rule) -> bool {
-    rule.when.loader.is_empty() || rule.when.loader.contains(&Loader::Ipxe)
+fn matches_loader(rule: &Rule, loader: Loader) -> bool {
+    rule.when.loader.is_empty() || rule.when.loader.contains(&loader)
 }
 
-/// Whether firmware is given iPXE on the way there, whatever the image is.
-fn leads_through_ipxe(then: &Then) -> bool {
+/// The loader that firmware is given on the way there, whatever the image is.
+fn leads_through(then: &Then) -> Option<Loader> {
     match then {
-        Then::Menu | Then::Choose(_) => true,
-        Then::San(san) => san.path != Path::Direct,
-        Then::Boot(boot) => boot.path == Path::Ipxe || (boot.append.is_some() && boot.path != Path::Direct),
-        Then::Local | Then::Ignore => false,
+        Then::Menu | Then::Choose(_) => Some(Loader::Ipxe),
+        Then::San(san) => (san.path != Path::Direct).then_some(Loader::Ipxe),
+        Then::Boot(boot) => match (boot.path, &boot.append) {
+            (Path::Ipxe, _) | (Path::Auto, Some(_)) => Some(Loader::Ipxe),
+            (Path::Shim, _) => Some(Loader::Grub),
+            (Path::Direct, _) | (Path::Auto, None) => None,
+        },
+        Then::Local | Then::Ignore => None,
     }
 }
 
-fn warn_of_ipxe(section: &Section<'_>) {
+fn warn_of_loader(section: &Section<'_>, loader: Loader) {
+    let given = if loader == Loader::Grub { "shim and GRUB, which asks" } else { "iPXE, which asks" };
     section.warning(
         section.span.clone(),
         "when.loader",
-        "the machine is given iPXE, which asks next as loader \"ipxe\", and no rule matches that",
-        "add \"ipxe\" to the rule's loaders",
+        format!("the machine is given {given} next as loader {:?}, and no rule matches that", loader.name()),
+        format!("add {:?} to the rule's loaders", loader.name()),
     );
 }
 

@@ -142,7 +142,7 @@ mode = "proxy"
 # Then one of: boot = "IMAGE" or "IMAGE@VERSION", menu = true (all images) or menu = "NAME" (of a [[menu]]),
 #   local = true (its own disk), ignore = true.
 # With boot or menu also: scheme = "http" or "https" (for UEFI HTTP Boot).
-# With boot also: path = "auto", "direct" (the firmware itself) or "ipxe"; append = "text after the image's command line".
+# With boot also: path = "auto", "direct" (the firmware itself), "ipxe" or "shim"; append = "text after the image's command line".
 #
 # [[rule]]
 # name = "lab"

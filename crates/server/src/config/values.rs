@@ -265,12 +265,13 @@ pub(super) fn cpu(raw: &str) -> Result<Cpu, Reject> {
 }
 
 pub(super) fn loader(raw: &str) -> Result<Loader, Reject> {
-    let all = [Loader::Os, Loader::Pxe, Loader::UefiHttp, Loader::Ipxe, Loader::UBoot, Loader::Agent];
+    let all = [Loader::Os, Loader::Pxe, Loader::UefiHttp, Loader::Ipxe, Loader::UBoot, Loader::Grub, Loader::Agent];
     one_of(raw, &all.map(|loader| (loader.name(), loader)), "a loader")
 }
 
 pub(super) fn path(raw: &str) -> Result<Path, Reject> {
-    one_of(raw, &[("auto", Path::Auto), ("direct", Path::Direct), ("ipxe", Path::Ipxe)], "a path")
+    let all = [("auto", Path::Auto), ("direct", Path::Direct), ("ipxe", Path::Ipxe), ("shim", Path::Shim)];
+    one_of(raw, &all, "a path")
 }
 
 pub(super) fn mode(raw: &str) -> Result<Mode, Reject> {

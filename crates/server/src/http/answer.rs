@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use slipway_engine::Why;
+use slipway_engine::answer::ServerAddr;
 use slipway_engine::http::{Plan, Stored, content_type, plan};
 use slipway_engine::journal::{About, Entry, Outcome, Proto};
 use slipway_engine::namespace::{is_autoexec, normalise, resolve};
@@ -17,6 +18,7 @@ use super::send::Sent;
 use super::{Server, script};
 use crate::export::open_beneath;
 use crate::journal::now;
+use crate::made::{self, Asker, Made};
 use crate::site::{Interface, Site};
 
 /// Both ends of a connection.
@@ -152,7 +154,7 @@ pub(super) fn answer(server: &Server, request: &Request, ends: Ends) -> Reply {
         }
         // The operator's own goes first.
         Ok(None) if is_autoexec(&path) => script::autoexec(request, ends, server.tls.is_some()),
-        Ok(None) => refusal(request, Status::NotFound, Why::NotFound),
+        Ok(None) => return made(server, &site, request, ends, &path),
         Err(fault) => {
             let mut reply = refusal(request, Status::InternalError, Why::NotFound);
             reply.note.outcome = Outcome::Ourselves(format!("cannot read {path}: {fault}"));
@@ -164,6 +166,39 @@ pub(super) fn answer(server: &Server, request: &Request, ends: Ends) -> Reply {
         reply.note.about = About::File { path, sent: 0, took: Duration::ZERO, whole };
     }
     reply
+}
+
+/// A file that is made for the machine that asks, or the news that there is none.
+fn made(server: &Server, site: &Site, request: &Request, ends: Ends, path: &str) -> Reply {
+    let asker = Asker {
+        ip: ends.peer.ip().to_canonical(),
+        server: ServerAddr {
+            ip: ends.local.ip().to_canonical(),
+            http_port: ends.local.port(),
+            https: server.tls.is_some(),
+        },
+        interface: interface(site, ends.local.ip()).map(|interface| interface.name.clone()).unwrap_or_default(),
+    };
+    match made::make(site, &server.journal, path, &asker) {
+        Ok(Some(Made { text: content, mac, about, outcome })) => {
+            let mut reply = text(request, Status::Ok, content, outcome);
+            reply.note.about = about;
+            reply.note.mac = mac.or(reply.note.mac);
+            reply
+        }
+        Ok(None) => {
+            let mut reply = refusal(request, Status::NotFound, Why::NotFound);
+            if !path.is_empty() {
+                reply.note.about = About::File { path: path.to_owned(), sent: 0, took: Duration::ZERO, whole: false };
+            }
+            reply
+        }
+        Err(why) => {
+            let mut reply = refusal(request, Status::NotFound, Why::NotFound);
+            reply.note.outcome = Outcome::Declined(why);
+            reply
+        }
+    }
 }
 
 /// Finds a path in the namespace, else in the exported folder.

@@ -116,8 +116,8 @@ fn decided(site: &Site, machines: &Memories, asked: &BootRequest, server: Server
             Ok(text) => text,
             Err(fault) => return (refusal(&fault), Outcome::Ourselves(fault), None),
         },
-        // The decision gives neither to iPXE that asks for its script.
-        Step::Tftp { .. } | Step::Url { .. } | Step::Root(_) => {
+        // The decision gives none of these to iPXE that asks for its script.
+        Step::Tftp { .. } | Step::Url { .. } | Step::Root(_) | Step::Config { .. } => {
             return (refusal("there is no script"), Outcome::Declined(Why::NotForUs), None);
         }
     };

@@ -30,6 +30,7 @@ fn declined(why: &Why) -> Level {
         | Why::CannotAttach { .. }
         | Why::NoLoader { .. }
         | Why::LoaderLoop { .. }
+        | Why::MenuNeedsIpxe { .. }
         | Why::PoolEmpty
         | Why::AddressInUse => Level::WARN,
         Why::UnknownCa

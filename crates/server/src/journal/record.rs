@@ -151,7 +151,8 @@ const PROTOS: [Proto; 9] = [
     Proto::Https,
     Proto::Agent,
 ];
-const LOADERS: [Loader; 6] = [Loader::Os, Loader::Pxe, Loader::UefiHttp, Loader::Ipxe, Loader::UBoot, Loader::Agent];
+const LOADERS: [Loader; 7] =
+    [Loader::Os, Loader::Pxe, Loader::UefiHttp, Loader::Ipxe, Loader::UBoot, Loader::Grub, Loader::Agent];
 const MESSAGES: [(DhcpMessage, &str); 3] =
     [(DhcpMessage::Discover, "discover"), (DhcpMessage::Request, "request"), (DhcpMessage::Other, "other")];
 
@@ -253,7 +254,9 @@ fn about(topic: Topic) -> Option<About> {
 fn reason(why: &Why) -> Reason {
     let mut reason = Reason { code: why.code().to_owned(), ..Reason::default() };
     match why {
-        Why::Ignored { rule } | Why::LocalBoot { rule } => reason.rule = Some(rule.clone()),
+        Why::Ignored { rule } | Why::LocalBoot { rule } | Why::MenuNeedsIpxe { rule } => {
+            reason.rule = Some(rule.clone());
+        }
         Why::Installed { image } | Why::NoImage { image } => reason.image = Some(image.clone()),
         Why::CannotRun { image, reason: detail } => {
             reason.image = Some(image.clone());
@@ -308,6 +311,7 @@ fn why(reason: Reason) -> Option<Why> {
     Some(match reason.code.as_str() {
         "ignored" => Why::Ignored { rule: reason.rule? },
         "local-boot" => Why::LocalBoot { rule: reason.rule? },
+        "menu-needs-ipxe" => Why::MenuNeedsIpxe { rule: reason.rule? },
         "no-image" => Why::NoImage { image: reason.image? },
         "reinstall-guard" => Why::ReinstallGuard { image: reason.image?, boots: reason.boots? },
         "installed" => Why::Installed { image: reason.image? },
@@ -348,6 +352,7 @@ mod tests {
         let carrying = [
             Why::Ignored { rule: "r".to_owned() },
             Why::LocalBoot { rule: "r".to_owned() },
+            Why::MenuNeedsIpxe { rule: "r".to_owned() },
             Why::NoImage { image: "i".to_owned() },
             Why::CannotRun { image: "i".to_owned(), reason: "it is for arm64" },
             Why::CannotAttach { disk: "d".to_owned(), reason: "it takes no root path" },

@@ -21,6 +21,7 @@ use super::Shared;
 use super::content::Content;
 use super::session::{Asked, Session};
 use crate::export::open_beneath;
+use crate::made::{self, Asker, Made};
 use crate::site::Site;
 
 /// MTU towards an interface that the site does not know (a request over the loopback): Ethernet's.
@@ -41,6 +42,7 @@ impl From<Why> for Refusal {
             Why::NotFound => Some((ErrorCode::NOT_FOUND, "file not found")),
             Why::BadPath => Some((ErrorCode::ACCESS, "not a path that can be asked for")),
             Why::Forbidden => Some((ErrorCode::ILLEGAL, "files are only read here")),
+            Why::Ignored { .. } => Some((ErrorCode::NOT_FOUND, "file not found")),
             // Whoever may not ask, or asks too much, is not even told so: the source may be forged.
             _ => None,
         };
@@ -84,18 +86,22 @@ pub(super) fn accept(
         return Err(Refusal { answer, outcome: Outcome::Peer("asked for a mode that nobody uses any more".into()) });
     }
     let path = normalise(request.file)?;
-    let (content, size) = match find(shared, site, now, &path) {
+    let interface = interface_name(site, datagram.ifindex);
+    let (content, size, made) = match find(shared, site, now, &path) {
+        Ok((content, size)) => (content, size, None),
         // The operator's own goes first.
-        Err(Refusal { outcome: Outcome::Declined(Why::NotFound), .. }) if is_autoexec(&path) => {
-            script(site, datagram.local)?
+        Err(refusal) if refusal.outcome == Outcome::Declined(Why::NotFound) => {
+            let server = ServerAddr { ip: datagram.local.to_canonical(), http_port: site.http_port, https: false };
+            let asker = Asker { ip: from.to_canonical(), server, interface: interface.clone() };
+            make(shared, site, &path, &asker)?.ok_or(refusal)?
         }
-        found => found?,
+        Err(refusal) => return Err(refusal),
     };
     let mtu = site.interfaces.iter().find(|interface| interface.index == datagram.ifindex);
     let mtu = mtu.map_or(USUAL_MTU, |interface| interface.mtu);
     let terms = negotiate(request, size, from, Settings { blksize_max: site.tftp.blksize_max, mtu });
     shared.limits().open(now, from)?;
-    let asked = Asked { interface: interface_name(site, datagram.ifindex), line: line(request), path };
+    let asked = Asked { interface, line: line(request), path, made };
     let transfer = Transfer::new(now, &terms, size);
     let source = answer_source(datagram);
     Ok(Session::new(lane, datagram.from, source, asked, datagram.data.to_vec(), content, terms, transfer))
@@ -143,12 +149,21 @@ fn find(shared: &Shared, site: &Site, now: Duration, path: &str) -> Result<(Cont
     }
 }
 
-/// The script that iPXE looks for by itself.
-fn script(site: &Site, ours: IpAddr) -> Result<(Content, u64), Refusal> {
-    let server = ServerAddr { ip: ours.to_canonical(), http_port: site.http_port, https: false };
-    let text = autoexec(&server.root()).into_bytes();
+/// A text that is made for this machine: the script that iPXE looks for by itself, GRUB's configuration.
+fn make(
+    shared: &Shared,
+    site: &Site,
+    path: &str,
+    asker: &Asker,
+) -> Result<Option<(Content, u64, Option<Made>)>, Refusal> {
+    let (text, made) = if is_autoexec(path) {
+        (autoexec(&asker.server.root()), None)
+    } else {
+        let Some(mut made) = made::make(site, &shared.journal, path, asker)? else { return Ok(None) };
+        (std::mem::take(&mut made.text), Some(made))
+    };
     let size = u64::try_from(text.len()).map_err(|_| Why::NotFound)?;
-    Ok((Content::Text(text.into()), size))
+    Ok(Some((Content::Text(text.into_bytes().into()), size, made)))
 }
 
 fn unreadable(error: &io::Error) -> Refusal {

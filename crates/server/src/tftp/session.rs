@@ -11,6 +11,7 @@ use slipway_wire::tftp::{ErrorCode, Packet};
 use super::content::Content;
 use super::outbox::Outbox;
 use crate::journal::now as wall_clock;
+use crate::made::Made;
 
 /// What was asked, for the journal.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub(super) struct Asked {
     pub(super) line: String,
     /// Normalised.
     pub(super) path: String,
+    /// What the journal is to say of a file that was made for this machine, once it has been sent.
+    pub(super) made: Option<Made>,
 }
 
 /// A transfer under way, or one that has ended and only keeps late packets from looking like new ones.
@@ -129,15 +132,21 @@ impl Session {
         let tally = self.transfer.tally(now);
         let whole = matches!(outcome, Outcome::Answered(_)) && !self.is_probe(&tally);
         let sent = if whole { self.transfer.size() } else { tally.acknowledged };
+        let about = About::File { path: self.asked.path.clone(), sent, took: tally.took, whole };
+        let (mac, about, outcome) = match self.asked.made.take() {
+            Some(made) if whole => (made.mac, made.about, made.outcome),
+            Some(made) => (made.mac, about, outcome),
+            None => (None, about, outcome),
+        };
         Entry {
             at: wall_clock(),
             proto: Proto::Tftp,
-            mac: None,
+            mac,
             ip: Some(self.peer.ip()),
             uuid: None,
             interface: self.asked.interface.clone(),
             asked: self.asked.line.clone(),
-            about: About::File { path: self.asked.path.clone(), sent, took: tally.took, whole },
+            about,
             outcome,
         }
     }

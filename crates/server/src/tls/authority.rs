@@ -14,7 +14,7 @@ use openssl::rsa::Rsa;
 use openssl::x509::extension::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName, SubjectKeyIdentifier,
 };
-use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder, X509NameRef};
+use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder, X509NameRef, X509Ref};
 use slipway_wire::esl;
 
 use super::credentials::Names;
@@ -28,7 +28,7 @@ const CERTIFICATE: &str = "boot-ca.pem";
 /// Bits of every key: RSA-2048 is what all firmware knows.
 const KEY_BITS: u32 = 2048;
 /// 2000-01-01: every certificate of ours is valid from here on, because a machine with an empty battery lives in the past.
-const LONG_AGO: i64 = 946_684_800;
+pub(crate) const LONG_AGO: i64 = 946_684_800;
 /// How long the CA is valid: longer than the machines in whose firmware it is enrolled by hand.
 const CA_SECONDS: i64 = 25 * 365 * 86_400;
 
@@ -119,11 +119,9 @@ impl Authority {
     /// # Errors
     /// OpenSSL's.
     pub fn facts(&self) -> Result<Facts, Error> {
-        let digest = self.certificate.digest(MessageDigest::sha256())?;
-        let pairs: Vec<String> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
         Ok(Facts {
             subject: common_name(self.certificate.subject_name()),
-            sha256: pairs.join(":"),
+            sha256: fingerprint(&self.certificate)?,
             from: self.certificate.not_before().to_string(),
             until: self.certificate.not_after().to_string(),
             file: self.file.clone(),
@@ -180,22 +178,29 @@ impl Authority {
 }
 
 /// A new key of the kind that firmware knows.
-pub(super) fn new_key() -> Result<PKey<Private>, ErrorStack> {
+pub(crate) fn new_key() -> Result<PKey<Private>, ErrorStack> {
     PKey::from_rsa(Rsa::generate(KEY_BITS)?)
 }
 
-fn name(common: &str) -> Result<X509Name, ErrorStack> {
+pub(crate) fn name(common: &str) -> Result<X509Name, ErrorStack> {
     let mut name = X509NameBuilder::new()?;
     name.append_entry_by_text("CN", common)?;
     Ok(name.build())
 }
 
-fn common_name(name: &X509NameRef) -> String {
+/// SHA-256 of a certificate's DER form, in pairs of digits with colons.
+pub(crate) fn fingerprint(certificate: &X509Ref) -> Result<String, ErrorStack> {
+    let digest = certificate.digest(MessageDigest::sha256())?;
+    let pairs: Vec<String> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+    Ok(pairs.join(":"))
+}
+
+pub(crate) fn common_name(name: &X509NameRef) -> String {
     let entries = name.entries().filter_map(|entry| entry.data().to_string().ok());
     entries.collect::<Vec<_>>().join(", ")
 }
 
-fn begin(key: &PKey<Private>, from: i64, until: i64) -> Result<X509Builder, ErrorStack> {
+pub(crate) fn begin(key: &PKey<Private>, from: i64, until: i64) -> Result<X509Builder, ErrorStack> {
     let mut builder = X509::builder()?;
     builder.set_version(2)?;
     let mut serial = BigNum::new()?;
@@ -255,14 +260,14 @@ fn make(data: &Path, folder: &Path, now: i64) -> Result<(), Error> {
     }
 }
 
-fn write(path: &Path, mode: u32, text: &[u8]) -> io::Result<()> {
+pub(crate) fn write(path: &Path, mode: u32, text: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(text)?;
     file.sync_all()
 }
 
 /// The server may run as another user than root, who asked for the CA at the command line.
-fn keep_owner(data: &Path, folder: &Path) -> io::Result<()> {
+pub(crate) fn keep_owner(data: &Path, folder: &Path) -> io::Result<()> {
     let owner = fs::metadata(data)?;
     if !privileges::is_root() || owner.uid() == 0 {
         return Ok(());

@@ -12,6 +12,7 @@ use slipway_engine::script::{Values, command_line, from_template};
 use slipway_image::kernel::bzimage_release;
 use slipway_image::uki::UkiError;
 use slipway_image::{Iso, Machine, Pe, Uki};
+use slipway_server::secureboot::Keys;
 use slipway_store::images::{Added, Images, NewImage, Writer, walk};
 use slipway_wire::{ClientArch, Cpu, MacAddr};
 
@@ -96,11 +97,12 @@ pub(super) fn add(
     version: Option<&str>,
     content: &Content,
     signed_by: &[PathBuf],
+    keys: Option<&Keys>,
     progress: &Progress,
 ) -> Result<Added> {
     let signed_by = signatures::of(&content.loaded(), signed_by)?;
     let writer = images.writer()?;
-    let store = Store { writer: &writer, progress };
+    let store = Store { writer: &writer, keys, progress };
     let Parsed { kind, cpu, cmdline, mut files } = match content {
         Content::Uki(path) => store.uki(path)?,
         Content::Linux { kernel, initrds, cmdline } => store.linux(kernel, initrds, cmdline.clone())?,
@@ -134,6 +136,8 @@ struct Parsed {
 
 struct Store<'a> {
     writer: &'a Writer<'a>,
+    /// To sign the program with, if that is wanted.
+    keys: Option<&'a Keys>,
     progress: &'a Progress,
 }
 
@@ -144,7 +148,7 @@ impl Store<'_> {
         let cpu = cpu(uki.machine).with_context(|| format!("cannot add {}", path.display()))?;
         let part = |range| bytes.get(range).unwrap_or_default();
         let mut files = BTreeMap::new();
-        files.insert(Image::UKI.to_owned(), self.bytes(&bytes)?);
+        files.insert(Image::UKI.to_owned(), self.program(path, &bytes)?);
         // Machines that start no EFI program get the parts. They were counted with the whole.
         files.insert(Image::LINUX.to_owned(), self.writer.put(part(uki.linux), &mut |_| {})?);
         if let Some(initrd) = uki.initrd {
@@ -164,7 +168,7 @@ impl Store<'_> {
         // A kernel with an EFI stub is a PE image, and says what it runs on.
         let cpu = Pe::parse(&bytes).ok().and_then(|pe| cpu(pe.machine).ok());
         let mut files = BTreeMap::new();
-        files.insert(Image::LINUX.to_owned(), self.bytes(&bytes)?);
+        files.insert(Image::LINUX.to_owned(), self.program(kernel, &bytes)?);
         for (nth, initrd) in (1_u32..).zip(initrds) {
             files.insert(initrd_name(nth), self.file(initrd)?);
         }
@@ -181,7 +185,7 @@ impl Store<'_> {
             bail!("{} is a program for something else than EFI (PE subsystem {})", path.display(), pe.subsystem);
         }
         let cpu = cpu(pe.machine).with_context(|| format!("cannot add {}", path.display()))?;
-        let files = BTreeMap::from([(Image::EFI.to_owned(), self.bytes(&bytes)?)]);
+        let files = BTreeMap::from([(Image::EFI.to_owned(), self.program(path, &bytes)?)]);
         Ok(Parsed { kind: ImageKind::Efi, cpu: Some(cpu), cmdline: None, files })
     }
 
@@ -219,6 +223,14 @@ impl Store<'_> {
     fn file(&self, path: &Path) -> Result<FileRef> {
         let file = File::open(path).with_context(|| reading(path))?;
         self.writer.put(file, &mut |bytes| self.progress.advance(bytes)).with_context(|| storing(path))
+    }
+
+    /// The program that firmware starts, signed if that is wanted.
+    fn program(&self, path: &Path, bytes: &[u8]) -> Result<FileRef> {
+        match self.keys {
+            Some(keys) => self.bytes(&keys.sign(bytes).with_context(|| format!("cannot sign {}", path.display()))?),
+            None => self.bytes(bytes),
+        }
     }
 
     fn bytes(&self, bytes: &[u8]) -> Result<FileRef> {

@@ -4,11 +4,13 @@ mod import;
 mod output;
 mod progress;
 mod signatures;
+mod signing;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{ArgGroup, Args, Subcommand};
+use slipway_server::secureboot::Keys;
 use slipway_store::images::{Added, Images, Swept, Verified};
 use slipway_store::loaders;
 
@@ -29,7 +31,19 @@ pub(crate) enum ImageCommand {
         #[arg(value_name = "NAME[@VERSION]")]
         image: String,
     },
-    /// Read every stored file again and compare it with its digest
+    /// Sign an image with our Secure Boot key; the signed one becomes its newest version
+    ///
+    /// What is signed is the program that firmware starts: the UKI, the EFI program, or the kernel. The keys are made by `slipway
+    /// secureboot init`.
+    Sign {
+        /// The image: NAME (its newest version) or NAME@VERSION
+        #[arg(value_name = "NAME[@VERSION]")]
+        image: String,
+        /// The signed image's version [default: the next number]
+        #[arg(long)]
+        version: Option<String>,
+    },
+    /// Read every stored file again and compare it with its digest, and signed programs with their signatures
     Verify,
     /// Remove a version of an image; its files stay on disk until `slipway image gc`
     Remove {
@@ -81,12 +95,15 @@ pub(crate) struct Add {
     /// Its version [default: the next number]
     #[arg(long)]
     version: Option<String>,
+    /// Sign it with our Secure Boot key (`slipway secureboot init`)
+    #[arg(long, conflicts_with_all = ["ipxe", "tree"])]
+    sign: bool,
 }
 
 impl ImageCommand {
     /// Whether a server that runs on the same data serves something else after this.
     pub(crate) const fn changes_what_is_served(&self) -> bool {
-        matches!(self, Self::Add(_) | Self::Remove { .. })
+        matches!(self, Self::Add(_) | Self::Sign { .. } | Self::Remove { .. })
     }
 }
 
@@ -94,16 +111,22 @@ impl ImageCommand {
 pub(crate) fn run(command: ImageCommand, data: &Path, json: bool) -> Result<()> {
     let images = Images::under(data);
     match command {
-        ImageCommand::Add(add) => run_add(&images, *add, json),
+        ImageCommand::Add(add) => run_add(&images, data, *add, json),
         ImageCommand::List => list(&images, data, json),
         ImageCommand::Show { image } => {
             let (name, version) = split(&image);
             let stored = images.find(name, version)?;
             let versions = images.versions(name)?;
             let newest = versions.last().is_some_and(|last| last.image.version == stored.image.version);
-            say(json, &Shown::new(&stored, newest), || output::details(&stored, images.blobs()))
+            let signed = signing::signed(&stored, images.blobs(), data);
+            let value = output::Detailed { image: Shown::new(&stored, newest), signatures: &signed };
+            say(json, &value, || output::details(&stored, images.blobs(), &signed))
         }
-        ImageCommand::Verify => verify(&images, json),
+        ImageCommand::Sign { image, version } => {
+            let (name, of) = split(&image);
+            told(signing::sign(&images, data, name, of, version)?, json)
+        }
+        ImageCommand::Verify => verify(&images, data, json),
         ImageCommand::Remove { image, all_versions } => {
             let (name, version) = split(&image);
             let removed = images.remove(name, version, all_versions)?;
@@ -125,17 +148,23 @@ fn split(image: &str) -> (&str, Option<&str>) {
     image.split_once('@').map_or((image, None), |(name, version)| (name, Some(version)))
 }
 
-fn run_add(images: &Images, add: Add, json: bool) -> Result<()> {
+fn run_add(images: &Images, data: &Path, add: Add, json: bool) -> Result<()> {
     let (name, at_version) = split(&add.name);
     let version = match (at_version, add.version.as_deref()) {
         (Some(at), Some(option)) if at != option => bail!("two versions given: {at:?} with the name and {option:?}"),
         (at, option) => at.or(option),
     };
     let content = Content::from_arguments(&add)?;
+    let keys = add.sign.then(|| Keys::open(data)).transpose()?;
     let progress = Progress::new(content.size()?, json);
-    let added = import::add(images, name, version, &content, &add.signature, &progress);
+    let added = import::add(images, name, version, &content, &add.signature, keys.as_ref(), &progress);
     progress.finish();
-    let (outcome, stored) = match added? {
+    told(added?, json)
+}
+
+/// Says what adding did.
+fn told(added: Added, json: bool) -> Result<()> {
+    let (outcome, stored) = match added {
         Added::New(stored) => ("added", stored),
         Added::Unchanged(stored) => ("unchanged", stored),
     };
@@ -159,17 +188,18 @@ fn list(images: &Images, data: &Path, json: bool) -> Result<()> {
     say(json, &value, || output::tables(&listing, &loaders))
 }
 
-fn verify(images: &Images, json: bool) -> Result<()> {
+fn verify(images: &Images, data: &Path, json: bool) -> Result<()> {
     let known = images.list()?;
     let total = known.images.iter().flat_map(|stored| stored.image.files.values()).map(|file| file.size).sum();
     let progress = Progress::new(total, json);
     let verified = images.verify(&mut |bytes| progress.advance(bytes));
     progress.finish();
     let Verified { files, bytes, faults } = verified.context("nothing was verified")?;
-    let texts: Vec<String> = faults.iter().map(|fault| output::chain(fault)).collect();
+    let mut texts: Vec<String> = faults.iter().map(|fault| output::chain(fault)).collect();
+    texts.extend(signing::faults(&known.images, images.blobs(), data));
     let value = serde_json::json!({ "files": files, "bytes": bytes, "faults": texts });
     say(json, &value, || output::verified(files, bytes, &texts))?;
-    match faults.len() {
+    match texts.len() {
         0 => Ok(()),
         1 => bail!("1 fault found"),
         faults => bail!("{faults} faults found"),

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use super::signing::Shown as Signed;
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::BinaryBytes;
@@ -68,6 +69,14 @@ impl<'a> Shown<'a> {
             files: image.files.iter().map(file).collect(),
         }
     }
+}
+
+/// An image in JSON, with who signed it.
+#[derive(Debug, Serialize)]
+pub(super) struct Detailed<'a> {
+    #[serde(flatten)]
+    pub(super) image: Shown<'a>,
+    pub(super) signatures: &'a [Signed],
 }
 
 /// All images and loaders in JSON.
@@ -143,11 +152,12 @@ const fn kind(kind: ImageKind) -> &'static str {
 }
 
 /// Everything about one image.
-pub(super) fn details(stored: &Stored, blobs: &Blobs) -> String {
+pub(super) fn details(stored: &Stored, blobs: &Blobs, signed: &[Signed]) -> String {
     let mut lines = vec![summary(stored), format!("added {}", minute(stored))];
     if let Some(source) = &stored.source {
         lines.push(format!("from {source}"));
     }
+    lines.extend(signed.iter().map(Signed::line));
     let mut table = table(&["FILE", "SIZE", "SHA-256"]);
     right(&mut table, 1);
     for (name, file) in &stored.image.files {
