@@ -2,6 +2,7 @@
 
 mod choose;
 mod san;
+mod configured;
 mod way;
 
 use crate::Why;
@@ -107,6 +108,9 @@ struct Case<'a> {
 
 impl<'a> Case<'a> {
     fn local(self) -> Result<Answer, Why> {
+        if self.is_pxelinux() && self.firmware() == Ok(Firmware::Bios) {
+            return Ok(self.local_config());
+        }
         if self.request.loader != Loader::Ipxe {
             return Err(Why::LocalBoot { rule: self.rule.name.clone() });
         }
@@ -130,6 +134,15 @@ impl<'a> Case<'a> {
         }
         let cannot = |reason| Why::CannotRun { image: asked.clone(), reason };
         let firmware = self.firmware()?;
+        match firmware {
+            Firmware::UBoot(_) => return self.u_boot(image, boot, &asked),
+            Firmware::RaspberryPi => return self.raspberry_pi(image, boot, &asked),
+            Firmware::Bios if self.is_pxelinux() => return self.pxelinux_config(image, boot, &asked),
+            Firmware::Bios | Firmware::Uefi(_) if boot.path == Path::Pxelinux => {
+                return self.pxelinux(image, boot, &asked);
+            }
+            Firmware::Bios | Firmware::Uefi(_) => {}
+        }
         if self.request.loader == Loader::Ipxe {
             let launch = way::by_ipxe(image, firmware, boot.append.as_deref()).map_err(cannot)?;
             if self.request.exchange != Exchange::Script {
@@ -158,7 +171,7 @@ impl<'a> Case<'a> {
                 step
             }
             (Path::Direct, Err(reason)) => return Err(cannot(reason)),
-            (Path::Auto, Err(_)) | (Path::Ipxe, _) => {
+            (Path::Auto, Err(_)) | (Path::Ipxe | Path::Pxelinux, _) => {
                 by_ipxe.map_err(cannot)?;
                 self.loader(firmware)?
             }
@@ -191,18 +204,14 @@ impl<'a> Case<'a> {
 
     /// The image of this name that is meant for this machine: the version asked for, else the newest for its processor.
     fn meant(self, name: &str, version: Option<&str>) -> Option<&'a Image> {
-        let firmware = Firmware::of(self.request.arch);
+        let firmware = Firmware::of(self.request.loader, self.request.arch);
         let suits = |image: &Image| firmware.is_none_or(|firmware| way::runs_on(image, firmware).is_ok());
         self.catalog.image_for(name, version, suits)
     }
 
     fn firmware(self) -> Result<Firmware, Why> {
-        let arch = self.request.arch;
-        match (self.request.loader, Firmware::of(arch)) {
-            (Loader::UBoot, _) => Err(Why::UnservedLoader { loader: Loader::UBoot.name() }),
-            (Loader::UefiHttp, Some(Firmware::Bios)) | (_, None) => Err(Why::UnknownArch { arch: arch.0 }),
-            (_, Some(firmware)) => Ok(firmware),
-        }
+        let BootRequest { loader, arch, .. } = *self.request;
+        Firmware::of(loader, arch).ok_or(Why::UnknownArch { arch: arch.0 })
     }
 
     /// A boot file for the firmware itself.

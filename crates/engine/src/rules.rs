@@ -191,6 +191,8 @@ pub enum Path {
     Direct,
     /// Through iPXE always.
     Ipxe,
+    /// On a BIOS through pxelinux.
+    Pxelinux,
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod answer;
 mod connection;
 mod done;
 mod parts;
+mod lookup;
 mod report;
 mod script;
 mod secure;

@@ -270,7 +270,8 @@ pub(super) fn loader(raw: &str) -> Result<Loader, Reject> {
 }
 
 pub(super) fn path(raw: &str) -> Result<Path, Reject> {
-    one_of(raw, &[("auto", Path::Auto), ("direct", Path::Direct), ("ipxe", Path::Ipxe)], "a path")
+    let paths = [("auto", Path::Auto), ("direct", Path::Direct), ("ipxe", Path::Ipxe), ("pxelinux", Path::Pxelinux)];
+    one_of(raw, &paths, "a path")
 }
 
 pub(super) fn mode(raw: &str) -> Result<Mode, Reject> {

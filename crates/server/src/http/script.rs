@@ -117,7 +117,12 @@ fn decided(site: &Site, machines: &Memories, asked: &BootRequest, server: Server
             Err(fault) => return (refusal(&fault), Outcome::Ourselves(fault), None),
         },
         // The decision gives neither to iPXE that asks for its script.
-        Step::Tftp { .. } | Step::Url { .. } | Step::Root(_) => {
+        Step::Tftp { .. }
+        | Step::Url { .. }
+        | Step::Root(_)
+        | Step::Configured { .. }
+        | Step::Files { .. }
+        | Step::Config(_) => {
             return (refusal("there is no script"), Outcome::Declined(Why::NotForUs), None);
         }
     };
