@@ -118,3 +118,144 @@ fn refuse(lookup: &Lookup, request: &BootRequest, why: Why, over: Over) -> Resul
     }
     Err(if lookup.wanted == Wanted::Config && lookup.names_the_machine() { why } else { Why::NotFound })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use slipway_engine::Timestamp;
+    use slipway_engine::catalog::{Digest, Image, ImageKind};
+    use slipway_engine::journal::{DhcpMessage, Outcome, Proto};
+    use slipway_engine::rules::{Boot, Path as Way, Rule, Rules, Then, When};
+    use slipway_store::Blobs;
+    use slipway_wire::{ClientArch, Cpu};
+
+    use super::*;
+    use crate::site::TftpSettings;
+
+    const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+    const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 5));
+    const SERVER: ServerAddr =
+        ServerAddr { ip: IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), http_port: 8067, https: false };
+
+    fn image(name: &str, kind: ImageKind, cpu: Option<Cpu>, files: &[&str]) -> (String, Vec<Image>) {
+        let file = |(n, name): (u8, &&str)| ((*name).to_owned(), FileRef { digest: Digest([n; 32]), size: n.into() });
+        let files = (1..).zip(files).map(file).collect();
+        let image = Image { name: name.into(), version: "1".into(), kind, cpu, cmdline: Some("quiet".into()), files };
+        (name.into(), vec![image])
+    }
+
+    fn site(then: Then) -> Site {
+        let images = [
+            image("linux", ImageKind::Linux, Some(Cpu::X64), &["linux", "initrd"]),
+            image("arm", ImageKind::Linux, Some(Cpu::Arm64), &["linux"]),
+            image("pi", ImageKind::RaspberryPi, None, &["start4.elf", "cmdline.txt", "9ffefdef/cmdline.txt"]),
+        ];
+        let rule = Rule { name: "r".into(), when: When::default(), then, https: None, install: None };
+        Site {
+            interfaces: Vec::new(),
+            subnets: Vec::new(),
+            subnets6: Vec::new(),
+            rules: Rules { rules: vec![rule] },
+            catalog: Catalog { images: images.into(), ..Catalog::default() },
+            blobs: Blobs::under(Path::new("/nonexistent")),
+            http_port: 8067,
+            https: None,
+            export: None,
+            tftp: TftpSettings { blksize_max: 65464, single_port: false, allow: Vec::new() },
+        }
+    }
+
+    fn boot(image: &str) -> Then {
+        Then::Boot(Boot { image: image.into(), version: None, path: Way::Auto, append: None })
+    }
+
+    /// A journal in which this machine has asked by DHCP, and got the address that asks now.
+    fn journal(loader: Loader, arch: ClientArch) -> Journal {
+        let journal = Journal::default();
+        journal.note(Entry {
+            at: Timestamp(1),
+            proto: Proto::Dhcp4,
+            mac: Some(MAC),
+            ip: Some(SOURCE),
+            uuid: None,
+            interface: "eth0".into(),
+            asked: "REQUEST".into(),
+            about: About::Dhcp { message: DhcpMessage::Request, loader, arch, boot: None, refused: None },
+            outcome: Outcome::Answered("ACK".into()),
+        });
+        journal
+    }
+
+    /// What a name leads to, in one line.
+    fn said(site: &Site, journal: &Journal, path: &str, source: IpAddr) -> String {
+        let lookup = Lookup::of(path).unwrap_or_else(|| Lookup::pi(path));
+        let asker = Asker { source, interface: "eth0", server: SERVER, over: Over::Tftp };
+        match look_up(site, journal, &lookup, asker) {
+            Ok(Found::Made(Made { bytes, refused, .. })) => {
+                let text = String::from_utf8_lossy(&bytes);
+                let line = text.lines().find(|line| line.starts_with("KERNEL") || line.starts_with("SAY"));
+                let refused = refused.map(|why| format!(" ({})", why.code())).unwrap_or_default();
+                format!("{}{refused}", line.or(text.lines().last()).unwrap_or_default())
+            }
+            Ok(Found::Stored(mac, file)) => format!("{mac} {} bytes", file.size),
+            Err(Absent { mac, why }) => format!("404 {} {}", why.code(), mac.is_some()),
+        }
+    }
+
+    #[test]
+    fn the_first_name_that_tells_the_machine_is_answered_and_the_others_are_not_there() {
+        let stranger: IpAddr = [10, 0, 0, 99].into();
+        let site = site(boot("linux"));
+        let journal = journal(Loader::Pxe, ClientArch::BIOS);
+        let kernel = "KERNEL ::image/linux@1/linux";
+        for (name, source, wanted) in [
+            ("pxelinux/pxelinux.cfg/00112233-4455-6677-8899-aabbccddeeff", SOURCE, kernel),
+            ("pxelinux/pxelinux.cfg/00112233-4455-6677-8899-aabbccddeeff", stranger, "404 not-found false"),
+            ("pxelinux/pxelinux.cfg/01-02-00-00-00-00-01", stranger, kernel),
+            ("pxelinux/pxelinux.cfg/0A000005", SOURCE, kernel),
+            ("pxelinux/pxelinux.cfg/0A000063", stranger, "404 not-found false"),
+            ("pxelinux/pxelinux.cfg/0A0000", stranger, "404 not-found false"),
+            ("pxelinux/pxelinux.cfg/default", stranger, "404 not-found false"),
+            ("pxelinux.cfg/default", SOURCE, kernel),
+        ] {
+            assert_eq!(said(&site, &journal, name, source), wanted, "{name} from {source}");
+        }
+    }
+
+    #[test]
+    fn pxelinux_is_told_why_and_u_boot_goes_on() {
+        let pxelinux = journal(Loader::Pxe, ClientArch::BIOS);
+        let u_boot = journal(Loader::UBoot, ClientArch::ARM64_UBOOT);
+        let own = "pxelinux/pxelinux.cfg/01-02-00-00-00-00-01";
+        let wrong = said(&site(boot("arm")), &pxelinux, own, SOURCE);
+        assert!(wrong.starts_with("SAY Slipway does not boot this machine: image `arm`"), "{wrong}");
+        assert!(wrong.ends_with("(cannot-run)"), "{wrong}");
+        assert_eq!(said(&site(Then::Ignore), &pxelinux, own, SOURCE), "404 ignored true");
+        let own = "u-boot/22/pxelinux.cfg/01-02-00-00-00-00-01";
+        assert_eq!(said(&site(boot("arm")), &u_boot, own, SOURCE), "KERNEL image/arm@1/linux");
+        assert_eq!(said(&site(boot("linux")), &u_boot, own, SOURCE), "404 cannot-run true");
+        assert_eq!(said(&site(Then::Local), &u_boot, own, SOURCE), "404 local-boot true");
+        let default = "u-boot/22/pxelinux.cfg/default-arm";
+        assert_eq!(said(&site(boot("linux")), &u_boot, default, SOURCE), "404 not-found true", "told once only");
+        assert_eq!(said(&site(boot("arm")), &u_boot, "boot.scr.uimg", SOURCE), "pxe get && pxe boot");
+        assert_eq!(said(&site(boot("linux")), &u_boot, "boot.scr.uimg", SOURCE), "404 not-found true");
+    }
+
+    #[test]
+    fn a_raspberry_pis_files_are_its_own() {
+        let (pi, other) = (journal(Loader::Pxe, ClientArch::RPIBOOT), journal(Loader::Pxe, ClientArch::BIOS));
+        let site = site(boot("pi"));
+        for (path, wanted) in [
+            ("9ffefdef/start4.elf", "02:00:00:00:00:01 1 bytes"),
+            ("start4.elf", "02:00:00:00:00:01 1 bytes"),
+            ("02-00-00-00-00-01/start4.elf", "02:00:00:00:00:01 1 bytes"),
+            ("9ffefdef/cmdline.txt", "02:00:00:00:00:01 3 bytes"),
+            ("12345678/cmdline.txt", "02:00:00:00:00:01 2 bytes"),
+            ("9ffefdef/recover4.elf", "404 not-found true"),
+        ] {
+            assert_eq!(said(&site, &pi, path, SOURCE), wanted, "{path}");
+            assert!(said(&site, &other, path, SOURCE).starts_with("404 not-found"), "{path}");
+        }
+    }
+}

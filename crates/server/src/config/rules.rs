@@ -72,6 +72,11 @@ pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<Confi
         }
         let Some((then, secret_at)) = read_then(section, menus, &disks) else { continue };
         check_then(section, &when, &then);
+        if is_for_uefi_alone(&when) && leads_through_pxelinux(&then) {
+            let span = section.span_of("path");
+            let remedy = "leave `path` out for UEFI machines: `auto` finds their way";
+            section.error(span, "path", "pxelinux runs on a BIOS only, and the rule matches none", remedy);
+        }
         if leads_through_ipxe(&then) {
             through_ipxe.push(section);
         }
@@ -154,6 +159,17 @@ fn leads_through_ipxe(then: &Then) -> bool {
         Then::Boot(boot) => boot.path == Path::Ipxe || (boot.append.is_some() && boot.path != Path::Direct),
         Then::Local | Then::Ignore => false,
     }
+}
+
+fn leads_through_pxelinux(then: &Then) -> bool {
+    matches!(then, Then::Boot(Boot { path: Path::Pxelinux, .. }))
+}
+
+/// Whether no BIOS is among the machines that these criteria match.
+fn is_for_uefi_alone(when: &When) -> bool {
+    let archs = !when.arch.is_empty() && when.arch.iter().all(|arch| arch.is_uefi());
+    let loaders = when.loader.as_slice() == [Loader::UefiHttp];
+    when.uefi == Some(true) || archs || loaders
 }
 
 fn warn_of_ipxe(section: &Section<'_>) {
