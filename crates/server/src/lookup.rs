@@ -32,7 +32,7 @@ pub(crate) struct Asker<'a> {
 #[derive(Debug)]
 pub(crate) enum Found {
     /// A text made for this machine.
-    Made(Made),
+    Made(Box<Made>),
     /// A stored file, because this machine asks.
     Stored(MacAddr, FileRef),
 }
@@ -92,11 +92,11 @@ fn found(lookup: &Lookup, request: &BootRequest, answer: &Answer, catalog: &Cata
     match (&lookup.wanted, &answer.step) {
         (Wanted::Config, Step::Config(config)) => {
             let about = Some(About::Script(Some(Given::from(answer))));
-            Ok(Found::Made(Made { mac, bytes: config.text(over).into_bytes(), about, refused: None }))
+            Ok(made(mac, config.text(over).into_bytes(), about, None))
         }
         (Wanted::UBootScript, Step::Config(_)) => {
             let what = answer.image.as_deref().unwrap_or_default();
-            Ok(Found::Made(Made { mac, bytes: boot_script(request, what), about: None, refused: None }))
+            Ok(made(mac, boot_script(request, what), None, None))
         }
         (Wanted::PiFile(names), Step::Files { image, version }) => {
             let image = catalog.image(image, version.as_deref()).ok_or(Why::NotFound)?;
@@ -107,6 +107,10 @@ fn found(lookup: &Lookup, request: &BootRequest, answer: &Answer, catalog: &Cata
     }
 }
 
+fn made(mac: MacAddr, bytes: Vec<u8>, about: Option<About>, refused: Option<Why>) -> Found {
+    Found::Made(Box::new(Made { mac, bytes, about, refused }))
+}
+
 /// pxelinux says on its console why it does not boot. Everybody else goes on when there is no such name: they are not told why, but the
 /// journal is, once for each list of names that a loader goes through.
 fn refuse(lookup: &Lookup, request: &BootRequest, why: Why, over: Over) -> Result<Found, Why> {
@@ -114,7 +118,7 @@ fn refuse(lookup: &Lookup, request: &BootRequest, why: Why, over: Over) -> Resul
     if lookup.wanted == Wanted::Config && is_pxelinux && !matches!(why, Why::Ignored { .. }) {
         let text = Config::refusal(Reader::Pxelinux, request.mac, &why.to_string()).text(over);
         let about = Some(About::Script(None));
-        return Ok(Found::Made(Made { mac: request.mac, bytes: text.into_bytes(), about, refused: Some(why) }));
+        return Ok(made(request.mac, text.into_bytes(), about, Some(why)));
     }
     Err(if lookup.wanted == Wanted::Config && lookup.names_the_machine() { why } else { Why::NotFound })
 }
@@ -192,7 +196,8 @@ mod tests {
         let lookup = Lookup::of(path).unwrap_or_else(|| Lookup::pi(path));
         let asker = Asker { source, interface: "eth0", server: SERVER, over: Over::Tftp };
         match look_up(site, journal, &lookup, asker) {
-            Ok(Found::Made(Made { bytes, refused, .. })) => {
+            Ok(Found::Made(made)) => {
+                let Made { bytes, refused, .. } = *made;
                 let text = String::from_utf8_lossy(&bytes);
                 let line = text.lines().find(|line| line.starts_with("KERNEL") || line.starts_with("SAY"));
                 let refused = refused.map(|why| format!(" ({})", why.code())).unwrap_or_default();

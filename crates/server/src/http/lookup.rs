@@ -31,7 +31,7 @@ pub(super) fn answer(
     let source = ends.peer.ip().to_canonical();
     let asker = Asker { source, interface, server: here, over: Over::Http(here) };
     match look_up(site, &server.journal, lookup, asker) {
-        Ok(Found::Made(made)) => of_text(request, path, made),
+        Ok(Found::Made(made)) => of_text(request, path, *made),
         Ok(Found::Stored(mac, file)) => match open_stored(site, path, file) {
             Ok((stored, opened)) => {
                 let mut reply = of_file(request, path.to_owned(), &stored, opened);

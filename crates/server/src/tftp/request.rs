@@ -39,7 +39,7 @@ pub(super) struct Refusal {
     /// What the journal is told.
     pub(super) outcome: Outcome,
     /// The machine, where the name told it, and what its journey is told.
-    pub(super) machine: Option<(MacAddr, About)>,
+    pub(super) machine: Option<Box<(MacAddr, About)>>,
 }
 
 impl From<Why> for Refusal {
@@ -58,7 +58,7 @@ impl From<Why> for Refusal {
 impl From<Absent> for Refusal {
     fn from(Absent { mac, why }: Absent) -> Self {
         let about = if why == Why::NotFound { About::Other } else { About::Script(None) };
-        Self { machine: mac.map(|mac| (mac, about)), outcome: Outcome::Declined(why), ..Why::NotFound.into() }
+        Self { machine: mac.map(|mac| Box::new((mac, about))), outcome: Outcome::Declined(why), ..Why::NotFound.into() }
     }
 }
 
@@ -188,7 +188,8 @@ impl Place<'_> {
         let asker = Asker { source: self.from, interface: self.interface, server: self.server(), over: Over::Tftp };
         match look_up(self.site, &self.shared.journal, lookup, asker)? {
             Found::Stored(mac, file) => Ok(File { mac: Some(mac), ..self.stored(file)? }),
-            Found::Made(Made { mac, bytes, about, refused }) => {
+            Found::Made(made) => {
+                let Made { mac, bytes, about, refused } = *made;
                 let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                 Ok(File { content: Content::Text(bytes.into()), size, mac: Some(mac), about, refused })
             }

@@ -268,9 +268,9 @@ impl Worker {
         datagram: &Received<'_>,
         asked: String,
         outcome: Outcome,
-        machine: Option<(MacAddr, About)>,
+        machine: Option<Box<(MacAddr, About)>>,
     ) {
-        let (mac, about) = machine.map_or((None, About::Other), |(mac, about)| (Some(mac), about));
+        let (mac, about) = machine.map_or((None, About::Other), |machine| (Some(machine.0), machine.1));
         self.shared.journal.note(Entry {
             at: wall_clock(),
             proto: Proto::Tftp,
