@@ -7,6 +7,7 @@ use slipway_wire::AgentId;
 
 use crate::catalog::FileRef;
 use crate::machine::{Guard, Pass};
+use crate::pxelinux::Config;
 use crate::request::BootRequest;
 use crate::rules::Rules;
 use crate::san::Root;
@@ -70,13 +71,31 @@ pub enum Step {
         /// The root path.
         root: String,
     },
+    /// Load this program over TFTP; it then looks for its configuration by name: pxelinux, and U-Boot, whose "program" is a script.
+    Configured {
+        /// The program's path in the namespace, at most 127 bytes; its configuration is looked for in the same folder.
+        path: String,
+        /// The configuration to look for first: option 209.
+        config: String,
+        /// Where it and everything else is loaded from instead of the program's folder: option 210.
+        prefix: Option<String>,
+    },
+    /// Look for files by name, as a Raspberry Pi does: those of this image.
+    Files {
+        /// The image's name.
+        image: String,
+        /// The version of it that the rule names.
+        version: Option<String>,
+    },
+    /// Boot by this configuration in pxelinux's format. Only in [`Exchange::Script`](crate::request::Exchange::Script).
+    Config(Box<Config>),
     /// Run this iPXE script. Only in [`Exchange::Script`](crate::request::Exchange::Script).
     Script {
         /// The rendered script, starting with `#!ipxe`.
         text: String,
     },
-    /// Follow this configuration (GRUB). Only in [`Exchange::Script`](crate::request::Exchange::Script).
-    Config {
+    /// Boot by this configuration of GRUB's. Only in [`Exchange::Script`](crate::request::Exchange::Script).
+    Grub {
         /// The rendered configuration.
         text: String,
     },
@@ -95,8 +114,10 @@ impl fmt::Display for Step {
             Self::Tftp { path } => f.write_str(path),
             Self::Url { url } => f.write_str(url),
             Self::Root(Root { path: root, .. }) | Self::San { root, .. } => f.write_str(root),
+            Self::Configured { path, .. } => f.write_str(path),
+            Self::Files { image, .. } => write!(f, "the files of {image}"),
+            Self::Config(_) | Self::Grub { .. } => f.write_str("configuration"),
             Self::Script { .. } => f.write_str("script"),
-            Self::Config { .. } => f.write_str("configuration"),
             Self::Template { .. } => f.write_str("script of the operator"),
         }
     }

@@ -36,12 +36,15 @@ pub enum ImageKind {
     /// A unified kernel image. Files: [`Image::UKI`], and its parts [`Image::LINUX`] and [`Image::INITRD`] taken out for machines
     /// that cannot start a PE image.
     Uki,
-    /// A kernel, an optional initrd and a command line. Files: [`Image::LINUX`], [`Image::INITRD`].
+    /// A kernel, an optional initrd and a command line. Files: [`Image::LINUX`], [`Image::INITRD`], and for U-Boot
+    /// [`Image::DEVICETREE`] or those in [`Image::DEVICETREES`].
     Linux,
     /// Any other EFI program. File: [`Image::EFI`].
     Efi,
     /// An iPXE script of the operator's own, a template. File: [`Image::SCRIPT`].
     IpxeScript,
+    /// What a Raspberry Pi's own boot loader looks for: the files of its boot partition.
+    RaspberryPi,
     /// A tree of files, served as it is.
     Tree,
     /// An ISO 9660 image that boots. File: [`Image::ISO`].
@@ -68,6 +71,7 @@ impl ImageKind {
             Self::Linux => "linux",
             Self::Efi => "efi",
             Self::IpxeScript => "ipxe",
+            Self::RaspberryPi => "rpi",
             Self::Tree => "tree",
             Self::Iso(Media::Both) => "iso",
             Self::Iso(Media::Bios) => "iso-bios",
@@ -100,6 +104,10 @@ impl Image {
     pub const LINUX: &str = "linux";
     /// File name of an initrd.
     pub const INITRD: &str = "initrd";
+    /// File name of a device tree.
+    pub const DEVICETREE: &str = "dtb";
+    /// Name of the folder of device trees.
+    pub const DEVICETREES: &str = "dtbs";
     /// File name of an EFI program.
     pub const EFI: &str = "boot.efi";
     /// File name of an iPXE script.

@@ -1,6 +1,7 @@
 //! The decision: one function for every protocol.
 
 mod choose;
+mod configured;
 mod san;
 mod way;
 
@@ -110,7 +111,10 @@ impl<'a> Case<'a> {
     fn local(self) -> Result<Answer, Why> {
         if self.request.loader == Loader::Grub {
             let text = grub::local(self.heading("the local disk"));
-            return Ok(self.answer(None, Step::Config { text }));
+            return Ok(self.answer(None, Step::Grub { text }));
+        }
+        if self.is_pxelinux() && self.firmware() == Ok(Firmware::Bios) {
+            return Ok(self.local_config());
         }
         if self.request.loader != Loader::Ipxe {
             return Err(Why::LocalBoot { rule: self.rule.name.clone() });
@@ -135,6 +139,15 @@ impl<'a> Case<'a> {
         }
         let cannot = |reason| Why::CannotRun { image: asked.clone(), reason };
         let firmware = self.firmware()?;
+        match firmware {
+            Firmware::UBoot(_) => return self.u_boot(image, boot, &asked),
+            Firmware::RaspberryPi => return self.raspberry_pi(image, boot, &asked),
+            Firmware::Bios if self.is_pxelinux() => return self.pxelinux_config(image, boot, &asked),
+            Firmware::Bios | Firmware::Uefi(_) if boot.path == Path::Pxelinux => {
+                return self.pxelinux(image, boot, &asked);
+            }
+            Firmware::Bios | Firmware::Uefi(_) => {}
+        }
         if self.request.loader == Loader::Ipxe {
             let launch = way::by_ipxe(image, firmware, boot.append.as_deref()).map_err(cannot)?;
             if self.request.exchange != Exchange::Script {
@@ -172,7 +185,7 @@ impl<'a> Case<'a> {
                 step
             }
             (Path::Direct, Err(reason)) => return Err(cannot(reason)),
-            (Path::Auto, Err(_)) | (Path::Ipxe, _) => match chain() {
+            (Path::Auto, Err(_)) | (Path::Ipxe | Path::Pxelinux, _) => match chain() {
                 Some(step) => step,
                 None => {
                     by_ipxe.map_err(cannot)?;
@@ -212,18 +225,14 @@ impl<'a> Case<'a> {
 
     /// The image of this name that is meant for this machine: the version asked for, else the newest for its processor.
     fn meant(self, name: &str, version: Option<&str>) -> Option<&'a Image> {
-        let firmware = Firmware::of(self.request.arch);
+        let firmware = Firmware::of(self.request.loader, self.request.arch);
         let suits = |image: &Image| firmware.is_none_or(|firmware| way::runs_on(image, firmware).is_ok());
         self.catalog.image_for(name, version, suits)
     }
 
     fn firmware(self) -> Result<Firmware, Why> {
-        let arch = self.request.arch;
-        match (self.request.loader, Firmware::of(arch)) {
-            (Loader::UBoot, _) => Err(Why::UnservedLoader { loader: Loader::UBoot.name() }),
-            (Loader::UefiHttp, Some(Firmware::Bios)) | (_, None) => Err(Why::UnknownArch { arch: arch.0 }),
-            (_, Some(firmware)) => Ok(firmware),
-        }
+        let BootRequest { loader, arch, .. } = *self.request;
+        Firmware::of(loader, arch).ok_or(Why::UnknownArch { arch: arch.0 })
     }
 
     /// A boot file for the firmware itself.
@@ -301,7 +310,7 @@ impl<'a> Case<'a> {
             Launch::Uki { .. } => grub::uki(heading, &path(Image::UKI)),
             Launch::Efi { .. } | Launch::Iso | Launch::Template { .. } => return Err("GRUB does not start it"),
         };
-        Ok(Step::Config { text })
+        Ok(Step::Grub { text })
     }
 
     /// iPXE's next step: in DHCP where its script is, over HTTP the script.

@@ -320,13 +320,17 @@ fn is_root_path(what: &str) -> bool {
 fn kind(path: &str) -> (&'static str, Option<State>) {
     let file = path.rsplit('/').next().unwrap_or(path);
     let started = || Some(State::Started { what: path.to_owned() });
-    if path.starts_with("loader/") || path.starts_with("shim/") {
+    if ["loader/", "pxelinux/", "shim/", "u-boot/"].iter().any(|folder| path.starts_with(folder))
+        || path == "boot.scr.uimg"
+    {
         return ("nbp", Some(State::Chained { loader: path.to_owned() }));
     }
     match file {
         "linux" => ("kernel", started()),
         _ if Image::is_initrd(file) => ("initrd", started()),
         _ if file.ends_with(".efi") => ("nbp", started()),
+        // A Raspberry Pi's: `kernel.img`, `kernel7l.img`, `kernel8.img`.
+        _ if file.starts_with("kernel") && file.ends_with(".img") => ("kernel", started()),
         _ if file.ends_with(".iso") || file.ends_with(".img") => ("disk", started()),
         _ => ("file", None),
     }

@@ -99,7 +99,7 @@ impl Ground {
         if !matches!(loader, Loader::Pxe) {
             return None;
         }
-        match (Firmware::of(arch), exchange) {
+        match (Firmware::of(loader, arch), exchange) {
             (Some(Firmware::Uefi(_)), Exchange::Dhcp) => Some(Self::Uefi),
             (Some(Firmware::Uefi(_)), Exchange::ProxyDhcp) => Some(Self::UefiBeside),
             (Some(Firmware::Bios), Exchange::Dhcp) => Some(Self::Bios),

@@ -1,11 +1,13 @@
 //! The virtual namespace that TFTP and HTTP serve alike: names to content, never a path of the real file system.
 //!
-//! Three folders hold files: `loader/<file>` boot loaders, `shim/<file>` those of them that shim and GRUB look for beside
-//! themselves, `image/<name>/<file>` the newest version of an image and `image/<name>@<version>/<file>` a certain one. What GRUB
-//! looks for in `shim/` and `grub/` to configure itself is made for each machine: [`crate::grub::lookup`].
+//! Three folders hold files: `loader/<file>` and, for pxelinux's sake, `pxelinux/<file>` boot loaders, `shim/<file>` those of them that
+//! shim and GRUB look for beside themselves, `image/<name>/<file>` the newest version of an image and
+//! `image/<name>@<version>/<file>` a certain one. What depends on who asks is [`lookup`](crate::lookup)'s, and for GRUB
+//! [`crate::grub::lookup`]'s.
 
 use crate::Why;
 use crate::catalog::{Catalog, FileRef};
+use crate::lookup::{PXELINUX, U_BOOT};
 
 /// The longest name that is looked at, in bytes.
 const LONGEST: usize = 255;
@@ -36,7 +38,15 @@ pub fn normalise(raw: &[u8]) -> Result<String, Why> {
     if parts.last().is_some_and(|last| last.ends_with(' ')) {
         return Err(Why::BadPath);
     }
-    Ok(parts.join("/"))
+    Ok(in_its_place(&parts).join("/"))
+}
+
+/// U-Boot puts the folder of its boot file before every name that a configuration has: `u-boot/22/image/…` is `image/…`.
+fn in_its_place<'a>(parts: &'a [&'a str]) -> &'a [&'a str] {
+    match parts {
+        [U_BOOT, arch, rest @ ..] if rest.first() == Some(&"image") && arch.bytes().all(|b| b.is_ascii_digit()) => rest,
+        whole => whole,
+    }
 }
 
 /// Whether a normalised name is the script that iPXE of 2021 and later looks for by itself: beside the file that it was loaded as, then
@@ -64,7 +74,8 @@ fn has_drive_letter(part: &str) -> bool {
 pub fn resolve(path: &str, catalog: &Catalog) -> Result<FileRef, Why> {
     let (folder, rest) = path.split_once('/').ok_or(Why::NotFound)?;
     let file = match folder {
-        "loader" => catalog.loaders.get(rest),
+        // pxelinux looks for its parts and its configuration in the folder that it came from.
+        "loader" | PXELINUX => catalog.loaders.get(rest),
         "shim" if ["shim", "grub", "mm"].iter().any(|kind| rest.starts_with(kind)) => catalog.loaders.get(rest),
         "image" => {
             let (image, file) = rest.split_once('/').ok_or(Why::NotFound)?;
@@ -99,6 +110,11 @@ mod tests {
             (b"grub/x86_64-efi/..lst", "grub/x86_64-efi/..lst"),
             (b"pxelinux.cfg/01-52-54-00-12-34-56", "pxelinux.cfg/01-52-54-00-12-34-56"),
             (b"a b/c", "a b/c"),
+            (b"u-boot/22//image/debian@1/linux", "image/debian@1/linux"),
+            (b"u-boot/22/pxelinux.cfg/default", "u-boot/22/pxelinux.cfg/default"),
+            (b"u-boot/22/boot.scr.uimg", "u-boot/22/boot.scr.uimg"),
+            (b"u-boot/x/image/debian@1/linux", "u-boot/x/image/debian@1/linux"),
+            (b"u-boot/1/u-boot/2/image/x", "u-boot/1/u-boot/2/image/x"),
             ("Ä/ö".as_bytes(), "Ä/ö"),
             (b"", ""),
             (b"///", ""),
@@ -161,6 +177,8 @@ mod tests {
             ("shim/ipxe.efi", None),
             ("shim/revocations_sku.efi", None),
             ("shim/shim_certificate_0.efi", None),
+            ("pxelinux/ipxe.efi", Some(7)),
+            ("pxelinux/pxelinux.cfg/default", None),
             ("image/lab/uki.efi", Some(2)),
             ("image/lab@1/uki.efi", Some(1)),
             ("image/lab@2.0/uki.efi", Some(2)),

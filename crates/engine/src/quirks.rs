@@ -30,6 +30,10 @@ pub enum Departure {
     ServerAsText,
     /// The header's server name is filled.
     ServerName,
+    /// Option 43 is the menu that a Raspberry Pi's boot loader looks for, its text with three blanks behind it for a Pi 3.
+    RaspberryPiMenu,
+    /// An offer is a lease already.
+    OfferIsLease,
     /// No DHCPNAK, whatever it asks for.
     NoNak,
     /// No offer without an address: it would be taken for a whole one.
@@ -50,6 +54,8 @@ impl Departure {
             Self::NoProxyWait => "option 175 `b0 01 01`",
             Self::ServerAsText => "option 66",
             Self::ServerName => "header `sname`",
+            Self::RaspberryPiMenu => "option 43 with the menu `Raspberry Pi Boot`",
+            Self::OfferIsLease => "the offer is a lease",
             Self::NoNak => "no NAK",
             Self::NoProxyOffer => "no ProxyDHCP offer",
             Self::OtherLoader => "another loader",

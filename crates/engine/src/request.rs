@@ -47,22 +47,35 @@ impl fmt::Display for Loader {
     }
 }
 
-/// The firmware that a boot file must suit.
+/// The firmware, or what has taken its place, that a boot file must suit.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Firmware {
     /// x86 BIOS: starts NBPs in low memory only, no EFI program.
     Bios,
     /// UEFI on this processor: starts PE images built for it.
     Uefi(Cpu),
+    /// U-Boot that asks as itself, on this processor where it says which: loads kernels by a configuration.
+    UBoot(Option<Cpu>),
+    /// A Raspberry Pi's own boot loader: loads a folder of files.
+    RaspberryPi,
 }
 
 impl Firmware {
-    /// The firmware behind an architecture type, where it is one that something can be served to.
+    /// The firmware that this program of this architecture type runs on, where it is one that something can be served to.
     #[must_use]
-    pub const fn of(arch: ClientArch) -> Option<Self> {
-        match (arch.cpu(), arch.is_uefi()) {
-            (Some(cpu), true) => Some(Self::Uefi(cpu)),
-            (Some(_), false) if arch.0 == ClientArch::BIOS.0 => Some(Self::Bios),
+    pub const fn of(loader: Loader, arch: ClientArch) -> Option<Self> {
+        match (loader, arch.cpu(), arch) {
+            // It sends no type where its build knows none, which reads like a BIOS.
+            (Loader::UBoot, _, ClientArch::BIOS) => Some(Self::UBoot(None)),
+            (Loader::UBoot, Some(cpu), _) => Some(Self::UBoot(Some(cpu))),
+            (Loader::Pxe, _, ClientArch::RPIBOOT) => Some(Self::RaspberryPi),
+            (Loader::UefiHttp, _, ClientArch::BIOS) => None,
+            (_, _, ClientArch::BIOS) => Some(Self::Bios),
+            // HTTP Boot of U-Boot is that of its EFI.
+            (Loader::UefiHttp, Some(cpu), ClientArch::ARM32_UBOOT_HTTP | ClientArch::ARM64_UBOOT_HTTP) => {
+                Some(Self::Uefi(cpu))
+            }
+            (_, Some(cpu), _) if arch.is_uefi() => Some(Self::Uefi(cpu)),
             _ => None,
         }
     }
@@ -166,13 +179,26 @@ mod tests {
     }
 
     #[test]
-    fn only_bios_and_uefi_are_firmware_that_is_served() {
-        assert_eq!(Firmware::of(ClientArch::BIOS), Some(Firmware::Bios));
-        assert_eq!(Firmware::of(ClientArch::EBC_HTTP), Some(Firmware::Uefi(Cpu::X64)));
-        for arch in
-            [ClientArch::BIOS_HTTP, ClientArch::ARM64_UBOOT, ClientArch::RPIBOOT, ClientArch(1), ClientArch(999)]
-        {
-            assert_eq!(Firmware::of(arch), None, "{arch}");
+    fn the_firmware_follows_from_the_program_and_its_architecture() {
+        use Loader::{Ipxe, Pxe, UBoot, UefiHttp};
+        for (loader, arch, firmware) in [
+            (Pxe, ClientArch::BIOS, Some(Firmware::Bios)),
+            (Ipxe, ClientArch::BIOS, Some(Firmware::Bios)),
+            (UefiHttp, ClientArch::BIOS, None),
+            (UefiHttp, ClientArch::BIOS_HTTP, None),
+            (Pxe, ClientArch::EBC, Some(Firmware::Uefi(Cpu::X64))),
+            (UefiHttp, ClientArch::EBC_HTTP, Some(Firmware::Uefi(Cpu::X64))),
+            (UBoot, ClientArch::BIOS, Some(Firmware::UBoot(None))),
+            (UBoot, ClientArch::ARM64_UBOOT, Some(Firmware::UBoot(Some(Cpu::Arm64)))),
+            (UBoot, ClientArch::RISCV64_UEFI, Some(Firmware::UBoot(Some(Cpu::RiscV64)))),
+            (Pxe, ClientArch::ARM64_UEFI, Some(Firmware::Uefi(Cpu::Arm64))),
+            (Pxe, ClientArch::ARM64_UBOOT, None),
+            (UefiHttp, ClientArch::ARM64_UBOOT_HTTP, Some(Firmware::Uefi(Cpu::Arm64))),
+            (Pxe, ClientArch::RPIBOOT, Some(Firmware::RaspberryPi)),
+            (Pxe, ClientArch(1), None),
+            (UBoot, ClientArch(999), None),
+        ] {
+            assert_eq!(Firmware::of(loader, arch), firmware, "{loader} {arch}");
         }
     }
 }

@@ -194,6 +194,8 @@ pub enum Path {
     Ipxe,
     /// Through shim and GRUB always.
     Shim,
+    /// On a BIOS through pxelinux.
+    Pxelinux,
 }
 
 #[cfg(test)]

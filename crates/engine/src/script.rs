@@ -119,6 +119,13 @@ fn verification<'s>(loaded: impl Iterator<Item = (&'s str, &'s Source)>) -> Stri
     text
 }
 
+/// Chains pxelinux on a BIOS. iPXE stays below it as the PXE stack, and hands it these options as if DHCP had sent them.
+#[must_use]
+pub fn pxelinux(heading: Heading<'_>, url: &str, config: &str, prefix: &str) -> String {
+    let options = [format!("set 209:string {config}"), format!("set 210:string {prefix}")];
+    attempts(heading, &options, "", &format!("chain {url}"))
+}
+
 /// Goes on to the machine's own disk. On UEFI iPXE's failure is what makes the firmware try its next boot entry: after a success it
 /// would stop in its setup menu.
 #[must_use]

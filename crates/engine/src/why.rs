@@ -47,10 +47,15 @@ pub enum Why {
         /// How often it was loaded in a row.
         loads: usize,
     },
-    /// The program that asks is one that nothing can be served to yet.
+    /// Beside another DHCP server, the program that asks would take our answer for a whole one.
     UnservedLoader {
         /// Its name, as rules spell it.
         loader: &'static str,
+    },
+    /// The machine runs no iPXE, whose menu the rule offers.
+    NoMenu {
+        /// What asks instead.
+        firmware: &'static str,
     },
     /// The architecture is one that nothing is served to.
     UnknownArch {
@@ -143,6 +148,7 @@ impl Why {
             Self::NoLoader { .. } => "no-loader",
             Self::LoaderLoop { .. } => "loader-loop",
             Self::UnservedLoader { .. } => "unserved-loader",
+            Self::NoMenu { .. } => "no-menu",
             Self::UnknownArch { .. } => "unknown-arch",
             Self::LocalBoot { .. } => "local-boot",
             Self::ReinstallGuard { .. } => "reinstall-guard",
@@ -191,7 +197,12 @@ impl fmt::Display for Why {
                  is iPXE (user class, option 175); it is not given for ten minutes or until `slipway machine release`. Have its \
                  requests come unchanged, or import another build (docs/menus.md, \"Loops\")"
             ),
-            Self::UnservedLoader { loader } => write!(f, "nothing can be served to {loader} yet"),
+            Self::UnservedLoader { loader } => {
+                write!(f, "beside another DHCP server {loader} would take an offer of ours for an address")
+            }
+            Self::NoMenu { firmware } => {
+                write!(f, "the menu is iPXE's, which does not run on {firmware}: give it a rule with `boot`")
+            }
             Self::UnknownArch { arch } => match ClientArch(*arch).name() {
                 Some(name) => write!(f, "nothing is served to {name} (architecture {arch})"),
                 None => write!(f, "nothing is served to architecture {arch}"),
@@ -250,6 +261,12 @@ fn brought_by(file: &str) -> &'static str {
         "shimx64.efi" | "shimaa64.efi" => return "it comes with the package `shim-signed` (Debian, Ubuntu)",
         "grubx64.efi" => return "it comes with the package `grub-efi-amd64-signed` (Debian, Ubuntu)",
         "grubaa64.efi" => return "it comes with the package `grub-efi-arm64-signed` (Debian, Ubuntu)",
+        "lpxelinux.0" | "pxelinux.0" => {
+            return "it comes with the package `pxelinux` (Debian, Ubuntu), `syslinux` (Arch) or `syslinux-nonlinux` (Fedora)";
+        }
+        "ldlinux.c32" => {
+            return "it comes with the package `syslinux-common` (Debian, Ubuntu), `syslinux` (Arch) or `syslinux-nonlinux` (Fedora)";
+        }
         _ => {}
     }
     let build = file.trim_end_matches(".efi").rsplit_once('-').map(|(_, cpu)| cpu);
@@ -266,6 +283,10 @@ fn brought_by(file: &str) -> &'static str {
         Some("loong64") => {
             "`ipxe-loong64.efi` comes with the package `ipxe` (Debian 13), or put either into the folder `loaders` of \
              the data folder"
+        }
+        Some("ia32") => {
+            "it comes with the package `ipxe` (Arch) or `ipxe-bootimgs-x86` (Fedora); Debian and Ubuntu package none: put \
+             one into the folder `loaders` of the data folder"
         }
         Some(_) => {
             "Debian and Ubuntu package none for this processor: put one into the folder `loaders` of the data folder"

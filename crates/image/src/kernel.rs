@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bytes::{u16_at, until_nul};
 use crate::modinfo;
+use crate::pe::{Machine, Pe};
 
 /// Why a kernel or a module of it cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -143,6 +144,63 @@ pub fn bzimage_release(kernel: &[u8]) -> Option<&str> {
     }
     let at = usize::from(u16_at(kernel, 0x20e)?).checked_add(0x200)?;
     core::str::from_utf8(until_nul(kernel.get(at..)?)).ok()?.split_whitespace().next()
+}
+
+/// The processor that a kernel is built for, as its file says in whatever form it has: PE (a kernel with an EFI stub), bzImage, zImage,
+/// the `Image` of 64-bit ARM and RISC-V, U-Boot's legacy image, ELF. None for what says nothing, such as a compressed `Image`.
+#[must_use]
+pub fn machine(kernel: &[u8]) -> Option<Machine> {
+    if let Ok(pe) = Pe::parse(kernel) {
+        return Some(pe.machine);
+    }
+    let is = |at: usize, magic: &[u8]| kernel.get(at..).is_some_and(|rest| rest.starts_with(magic));
+    // Linux, Documentation/arch/x86/boot.rst: bit 0 of `xloadflags` tells of a 64-bit entry point.
+    if is(0x202, b"HdrS") {
+        let is_64 = kernel.get(0x236).is_some_and(|flags| flags & 1 == 1);
+        return Some(if is_64 { Machine::X64 } else { Machine::IA32 });
+    }
+    // Documentation/arch/arm64/booting.rst, riscv/boot-image-header.rst; the zImage's magic number since ever.
+    let images = [
+        (0x38, b"ARM\x64", Machine::ARM64),
+        (0x38, b"RSC\x05", Machine::RISCV64),
+        (0x24, b"\x18\x28\x6f\x01", Machine::ARM32),
+    ];
+    if let Some((.., machine)) = images.into_iter().find(|(at, magic, _)| is(*at, *magic)) {
+        return Some(machine);
+    }
+    if is(0, &[0x27, 0x05, 0x19, 0x56]) {
+        return uimage_machine(*kernel.get(29)?);
+    }
+    // ELF of 32 or 64 bits, little-endian.
+    if is(0, b"\x7fELF") && kernel.get(5) == Some(&1) {
+        return elf_machine(u16_at(kernel, 18)?);
+    }
+    None
+}
+
+/// `ih_arch` of U-Boot's legacy image header.
+const fn uimage_machine(arch: u8) -> Option<Machine> {
+    Some(match arch {
+        2 => Machine::ARM32,
+        3 => Machine::IA32,
+        22 => Machine::ARM64,
+        24 => Machine::X64,
+        26 => Machine::RISCV64,
+        _ => return None,
+    })
+}
+
+/// `e_machine` of an ELF header.
+const fn elf_machine(number: u16) -> Option<Machine> {
+    Some(match number {
+        3 => Machine::IA32,
+        40 => Machine::ARM32,
+        62 => Machine::X64,
+        183 => Machine::ARM64,
+        243 => Machine::RISCV64,
+        258 => Machine::LOONGARCH64,
+        _ => return None,
+    })
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> KernelError {

@@ -59,6 +59,11 @@ pub const GRUB: Program = Program { name: "GRUB", says: None, file: Some(parts::
 pub const SEABIOS: Program = Program { name: "SeaBIOS", says: Some(("SeaBIOS (version ", ")")), file: None };
 /// iPXE, in a ROM or loaded.
 pub const IPXE: Program = Program { name: "iPXE", says: Some(("iPXE ", " -- Open Source Network Boot")), file: None };
+/// pxelinux, as the distribution packages it.
+pub const PXELINUX: Program =
+    Program { name: "PXELINUX", says: Some(("PXELINUX ", " lwIP Copyright")), file: Some(parts::PXELINUX) };
+/// U-Boot for QEMU's 64-bit ARM board.
+pub const U_BOOT: Program = Program { name: "U-Boot", says: Some(("U-Boot ", " (")), file: None };
 
 impl Program {
     /// Its name and version, as far as they can be found out.

@@ -32,7 +32,7 @@ pub struct Linux {
 /// What a virtual machine's network needs loaded, where it is not built in.
 const MODULES: &[&str] = &["virtio_pci", "virtio_net", "virtio_rng"];
 /// What is used where the kernel has it.
-const EXTRA_MODULES: &[&str] = &["efivarfs", "af_packet"];
+const EXTRA_MODULES: &[&str] = &["efivarfs", "af_packet", "virtio_mmio"];
 
 /// The first program where there is no agent, and what it has udhcpc run.
 const INIT: &str = include_str!("init/init.sh");

@@ -34,6 +34,8 @@ pub enum Firmware {
     Arm64Pxe,
     /// edk2's HTTP Boot client on 64-bit ARM: PXE is switched off, so that it comes first.
     Arm64Http,
+    /// U-Boot on 64-bit ARM, which goes through its boot targets by itself.
+    Arm64UBoot,
 }
 
 /// A machine to be made.
@@ -99,11 +101,22 @@ const BOOTED: [&str; 2] = ["slipway-agent: booted ", "lab-init: booted "];
 const REPORTED: [&str; 2] = ["slipway-agent: reported to ", "lab-init: reported to "];
 const NOT_REPORTED: [&str; 2] = ["slipway-agent: not reported: ", "lab-init: not reported: "];
 
+/// The files that a machine's firmware is in.
+#[derive(Debug)]
+enum Flash {
+    /// QEMU's own.
+    Own,
+    /// U-Boot.
+    UBoot(PathBuf),
+    /// UEFI firmware and its variables.
+    Uefi { code: PathBuf, vars: PathBuf },
+}
+
 impl Firmware {
     /// The processor it is for.
     const fn cpu(self) -> Cpu {
         match self {
-            Self::Arm64Pxe | Self::Arm64Http => Cpu::Arm64,
+            Self::Arm64Pxe | Self::Arm64Http | Self::Arm64UBoot => Cpu::Arm64,
             Self::UefiPxe | Self::UefiHttp | Self::UefiPxe6 | Self::UefiHttp6 | Self::Bios => Cpu::X64,
         }
     }
@@ -111,7 +124,7 @@ impl Firmware {
     /// Of which IP versions its PXE client is switched off.
     const fn without_pxe(self) -> &'static [&'static str] {
         match self {
-            Self::Bios => &[],
+            Self::Bios | Self::Arm64UBoot => &[],
             Self::UefiPxe | Self::Arm64Pxe => &["IPv6"],
             Self::UefiPxe6 => &["IPv4"],
             Self::UefiHttp | Self::UefiHttp6 | Self::Arm64Http => &["IPv4", "IPv6"],
@@ -208,17 +221,19 @@ impl Order {
     pub(crate) fn power_on(&self, lan: &Lan, packets: Packets, folder: &Path) -> Result<Machine> {
         let qemu = parts::qemu(self.firmware.cpu())?;
         parts::require(&[qemu])?;
-        let uefi = if self.firmware == Firmware::Bios {
-            // QEMU finds it by itself, and makes it fit the card: a ROM that is named would have to fit as it is.
-            parts::IPXE_ROM.find()?;
-            None
-        } else {
-            Some(self.uefi_files(folder)?)
+        let flash = match self.firmware {
+            Firmware::Bios => {
+                // QEMU finds it by itself, and makes it fit the card: a ROM that is named would have to fit as it is.
+                parts::IPXE_ROM.find()?;
+                Flash::Own
+            }
+            Firmware::Arm64UBoot => Flash::UBoot(parts::U_BOOT.find()?),
+            _ => self.uefi_files(folder)?,
         };
         let tap = format!("{}.{}", lan.name(), self.number);
         lan.tap(&tap)?;
         let mut command = Command::new(qemu.program);
-        command.args(self.arguments(uefi.as_ref(), &tap));
+        command.args(self.arguments(&flash, &tap));
         if let Some(hears) = self.hears {
             command.args(Ear::open(&self.name, hears)?.arguments());
         }
@@ -228,7 +243,7 @@ impl Order {
     }
 
     /// QEMU's arguments. UEFI firmware is its code and its variable store; its card has no ROM, which would put iPXE in edk2's place.
-    fn arguments(&self, uefi: Option<&(PathBuf, PathBuf)>, tap: &str) -> Vec<String> {
+    fn arguments(&self, flash: &Flash, tap: &str) -> Vec<String> {
         let mut words: Vec<String> = Vec::new();
         let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
         add("-name", self.name.clone());
@@ -257,15 +272,24 @@ impl Order {
         let whole = if self.hears.is_some() { ",vnet_hdr=off" } else { "" };
         add("-netdev", format!("tap,id=lan,ifname={tap},script=no,downscript=no{whole}"));
         let rom = if self.firmware == Firmware::Bios { "" } else { ",romfile=" };
-        add("-device", format!("virtio-net-pci,netdev=lan,mac={},bootindex=0{rom}", self.mac()));
+        let card = match self.firmware {
+            // On PCI, U-Boot 2023.01 reads the first octet of the card's hardware address six times.
+            Firmware::Arm64UBoot => format!("virtio-net-device,netdev=lan,mac={}", self.mac()),
+            _ => format!("virtio-net-pci,netdev=lan,mac={},bootindex=0{rom}", self.mac()),
+        };
+        add("-device", card);
         // edk2 of 2024 and later has no network boot without a source of randomness.
         add("-device", "virtio-rng-pci".to_owned());
         if self.secure.is_some() {
             add("-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
         }
-        if let Some((code, vars)) = uefi {
-            add("-drive", format!("if=pflash,format=raw,unit=0,readonly=on,file={}", code.display()));
-            add("-drive", format!("if=pflash,format=raw,unit=1,file={}", vars.display()));
+        match flash {
+            Flash::Own => {}
+            Flash::UBoot(image) => add("-bios", image.display().to_string()),
+            Flash::Uefi { code, vars } => {
+                add("-drive", format!("if=pflash,format=raw,unit=0,readonly=on,file={}", code.display()));
+                add("-drive", format!("if=pflash,format=raw,unit=1,file={}", vars.display()));
+            }
         }
         for family in self.firmware.without_pxe() {
             add("-fw_cfg", format!("name=opt/org.tianocore/{family}PXESupport,string=n"));
@@ -290,7 +314,7 @@ impl Order {
 
     /// Finds UEFI firmware, and copies the variable store that belongs to it: a machine's own, without any variables but the keys of
     /// Secure Boot.
-    fn uefi_files(&self, folder: &Path) -> Result<(PathBuf, PathBuf)> {
+    fn uefi_files(&self, folder: &Path) -> Result<Flash> {
         let (code, vars) = match (self.firmware.cpu(), &self.secure) {
             (Cpu::Arm64, _) => (parts::AAVMF_CODE, parts::AAVMF_VARS),
             (_, None) => (parts::OVMF_CODE, parts::OVMF_VARS),
@@ -306,7 +330,7 @@ impl Order {
             }
             std::fs::write(&path, store).with_context(|| format!("cannot make {}", path.display()))?;
         }
-        Ok((code.find()?, path))
+        Ok(Flash::Uefi { code: code.find()?, vars: path })
     }
 }
 
@@ -456,8 +480,12 @@ mod tests {
     use super::*;
 
     fn arguments(firmware: Firmware) -> String {
-        let uefi = (firmware != Firmware::Bios).then(|| ("/code".into(), "/vars".into()));
-        Order::new("node1", 7, firmware).arguments(uefi.as_ref(), "lan.7").join(" ")
+        let flash = match firmware {
+            Firmware::Bios => Flash::Own,
+            Firmware::Arm64UBoot => Flash::UBoot("/u-boot".into()),
+            _ => Flash::Uefi { code: "/code".into(), vars: "/vars".into() },
+        };
+        Order::new("node1", 7, firmware).arguments(&flash, "lan.7").join(" ")
     }
 
     #[test]
@@ -473,13 +501,13 @@ mod tests {
         let pxe6 = arguments(Firmware::UefiPxe6);
         assert!(pxe6.contains("IPv4PXESupport,string=n") && !pxe6.contains("IPv6PXESupport"), "{pxe6}");
         let order = Order::new("node1", 7, Firmware::UefiHttp).trusting(Path::new("/ca.esl"));
-        let https = order.arguments(Some(&("/code".into(), "/vars".into())), "lan.7").join(" ");
+        let https = order.arguments(&Flash::Uefi { code: "/code".into(), vars: "/vars".into() }, "lan.7").join(" ");
         assert!(https.contains("-fw_cfg name=etc/edk2/https/cacerts,file=/ca.esl"), "{https}");
         let arm = arguments(Firmware::Arm64Http);
         assert!(arm.contains("-machine virt") && arm.contains("romfile= ") && arm.contains("IPv4PXESupport"), "{arm}");
         assert!(!https.contains("smm=on"), "{https}");
         let order = Order::new("node1", 7, Firmware::UefiPxe).secured_by(Keys::Microsoft);
-        let secure = order.arguments(Some(&("/code".into(), "/vars".into())), "lan.7").join(" ");
+        let secure = order.arguments(&Flash::Uefi { code: "/code".into(), vars: "/vars".into() }, "lan.7").join(" ");
         assert!(secure.contains("smm=on") && secure.contains("property=secure,value=on"), "{secure}");
         let bios = arguments(Firmware::Bios);
         assert!(!bios.contains("romfile") && !bios.contains("pflash"), "{bios}");
@@ -488,11 +516,11 @@ mod tests {
     #[test]
     fn a_disk_comes_after_the_network_and_a_restart_is_the_end_unless_said() {
         let order = Order::new("node1", 7, Firmware::Bios).disk(Path::new("/disk.img"));
-        let words = order.arguments(None, "lan.7").join(" ");
+        let words = order.arguments(&Flash::Own, "lan.7").join(" ");
         assert!(words.contains("format=raw,file=/disk.img") && words.contains("drive=disk,bootindex=1"), "{words}");
         assert!(words.contains("bootindex=0") && words.ends_with(" -no-reboot"), "{words}");
         let order = order.disk_with(Path::new("/esp")).restarting();
-        let words = order.arguments(None, "lan.7").join(" ");
+        let words = order.arguments(&Flash::Own, "lan.7").join(" ");
         assert!(words.contains("file=fat:rw:/esp") && !words.contains("-no-reboot"), "{words}");
     }
 

@@ -191,6 +191,15 @@ pub(crate) const LDLINUX: Known = Known {
     package: "syslinux-common",
     paths: &["/usr/lib/syslinux/modules/bios/ldlinux.c32"],
 };
+/// pxelinux: Slipway finds it by itself.
+pub(crate) const PXELINUX: Known = Known {
+    what: "pxelinux",
+    package: "pxelinux",
+    paths: &["/usr/lib/PXELINUX/lpxelinux.0", "/usr/lib/syslinux/bios/lpxelinux.0", "/usr/share/syslinux/lpxelinux.0"],
+};
+/// U-Boot for QEMU's 64-bit ARM board.
+pub(crate) const U_BOOT: Known =
+    Known { what: "U-Boot for 64-bit ARM", package: "u-boot-qemu", paths: &["/usr/lib/u-boot/qemu_arm64/u-boot.bin"] };
 /// The EFI program that a UKI's parts are put behind.
 pub(crate) const UKI_STUB: Known = Known {
     what: "systemd's EFI stub",

@@ -6,6 +6,7 @@
 mod answer;
 mod connection;
 mod done;
+mod lookup;
 mod parts;
 mod report;
 mod script;

@@ -8,6 +8,7 @@ pub mod http;
 pub mod interfaces;
 pub mod journal;
 pub mod logging;
+mod lookup;
 pub mod machines;
 mod made;
 pub mod places;

@@ -53,7 +53,7 @@ pub(crate) fn make(site: &Site, journal: &Journal, path: &str, asker: &Asker) ->
                 let what = given.image.as_deref().unwrap_or("the local disk");
                 let outcome = Outcome::Answered(format!("configuration for {what} by rule {}", given.rule));
                 match answer.step {
-                    Step::Config { text } => (text, About::Script(Some(given)), outcome),
+                    Step::Grub { text } => (text, About::Script(Some(given)), outcome),
                     // The decision gives GRUB nothing else.
                     _ => return Ok(None),
                 }

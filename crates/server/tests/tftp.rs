@@ -264,6 +264,7 @@ fn the_journal_tells_a_transfer_from_a_size_probe_and_from_one_that_was_given_up
     let server = Plan { files: &one(content(14_680)), ..Plan::default() }.start();
     let mut client = Client::towards(server.v4());
     client.get("/loader/file", &[("blksize", 1468), ("windowsize", 4)]).unwrap();
+    server.entries(1);
     let mut probe = Client::towards(server.v4());
     probe.send(b"\0\x01loader/file\0octet\0tsize\x000\0");
     probe.hear().unwrap();

@@ -82,6 +82,26 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("grubaa64.efi", &["/usr/lib/grub/arm64-efi-signed/grubnetaa64.efi.signed"]),
 ];
 
+/// Where distributions put pxelinux and the part of it that it loads first: Debian and Ubuntu, then Arch, then Fedora.
+const PXELINUX: &[(&str, &[&str])] = &[
+    (
+        "lpxelinux.0",
+        &["/usr/lib/PXELINUX/lpxelinux.0", "/usr/lib/syslinux/bios/lpxelinux.0", "/usr/share/syslinux/lpxelinux.0"],
+    ),
+    (
+        "pxelinux.0",
+        &["/usr/lib/PXELINUX/pxelinux.0", "/usr/lib/syslinux/bios/pxelinux.0", "/usr/share/syslinux/pxelinux.0"],
+    ),
+    (
+        "ldlinux.c32",
+        &[
+            "/usr/lib/syslinux/modules/bios/ldlinux.c32",
+            "/usr/lib/syslinux/bios/ldlinux.c32",
+            "/usr/share/syslinux/ldlinux.c32",
+        ],
+    ),
+];
+
 /// The record of all loaders.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -108,7 +128,7 @@ const FORMAT: u32 = 1;
 #[must_use]
 pub fn find(data: &Path) -> Vec<(String, PathBuf)> {
     let mut found = BTreeMap::new();
-    for (name, paths) in KNOWN {
+    for (name, paths) in KNOWN.iter().chain(PXELINUX) {
         if let Some(path) = paths.iter().map(Path::new).find(|path| path.is_file()) {
             found.insert((*name).to_owned(), path.to_owned());
         }

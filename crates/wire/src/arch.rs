@@ -74,6 +74,12 @@ impl ClientArch {
     pub const ARM32_UBOOT: Self = Self(21);
     /// 64-bit ARM U-Boot.
     pub const ARM64_UBOOT: Self = Self(22);
+    /// 32-bit ARM U-Boot, HTTP.
+    pub const ARM32_UBOOT_HTTP: Self = Self(23);
+    /// 64-bit ARM U-Boot, HTTP.
+    pub const ARM64_UBOOT_HTTP: Self = Self(24);
+    /// 32-bit RISC-V UEFI.
+    pub const RISCV32_UEFI: Self = Self(25);
     /// 64-bit RISC-V UEFI.
     pub const RISCV64_UEFI: Self = Self(27);
     /// 64-bit RISC-V UEFI HTTP Boot.

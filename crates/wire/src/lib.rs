@@ -13,6 +13,7 @@ pub mod ipxe;
 pub mod ndp;
 pub mod pxe;
 pub mod tftp;
+pub mod uimage;
 
 mod agent_id;
 mod arch;

@@ -20,7 +20,7 @@ impl Case<'_> {
         if let (Some(name), None) = (query.image, query.line) {
             return self.boot(&Boot { image: name.to_owned(), version: None, path: Path::Ipxe, append: None });
         }
-        let firmware = self.firmware()?;
+        let firmware = self.firmware_of_ipxe()?;
         if self.request.loader == Loader::Grub {
             return Err(Why::MenuNeedsIpxe { rule: self.rule.name.clone() });
         }
@@ -45,7 +45,7 @@ impl Case<'_> {
         if let Some(boot) = picked(menu, query) {
             return self.boot(boot);
         }
-        let firmware = self.firmware()?;
+        let firmware = self.firmware_of_ipxe()?;
         if self.request.loader == Loader::Grub {
             return Err(Why::MenuNeedsIpxe { rule: self.rule.name.clone() });
         }
@@ -61,6 +61,17 @@ impl Case<'_> {
             ram => case.shown(&what, &Viewer { case, firmware, ram: ram.unwrap_or(Ram::Unknown) }.pages(menu)),
         };
         Ok(self.answer(None, self.to_ipxe(script)))
+    }
+
+    /// The firmware, if iPXE runs on it.
+    fn firmware_of_ipxe(self) -> Result<Firmware, Why> {
+        let no_menu = |firmware| Err(Why::NoMenu { firmware });
+        match self.firmware()? {
+            Firmware::UBoot(_) => no_menu("U-Boot"),
+            Firmware::RaspberryPi => no_menu("a Raspberry Pi's own boot loader"),
+            Firmware::Bios if self.is_pxelinux() => no_menu("pxelinux"),
+            firmware @ (Firmware::Bios | Firmware::Uefi(_)) => Ok(firmware),
+        }
     }
 
     fn shown(self, what: &str, pages: &[Page]) -> String {

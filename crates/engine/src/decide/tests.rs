@@ -59,6 +59,8 @@ fn catalog() -> Catalog {
     }
 }
 
+mod configured;
+
 fn request(loader: Loader, arch: ClientArch, exchange: Exchange) -> BootRequest {
     BootRequest {
         exchange,
@@ -331,10 +333,10 @@ fn ipxe_is_never_given_an_ipxe_binary() {
                     continue;
                 };
                 let chains = match &answer.step {
-                    Step::Tftp { .. } => true,
+                    Step::Tftp { .. } | Step::Configured { .. } | Step::Files { .. } | Step::Config(_) => true,
                     Step::Url { url } => url.contains("/loader/"),
                     Step::Script { text } => text.contains("/loader/"),
-                    Step::Template { .. } | Step::Root(_) | Step::San { .. } | Step::Config { .. } => false,
+                    Step::Template { .. } | Step::Root(_) | Step::San { .. } | Step::Grub { .. } => false,
                 };
                 assert!(!chains, "{arch} {exchange:?}: {answer:?}");
             }

@@ -48,7 +48,10 @@ impl Launch {
     }
 }
 
-const MISSING: &str = "a file of it is missing from the store";
+pub(super) const MISSING: &str = "a file of it is missing from the store";
+pub(super) const NOTHING_TO_START: &str = "a tree of files has nothing to start";
+/// Why other firmware cannot use a Raspberry Pi's boot partition.
+pub(super) const PI_ONLY: &str = "only a Raspberry Pi's own boot loader knows what to do with these files";
 
 /// The file that the firmware loads and starts by itself.
 ///
@@ -73,7 +76,8 @@ pub(super) fn by_firmware(
             return Err("firmware passes no initrd and no command line: a kernel needs iPXE, not `path = \"direct\"`");
         }
         ImageKind::IpxeScript => return Err("an iPXE script needs iPXE, not `path = \"direct\"`"),
-        ImageKind::Tree => return Err("a tree of files has nothing to start"),
+        ImageKind::RaspberryPi => return Err(PI_ONLY),
+        ImageKind::Tree => return Err(NOTHING_TO_START),
     };
     if append.is_some() {
         return Err("firmware passes no command line: `append` needs iPXE, not `path = \"direct\"`");
@@ -90,6 +94,7 @@ pub(super) fn by_ipxe(image: &Image, firmware: Firmware, append: Option<&str>) -
     let whole = || command_line(&[image.cmdline.as_deref().unwrap_or_default(), append.unwrap_or_default()].join(" "));
     let file = |name: &str| image.files.get(name).copied();
     match (image.kind, firmware) {
+        (_, Firmware::UBoot(_) | Firmware::RaspberryPi) => Err("iPXE does not run there"),
         (ImageKind::Linux, _) => linux(image, whole()?).ok_or(MISSING),
         (ImageKind::Uki, Firmware::Bios) => linux(image, whole()?)
             .ok_or("a BIOS starts no EFI program, and the store does not have the UKI's kernel by itself"),
@@ -110,7 +115,8 @@ pub(super) fn by_ipxe(image: &Image, firmware: Firmware, append: Option<&str>) -
             file(Image::ISO).ok_or(MISSING)?;
             Ok(Launch::Iso)
         }
-        (ImageKind::Tree, _) => Err("a tree of files has nothing to start"),
+        (ImageKind::RaspberryPi, _) => Err(PI_ONLY),
+        (ImageKind::Tree, _) => Err(NOTHING_TO_START),
     }
 }
 
@@ -135,25 +141,31 @@ pub(super) fn by_grub(image: &Image, firmware: Firmware, append: Option<&str>) -
         ImageKind::Efi => Err("an EFI program is for the firmware itself or for iPXE, not for GRUB"),
         ImageKind::IpxeScript => Err("an iPXE script needs iPXE, not shim and GRUB"),
         ImageKind::Iso(_) => Err("an ISO is for UEFI HTTP Boot or for iPXE, not for GRUB"),
-        ImageKind::Tree => Err("a tree of files has nothing to start"),
+        ImageKind::RaspberryPi => Err(PI_ONLY),
+        ImageKind::Tree => Err(NOTHING_TO_START),
     }
 }
 
 fn linux(image: &Image, cmdline: String) -> Option<Launch> {
     image.files.get(Image::LINUX)?;
-    let initrds = image.files.keys().filter(|name| Image::is_initrd(name)).cloned().collect();
-    Some(Launch::Linux { initrds, cmdline })
+    Some(Launch::Linux { initrds: initrds(image), cmdline })
 }
 
-/// Whether it is built for this firmware's processor.
+/// The names of an image's initrds, in the order to load them in.
+pub(super) fn initrds(image: &Image) -> Vec<String> {
+    image.files.keys().filter(|name| Image::is_initrd(name)).cloned().collect()
+}
+
+/// Whether an image is built for this firmware's processor.
 ///
 /// # Errors
-/// It is for another.
+/// It is not.
 pub(super) fn runs_on(image: &Image, firmware: Firmware) -> Result<(), &'static str> {
     let right = match (firmware, image.cpu) {
-        (_, None) => true,
+        (_, None) | (Firmware::UBoot(None), _) => true,
+        (Firmware::RaspberryPi, Some(cpu)) => matches!(cpu, Cpu::Arm64 | Cpu::Arm32),
         (Firmware::Bios, Some(cpu)) => matches!(cpu, Cpu::X64 | Cpu::Ia32),
-        (Firmware::Uefi(machine), Some(cpu)) => machine == cpu,
+        (Firmware::Uefi(machine) | Firmware::UBoot(Some(machine)), Some(cpu)) => machine == cpu,
     };
     match (image.cpu, image.kind, firmware) {
         (Some(cpu), ..) if !right => Err(built_for(cpu)),
@@ -182,6 +194,7 @@ const fn built_for(cpu: Cpu) -> &'static str {
 /// that it booted from; `ipxe.efi` brings drivers of its own.
 pub(super) const fn loaders(firmware: Firmware) -> &'static [&'static str] {
     match firmware {
+        Firmware::UBoot(_) | Firmware::RaspberryPi => &[],
         Firmware::Bios => &["undionly.kpxe"],
         Firmware::Uefi(Cpu::X64) => &["snponly.efi", "ipxe.efi"],
         Firmware::Uefi(Cpu::Ia32) => &["snponly-ia32.efi", "ipxe-ia32.efi"],
@@ -201,6 +214,8 @@ pub(super) const fn chain(firmware: Firmware) -> Result<[&'static str; 2], &'sta
         Firmware::Uefi(Cpu::X64) => Ok(["shimx64.efi", "grubx64.efi"]),
         Firmware::Uefi(Cpu::Arm64) => Ok(["shimaa64.efi", "grubaa64.efi"]),
         Firmware::Uefi(_) => Err("no shim is built for its processor: it needs a rule whose `path` is not `shim`"),
-        Firmware::Bios => Err("shim and GRUB are for UEFI: a BIOS needs a rule whose `path` is not `shim`"),
+        Firmware::Bios | Firmware::UBoot(_) | Firmware::RaspberryPi => {
+            Err("shim and GRUB are for UEFI: other firmware needs a rule whose `path` is not `shim`")
+        }
     }
 }

@@ -218,6 +218,9 @@ pub fn classify(message: &Message, exchange: Exchange, interface: &str) -> BootR
     let said = options.client_archs().first().copied().or(digits).unwrap_or(ClientArch::BIOS);
     // A Raspberry Pi's boot loader calls itself an x86 BIOS; its machine id gives it away.
     let is_pi = said == ClientArch::BIOS && options.machine_id().is_some_and(|id| id.is_raspberry_pi());
+    // U-Boot, whatever it calls itself: UEFI has numbers of its own.
+    let is_u_boot = matches!(said, ClientArch::ARM32_UBOOT | ClientArch::ARM64_UBOOT);
+    let loader = if loader == Loader::Pxe && is_u_boot { Loader::UBoot } else { loader };
     BootRequest {
         exchange,
         loader: if message.mac().is_some() { loader } else { Loader::Os },

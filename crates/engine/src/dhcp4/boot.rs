@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr};
 
-use slipway_wire::dhcp4::{Message, OptionCode};
+use slipway_wire::dhcp4::{Message, OptionCode, Options};
 use slipway_wire::ipxe::IpxeOptions;
 use slipway_wire::pxe::{VendorClass, VendorOptions};
 
@@ -30,9 +30,13 @@ pub(super) fn decide_boot(ask: &Ask<'_>, ip: Option<Ipv4Addr>, policy: Policy<'_
     }
     let answer = decide(&request, policy.machines, policy.rules, policy.catalog, server)?;
     match &answer.step {
-        Step::Tftp { .. } | Step::Url { .. } | Step::Root(_) => Ok(answer),
+        Step::Tftp { .. } | Step::Url { .. } | Step::Root(_) | Step::Configured { .. } | Step::Files { .. } => {
+            Ok(answer)
+        }
         // A script's text cannot travel in DHCP.
-        Step::Script { .. } | Step::Config { .. } | Step::San { .. } | Step::Template { .. } => Err(Why::NotForUs),
+        Step::Config(_) | Step::Grub { .. } | Step::Script { .. } | Step::San { .. } | Step::Template { .. } => {
+            Err(Why::NotForUs)
+        }
     }
 }
 
@@ -40,10 +44,11 @@ pub(super) fn decide_boot(ask: &Ask<'_>, ip: Option<Ipv4Addr>, policy: Policy<'_
 /// the header's `file`; all of them `siaddr`.
 pub(super) fn put_boot(reply: &mut Message, ask: &Ask<'_>, answer: &Answer) {
     let file = match &answer.step {
-        Step::Tftp { path } => Some(path.as_bytes()),
+        Step::Tftp { path } | Step::Configured { path, .. } => Some(path.as_bytes()),
         Step::Url { url } => Some(url.as_bytes()),
-        Step::Root(_) => None,
-        Step::Script { .. } | Step::Config { .. } | Step::San { .. } | Step::Template { .. } => return,
+        // A Raspberry Pi knows by itself what to ask for.
+        Step::Root(_) | Step::Files { .. } => None,
+        Step::Config(_) | Step::Grub { .. } | Step::Script { .. } | Step::San { .. } | Step::Template { .. } => return,
     };
     let departs = |departure| departs(&ask.boot, departure);
     let client = Some(reply.yiaddr).filter(|ip| !ip.is_unspecified()).or(ask.client_ip());
@@ -77,6 +82,9 @@ pub(super) fn put_boot(reply: &mut Message, ask: &Ask<'_>, answer: &Answer) {
     if let Some(file) = file {
         options.set(OptionCode::BOOT_FILE, file);
     }
+    if let Step::Configured { config, prefix, .. } = &answer.step {
+        put_configuration(options, ask, config, prefix.as_deref());
+    }
     // rfc4578#2.3, PXE 2.1: given back byte for byte, whatever it holds.
     if let Some(id) = ask.message.options.get(OptionCode::MACHINE_ID) {
         options.set(OptionCode::MACHINE_ID, id);
@@ -100,8 +108,24 @@ pub(super) fn put_boot(reply: &mut Message, ask: &Ask<'_>, answer: &Answer) {
     }
 }
 
+/// Where a configuration is looked for (rfc5071). pxelinux reads these out of what its PXE ROM has kept, whether that asked for them
+/// or not; U-Boot complains about what it did not ask for.
+fn put_configuration(options: &mut Options, ask: &Ask<'_>, config: &str, prefix: Option<&str>) {
+    if let Some(prefix) = prefix {
+        options.set(OptionCode::PXELINUX_MAGIC, [0xf1, 0, 0x74, 0x7e]);
+        options.set(OptionCode::CONFIG_FILE, config);
+        options.set(OptionCode::PATH_PREFIX, prefix);
+    } else if asks_for(ask, OptionCode::CONFIG_FILE) {
+        options.set(OptionCode::CONFIG_FILE, config);
+    }
+}
+
 /// Option 43: "use this boot file" for those who need to be told, and the boot item that a client of port 4011 asked for.
 fn vendor_options(ask: &Ask<'_>) -> Option<VendorOptions> {
+    if departs(&ask.boot, Departure::RaspberryPiMenu) {
+        let is_pi_3 = ask.message.options.machine_id().is_some_and(|id| id.is_raspberry_pi_3());
+        return Some(VendorOptions::raspberry_pi(is_pi_3));
+    }
     if departs(&ask.boot, Departure::UseThisBootFile) {
         return Some(VendorOptions::use_boot_file());
     }

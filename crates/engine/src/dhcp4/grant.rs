@@ -43,6 +43,10 @@ impl From<Why> for Refusal {
 pub(super) fn on_discover(ask: &Ask<'_>, book: &Book, now: Timestamp) -> Result<Grant, Refusal> {
     let wish = ask.message.options.requested_ip();
     let (ip, subnet) = book.choose(ask.asker(), &link(ask, book), wish, now)?;
+    if departs(&ask.boot, Departure::OfferIsLease) {
+        // It will not ask for it.
+        return Ok(lease(ask, book, ip, subnet, now));
+    }
     let hold = Change::Hold { ip, client: ask.client.clone(), until: now.plus(HOLD) };
     Ok(Grant { ip, subnet, seconds: seconds(ask, book, subnet), changes: vec![hold] })
 }

@@ -1,5 +1,6 @@
 //! A network in memory for the tests beside: one subnet, a desk, clients as the messages they send.
 
+mod configured;
 mod golden;
 mod model;
 mod places;
@@ -72,12 +73,31 @@ fn catalog() -> Catalog {
         cmdline: None,
         files: [Image::UKI, Image::LINUX, Image::INITRD].map(|name| (name.to_owned(), file)).into(),
     };
-    let loaders = ["undionly.kpxe", "snponly.efi", "ipxe.efi"].map(|name| (name.to_owned(), file)).into();
-    Catalog { images: [("debian".to_owned(), vec![image])].into(), loaders, ..Catalog::default() }
+    let pi = Image {
+        name: "pi".into(),
+        kind: ImageKind::RaspberryPi,
+        cpu: None,
+        files: [("start4.elf".to_owned(), file)].into(),
+        ..image.clone()
+    };
+    let loaders = ["undionly.kpxe", "snponly.efi", "ipxe.efi", "lpxelinux.0", "ldlinux.c32"];
+    let loaders = loaders.map(|name| (name.to_owned(), file)).into();
+    Catalog {
+        images: [("debian".to_owned(), vec![image]), ("pi".to_owned(), vec![pi])].into(),
+        loaders,
+        ..Catalog::default()
+    }
 }
 
 fn rules(then: Then) -> Rules {
     Rules { rules: vec![Rule { name: "everything".into(), when: When::default(), then, https: None, install: None }] }
+}
+
+/// Raspberry Pis boot their own files.
+fn pi_rule() -> Vec<Rule> {
+    let when = When { arch: vec![slipway_wire::ClientArch::RPIBOOT], ..When::default() };
+    let then = Then::Boot(Boot { image: "pi".into(), version: None, path: Path::Auto, append: None });
+    vec![Rule { name: "pis".into(), when, then, https: None, install: None }]
 }
 
 fn boot_debian() -> Rules {

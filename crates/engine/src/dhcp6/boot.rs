@@ -43,9 +43,13 @@ pub(super) fn decide_boot(ask: &Ask<'_>, ip: Option<Ipv6Addr>, plan: &Plan, poli
             return Err(Why::CannotAttach { disk, reason });
         }
         // A script's text cannot travel in DHCP.
-        Step::Script { .. } | Step::Config { .. } | Step::San { .. } | Step::Template { .. } => {
-            return Err(Why::NotForUs);
-        }
+        Step::Configured { .. }
+        | Step::Files { .. }
+        | Step::Config(_)
+        | Step::Grub { .. }
+        | Step::Script { .. }
+        | Step::San { .. }
+        | Step::Template { .. } => return Err(Why::NotForUs),
     };
     Ok(Boot { answer, url })
 }

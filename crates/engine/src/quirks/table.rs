@@ -8,6 +8,8 @@ use crate::request::{BootRequest, Exchange, Loader};
 
 const OVMF: &str = "dhcp4/tianocore-ovmf-x64-pxe-discover";
 const INTEL: &str = "dhcp4/intel-bootagent-bios-discover";
+const PI_3: &str = "dhcp4/raspberrypi-3b-rom-discover";
+const PI_4: &str = "dhcp4/raspberrypi-4b-eeprom-discover";
 
 /// Every departure that this program makes.
 pub const TABLE: &[Quirk] = &[
@@ -19,6 +21,33 @@ pub const TABLE: &[Quirk] = &[
         source: "PXE 2.1; measured: OVMF, SeaBIOS with iPXE",
         seen: Packet::beside(OVMF),
         unlike: Packet::dhcp(OVMF),
+    },
+    Quirk {
+        who: "the Raspberry Pi's boot loader",
+        when: is_pi,
+        departure: Departure::SayPxeClient,
+        because: "it takes no offer without",
+        source: "its documentation; not tried on one",
+        seen: Packet::dhcp(PI_4),
+        unlike: Packet::dhcp(INTEL),
+    },
+    Quirk {
+        who: "the Raspberry Pi's boot loader",
+        when: is_pi,
+        departure: Departure::RaspberryPiMenu,
+        because: "a Pi 3 takes no offer without, and wants three blanks behind the text; a Pi 4 does not mind",
+        source: "its documentation, reported; not tried on one",
+        seen: Packet::beside(PI_3),
+        unlike: Packet::beside(INTEL),
+    },
+    Quirk {
+        who: "the Raspberry Pi's boot loader",
+        when: |r| is_pi(r) && gives_address(r),
+        departure: Departure::OfferIsLease,
+        because: "a Pi 3 never asks for what it was offered, and uses the address at once",
+        source: "its documentation; not tried on one",
+        seen: Packet::dhcp(PI_3),
+        unlike: Packet::dhcp(INTEL),
     },
     Quirk {
         who: "BIOS PXE ROMs beside another DHCP server",
@@ -123,6 +152,10 @@ pub const TABLE: &[Quirk] = &[
 
 fn is_bios_pxe(request: &BootRequest) -> bool {
     request.loader == Loader::Pxe && request.arch == ClientArch::BIOS
+}
+
+const fn is_pi(request: &BootRequest) -> bool {
+    matches!((request.loader, request.arch), (Loader::Pxe, ClientArch::RPIBOOT))
 }
 
 const fn gives_address(request: &BootRequest) -> bool {

@@ -11,5 +11,6 @@
 
 mod initramfs;
 mod kernel;
+mod machine;
 mod stub;
 mod uki;

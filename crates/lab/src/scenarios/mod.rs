@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::firmware::{AAVMF, Boots, GRUB, IPXE, OVMF, OVMF_SECURE, SEABIOS, SHIM};
+use crate::firmware::{AAVMF, Boots, GRUB, IPXE, OVMF, OVMF_SECURE, PXELINUX, SEABIOS, SHIM, U_BOOT};
 use crate::lab::Lab;
 use crate::parts::{
     ATFTP, BUSYBOX, CURL, DHCLIENT, DHCPCD, DHCRELAY, DNSMASQ, MFORMAT, SYSLINUX, TFTP_HPA, TGTD, Tool, UDHCPC, VBLADE,
@@ -13,6 +13,7 @@ mod arm64_uefi;
 mod bios_ipxe_linux;
 mod bios_ipxe_loop;
 mod bios_proxy_linux;
+mod bios_pxelinux;
 mod bios_undionly_linux;
 mod boot;
 mod boot_intent_once;
@@ -27,11 +28,13 @@ mod ipxe_san;
 mod lease_crash;
 mod reinstall_loop_guard;
 mod relay_option82;
+mod rpi4_exchange;
 mod secureboot;
 mod secureboot_shim_grub;
 mod serve_reload;
 mod tftp_clients;
 mod two_subnets;
+mod uboot_pxelinux;
 mod uefi_http6_uki;
 mod uefi_http_iso;
 mod uefi_http_uki;
@@ -197,6 +200,20 @@ pub const SCENARIOS: &[Scenario] = &[
         run: ipxe_menu::run,
     },
     Scenario {
+        name: "bios-pxelinux",
+        about: "BIOS boots by pxelinux, over HTTP and over TFTP alone, each machine by its own configuration",
+        boots: Boots::x64(&[SEABIOS, PXELINUX], "pxelinux: configuration, kernel and initrd by HTTP, or by TFTP"),
+        tools: &[],
+        run: bios_pxelinux::run,
+    },
+    Scenario {
+        name: "uboot-pxelinux",
+        about: "U-Boot on ARM64, left to itself, boots by the script and the configuration that are made for it",
+        boots: Boots::arm64(&[U_BOOT], "U-Boot: script, configuration, kernel and initrd by TFTP"),
+        tools: &[],
+        run: uboot_pxelinux::run,
+    },
+    Scenario {
         name: "uefi-pxe-relay",
         about: "UEFI PXE through a DHCP relay and a router",
         boots: Boots::x64(&[OVMF], "PXE through a DHCP relay and a router: UKI by TFTP"),
@@ -289,6 +306,13 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::x64(&[OVMF], "HTTP Boot: ISO as RAM disk"),
         tools: &[MFORMAT, XORRISO],
         run: uefi_http_iso::run,
+    },
+    Scenario {
+        name: "rpi4-exchange",
+        about: "a Raspberry Pi 4 and a Pi 3, played by the lab from their documentation: offers to the byte, files by serial number",
+        boots: None,
+        tools: &[],
+        run: rpi4_exchange::run,
     },
     Scenario {
         name: "tftp-clients",

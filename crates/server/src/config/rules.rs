@@ -72,6 +72,11 @@ pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<Confi
         }
         let Some((then, secret_at)) = read_then(section, menus, &disks) else { continue };
         check_then(section, &when, &then);
+        if is_for_uefi_alone(&when) && leads_through_pxelinux(&then) {
+            let span = section.span_of("path");
+            let remedy = "leave `path` out for UEFI machines: `auto` finds their way";
+            section.error(span, "path", "pxelinux runs on a BIOS only, and the rule matches none", remedy);
+        }
         on_the_way.extend(leads_through(&then).map(|loader| (loader, section)));
         let https = https.of_rule(read_scheme(section));
         let install = read_install(section);
@@ -154,10 +159,21 @@ fn leads_through(then: &Then) -> Option<Loader> {
         Then::Boot(boot) => match (boot.path, &boot.append) {
             (Path::Ipxe, _) | (Path::Auto, Some(_)) => Some(Loader::Ipxe),
             (Path::Shim, _) => Some(Loader::Grub),
-            (Path::Direct, _) | (Path::Auto, None) => None,
+            (Path::Direct | Path::Pxelinux, _) | (Path::Auto, None) => None,
         },
         Then::Local | Then::Ignore => None,
     }
+}
+
+fn leads_through_pxelinux(then: &Then) -> bool {
+    matches!(then, Then::Boot(Boot { path: Path::Pxelinux, .. }))
+}
+
+/// Whether no BIOS is among the machines that these criteria match.
+fn is_for_uefi_alone(when: &When) -> bool {
+    let archs = !when.arch.is_empty() && when.arch.iter().all(|arch| arch.is_uefi());
+    let loaders = when.loader.as_slice() == [Loader::UefiHttp];
+    when.uefi == Some(true) || archs || loaders
 }
 
 fn warn_of_loader(section: &Section<'_>, loader: Loader) {

@@ -270,8 +270,14 @@ pub(super) fn loader(raw: &str) -> Result<Loader, Reject> {
 }
 
 pub(super) fn path(raw: &str) -> Result<Path, Reject> {
-    let all = [("auto", Path::Auto), ("direct", Path::Direct), ("ipxe", Path::Ipxe), ("shim", Path::Shim)];
-    one_of(raw, &all, "a path")
+    let paths = [
+        ("auto", Path::Auto),
+        ("direct", Path::Direct),
+        ("ipxe", Path::Ipxe),
+        ("shim", Path::Shim),
+        ("pxelinux", Path::Pxelinux),
+    ];
+    one_of(raw, &paths, "a path")
 }
 
 pub(super) fn mode(raw: &str) -> Result<Mode, Reject> {

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use slipway_engine::Why;
 use slipway_engine::answer::ServerAddr;
+use slipway_engine::catalog::FileRef;
 use slipway_engine::http::{Plan, Stored, content_type, plan};
 use slipway_engine::journal::{About, Entry, Outcome, Proto};
+use slipway_engine::lookup::Lookup;
 use slipway_engine::namespace::{is_autoexec, normalise, resolve};
 use slipway_wire::MacAddr;
 use slipway_wire::http::{Method, Request, Status};
 
 use super::send::Sent;
-use super::{Server, script};
+use super::{Server, lookup, script};
 use crate::export::open_beneath;
 use crate::journal::now;
 use crate::made::{self, Asker, Made};
@@ -146,30 +148,54 @@ pub(super) fn answer(server: &Server, request: &Request, ends: Ends) -> Reply {
     if path == "boot.ipxe" {
         return script::answer(&site, &server.journal.machines().known(), request, ends, server.tls.is_some());
     }
-    let mut reply = match open(&site, &path) {
-        Ok(Some((stored, file))) => {
-            let plan = plan(request, &stored);
-            let note = Note::of(request, Outcome::Answered(plan.status.code().to_string()));
-            Reply { plan, body: Body::File(file), note }
-        }
+    let lookup = Lookup::of(&path).unwrap_or_else(|| Lookup::pi(&path));
+    if lookup.is_in_our_folder() && resolve(&path, &site.catalog).is_err() {
+        return lookup::answer(server, &site, request, ends, &path, &lookup);
+    }
+    match open(&site, &path) {
+        Ok(Some((stored, file))) => of_file(request, path, &stored, file),
         // The operator's own goes first.
-        Ok(None) if is_autoexec(&path) => script::autoexec(request, ends, server.tls.is_some()),
-        Ok(None) => return made(server, &site, request, ends, &path),
+        Ok(None) if is_autoexec(&path) => {
+            let mut reply = script::autoexec(request, ends, server.tls.is_some());
+            about_file(request, &mut reply, path);
+            reply
+        }
+        Ok(None) => made(server, &site, request, ends, &path)
+            .unwrap_or_else(|| lookup::answer(server, &site, request, ends, &path, &lookup)),
         Err(fault) => {
             let mut reply = refusal(request, Status::InternalError, Why::NotFound);
             reply.note.outcome = Outcome::Ourselves(format!("cannot read {path}: {fault}"));
+            about_file(request, &mut reply, path);
             reply
         }
-    };
+    }
+}
+
+/// A file as content.
+pub(super) fn of_file(request: &Request, path: String, stored: &Stored, file: File) -> Reply {
+    let plan = plan(request, stored);
+    let note = Note::of(request, Outcome::Answered(plan.status.code().to_string()));
+    let mut reply = Reply { plan, body: Body::File(file), note };
+    about_file(request, &mut reply, path);
+    reply
+}
+
+/// The answer to a name that leads nowhere.
+pub(super) fn not_found(request: &Request, path: String) -> Reply {
+    let mut reply = refusal(request, Status::NotFound, Why::NotFound);
+    about_file(request, &mut reply, path);
+    reply
+}
+
+fn about_file(request: &Request, reply: &mut Reply, path: String) {
     let whole = request.method == Method::Get && matches!(reply.plan.status, Status::Ok | Status::PartialContent);
     if !path.is_empty() {
         reply.note.about = About::File { path, sent: 0, took: Duration::ZERO, whole };
     }
-    reply
 }
 
-/// A file that is made for the machine that asks, or the news that there is none.
-fn made(server: &Server, site: &Site, request: &Request, ends: Ends, path: &str) -> Reply {
+/// GRUB's configuration, made for the machine that asks.
+fn made(server: &Server, site: &Site, request: &Request, ends: Ends, path: &str) -> Option<Reply> {
     let asker = Asker {
         ip: ends.peer.ip().to_canonical(),
         server: ServerAddr {
@@ -184,19 +210,13 @@ fn made(server: &Server, site: &Site, request: &Request, ends: Ends, path: &str)
             let mut reply = text(request, Status::Ok, content, outcome);
             reply.note.about = about;
             reply.note.mac = mac.or(reply.note.mac);
-            reply
+            Some(reply)
         }
-        Ok(None) => {
-            let mut reply = refusal(request, Status::NotFound, Why::NotFound);
-            if !path.is_empty() {
-                reply.note.about = About::File { path: path.to_owned(), sent: 0, took: Duration::ZERO, whole: false };
-            }
-            reply
-        }
+        Ok(None) => None,
         Err(why) => {
             let mut reply = refusal(request, Status::NotFound, Why::NotFound);
             reply.note.outcome = Outcome::Declined(why);
-            reply
+            Some(reply)
         }
     }
 }
@@ -204,10 +224,7 @@ fn made(server: &Server, site: &Site, request: &Request, ends: Ends, path: &str)
 /// Finds a path in the namespace, else in the exported folder.
 fn open(site: &Site, path: &str) -> io::Result<Option<(Stored, File)>> {
     if let Ok(found) = resolve(path, &site.catalog) {
-        let file = site.blobs.open(&found.digest)?;
-        let modified = u64::try_from(file.metadata()?.mtime()).unwrap_or(0);
-        let etag = format!("\"{}\"", found.digest);
-        return Ok(Some((Stored { size: found.size, etag, modified, content_type: content_type(path) }, file)));
+        return open_stored(site, path, found).map(Some);
     }
     let Some(folder) = &site.export else { return Ok(None) };
     let file = match open_beneath(folder, path) {
@@ -224,11 +241,30 @@ fn open(site: &Site, path: &str) -> io::Result<Option<(Stored, File)>> {
     Ok(Some((Stored { size: data.size(), etag, modified, content_type: content_type(path) }, file)))
 }
 
+/// Opens a stored file; its name says what its type is.
+pub(super) fn open_stored(site: &Site, path: &str, found: FileRef) -> io::Result<(Stored, File)> {
+    let file = site.blobs.open(&found.digest)?;
+    let modified = u64::try_from(file.metadata()?.mtime()).unwrap_or(0);
+    let etag = format!("\"{}\"", found.digest);
+    Ok((Stored { size: found.size, etag, modified, content_type: content_type(path) }, file))
+}
+
 /// A text as content.
 pub(super) fn text(request: &Request, status: Status, text: String, outcome: Outcome) -> Reply {
-    let headers = vec![("Content-Type", "text/plain".to_owned()), ("Content-Length", text.len().to_string())];
+    bytes(request, status, "text/plain", text.into_bytes(), outcome)
+}
+
+/// Bytes from memory as content.
+pub(super) fn bytes(
+    request: &Request,
+    status: Status,
+    content_type: &'static str,
+    bytes: Vec<u8>,
+    outcome: Outcome,
+) -> Reply {
+    let headers = vec![("Content-Type", content_type.to_owned()), ("Content-Length", bytes.len().to_string())];
     let note = Note::of(request, outcome);
-    Reply { plan: Plan { status, headers, body: 0..0 }, body: Body::Text(text.into_bytes()), note }
+    Reply { plan: Plan { status, headers, body: 0..0 }, body: Body::Text(bytes), note }
 }
 
 /// A refusal that says why.

@@ -117,7 +117,13 @@ fn decided(site: &Site, machines: &Memories, asked: &BootRequest, server: Server
             Err(fault) => return (refusal(&fault), Outcome::Ourselves(fault), None),
         },
         // The decision gives none of these to iPXE that asks for its script.
-        Step::Tftp { .. } | Step::Url { .. } | Step::Root(_) | Step::Config { .. } => {
+        Step::Tftp { .. }
+        | Step::Url { .. }
+        | Step::Root(_)
+        | Step::Configured { .. }
+        | Step::Files { .. }
+        | Step::Config(_)
+        | Step::Grub { .. } => {
             return (refusal("there is no script"), Outcome::Declined(Why::NotForUs), None);
         }
     };

@@ -39,7 +39,8 @@ fn declined(why: &Why) -> Level {
         | Why::WrongName
         | Why::NoCommonCipher
         | Why::OldTls => Level::WARN,
-        Why::NoRule
+        Why::NoMenu { .. }
+        | Why::NoRule
         | Why::Ignored { .. }
         | Why::LocalBoot { .. }
         | Why::Installed { .. }

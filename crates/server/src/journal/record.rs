@@ -273,6 +273,7 @@ fn reason(why: &Why) -> Reason {
             reason.loads = Some(*loads);
         }
         Why::Limited { limit } => reason.detail = Some((*limit).to_owned()),
+        Why::NoMenu { firmware } => reason.detail = Some((*firmware).to_owned()),
         Why::UnservedLoader { loader } => reason.detail = Some((*loader).to_owned()),
         Why::UnknownArch { arch } => reason.arch = Some(*arch),
         _ => {}
@@ -320,6 +321,7 @@ fn why(reason: Reason) -> Option<Why> {
         "no-loader" => Why::NoLoader { file: intern(reason.detail?)? },
         "loader-loop" => Why::LoaderLoop { loader: reason.detail?, loads: reason.loads? },
         "limited" => Why::Limited { limit: intern(reason.detail?)? },
+        "no-menu" => Why::NoMenu { firmware: intern(reason.detail?)? },
         "unserved-loader" => Why::UnservedLoader { loader: intern(reason.detail?)? },
         "unknown-arch" => Why::UnknownArch { arch: reason.arch? },
         _ => return None,
@@ -363,6 +365,7 @@ mod tests {
             Why::UnknownArch { arch: 4711 },
             Why::LoaderLoop { loader: "loader/undionly.kpxe".to_owned(), loads: 5 },
             Why::UnservedLoader { loader: "u-boot" },
+            Why::NoMenu { firmware: "U-Boot" },
         ];
         let whys = BARE.into_iter().chain(carrying).map(Outcome::Declined);
         let others = [

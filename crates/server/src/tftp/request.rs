@@ -8,20 +8,25 @@ use std::time::Duration;
 
 use slipway_engine::Why;
 use slipway_engine::answer::ServerAddr;
-use slipway_engine::journal::Outcome;
+use slipway_engine::catalog::FileRef;
+use slipway_engine::journal::{About, Outcome};
+use slipway_engine::lookup::Lookup;
 use slipway_engine::namespace::{is_autoexec, normalise, resolve};
+use slipway_engine::pxelinux::Over;
 use slipway_engine::rules::IpNet;
 use slipway_engine::script::autoexec;
 use slipway_engine::tftp::limits::admit;
 use slipway_engine::tftp::{Settings, Transfer, negotiate};
 use slipway_netio::{Received, Source};
+use slipway_wire::MacAddr;
 use slipway_wire::tftp::{ErrorCode, Mode, Request};
 
 use super::Shared;
 use super::content::Content;
 use super::session::{Asked, Session};
 use crate::export::open_beneath;
-use crate::made::{self, Asker, Made};
+use crate::lookup::{Absent, Asker, Found, Made, look_up};
+use crate::made;
 use crate::site::Site;
 
 /// MTU towards an interface that the site does not know (a request over the loopback): Ethernet's.
@@ -34,6 +39,8 @@ pub(super) struct Refusal {
     pub(super) answer: Option<(ErrorCode, &'static str)>,
     /// What the journal is told.
     pub(super) outcome: Outcome,
+    /// The machine, where the name told it, and what its journey is told.
+    pub(super) machine: Option<Box<(MacAddr, About)>>,
 }
 
 impl From<Why> for Refusal {
@@ -46,7 +53,14 @@ impl From<Why> for Refusal {
             // Whoever may not ask, or asks too much, is not even told so: the source may be forged.
             _ => None,
         };
-        Self { answer, outcome: Outcome::Declined(why) }
+        Self { answer, outcome: Outcome::Declined(why), machine: None }
+    }
+}
+
+impl From<Absent> for Refusal {
+    fn from(Absent { mac, why }: Absent) -> Self {
+        let about = if why == Why::NotFound { About::Other } else { About::Script(None) };
+        Self { machine: mac.map(|mac| Box::new((mac, about))), outcome: Outcome::Declined(why), ..Why::NotFound.into() }
     }
 }
 
@@ -83,25 +97,22 @@ pub(super) fn accept(
     let from = datagram.from.ip();
     if let Mode::Mail | Mode::Other(_) = request.mode {
         let answer = Some((ErrorCode::ILLEGAL, "only octet and netascii"));
-        return Err(Refusal { answer, outcome: Outcome::Peer("asked for a mode that nobody uses any more".into()) });
+        let outcome = Outcome::Peer("asked for a mode that nobody uses any more".into());
+        return Err(Refusal { answer, outcome, machine: None });
     }
     let path = normalise(request.file)?;
     let interface = interface_name(site, datagram.ifindex);
-    let (content, size, made) = match find(shared, site, now, &path) {
-        Ok((content, size)) => (content, size, None),
+    let place = Place { shared, site, now, from, local: datagram.local, interface: &interface };
+    let File { content, size, mac, about, refused } = match place.find(&path) {
         // The operator's own goes first.
-        Err(refusal) if refusal.outcome == Outcome::Declined(Why::NotFound) => {
-            let server = ServerAddr { ip: datagram.local.to_canonical(), http_port: site.http_port, https: false };
-            let asker = Asker { ip: from.to_canonical(), server, interface: interface.clone() };
-            make(shared, site, &path, &asker)?.ok_or(refusal)?
-        }
-        Err(refusal) => return Err(refusal),
+        Err(Refusal { outcome: Outcome::Declined(Why::NotFound), .. }) if is_autoexec(&path) => place.script()?,
+        found => found?,
     };
     let mtu = site.interfaces.iter().find(|interface| interface.index == datagram.ifindex);
     let mtu = mtu.map_or(USUAL_MTU, |interface| interface.mtu);
     let terms = negotiate(request, size, from, Settings { blksize_max: site.tftp.blksize_max, mtu });
     shared.limits().open(now, from)?;
-    let asked = Asked { interface, line: line(request), path, made };
+    let asked = Asked { interface, line: line(request), path, mac, about, refused };
     let transfer = Transfer::new(now, &terms, size);
     let source = answer_source(datagram);
     Ok(Session::new(lane, datagram.from, source, asked, datagram.data.to_vec(), content, terms, transfer))
@@ -126,49 +137,118 @@ pub(super) fn line(request: &Request<'_>) -> String {
     format!("RRQ {}{}", request.file.escape_ascii(), options.collect::<String>())
 }
 
-/// The file: of the namespace, else of the exported folder.
-fn find(shared: &Shared, site: &Site, now: Duration, path: &str) -> Result<(Content, u64), Refusal> {
-    if let Ok(file) = resolve(path, &site.catalog) {
-        let mut cache = shared.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let content = cache.open(now, &site.blobs, &file);
-        return content.map(|content| (content, file.size)).map_err(|error| unreadable(&error));
-    }
-    let folder = site.export.as_deref().filter(|_| !path.is_empty()).ok_or(Why::NotFound)?;
-    let opened = open_beneath(folder, path).and_then(|file| Ok((file.metadata()?.len(), file)));
-    match opened {
-        Ok((size, file)) => Ok((Content::Read(Arc::new(file)), size)),
-        Err(error) => Err(match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
-                Why::NotFound.into()
-            }
-            // A symbolic link that leads out of the folder, or in circles.
-            io::ErrorKind::CrossesDevices => Why::BadPath.into(),
-            _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => Why::BadPath.into(),
-            _ => unreadable(&error),
-        }),
+/// What is sent, and what that means.
+struct File {
+    content: Content,
+    size: u64,
+    mac: Option<MacAddr>,
+    about: Option<About>,
+    refused: Option<Why>,
+}
+
+impl File {
+    fn of(content: Content, size: u64) -> Self {
+        Self { content, size, mac: None, about: None, refused: None }
     }
 }
 
-/// A text that is made for this machine: the script that iPXE looks for by itself, GRUB's configuration.
-fn make(
-    shared: &Shared,
-    site: &Site,
-    path: &str,
-    asker: &Asker,
-) -> Result<Option<(Content, u64, Option<Made>)>, Refusal> {
-    let (text, made) = if is_autoexec(path) {
-        (autoexec(&asker.server.root()), None)
-    } else {
-        let Some(mut made) = made::make(site, &shared.journal, path, asker)? else { return Ok(None) };
-        (std::mem::take(&mut made.text), Some(made))
-    };
-    let size = u64::try_from(text.len()).map_err(|_| Why::NotFound)?;
-    Ok(Some((Content::Text(text.into_bytes().into()), size, made)))
+/// Where and when a request came.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    shared: &'a Shared,
+    site: &'a Site,
+    now: Duration,
+    from: IpAddr,
+    local: IpAddr,
+    interface: &'a str,
+}
+
+impl Place<'_> {
+    /// The file: of the namespace, else of the exported folder; what depends on who asks in our own folders before that, elsewhere after
+    /// it, because what the operator has put there is meant.
+    fn find(self, path: &str) -> Result<File, Refusal> {
+        if let Ok(file) = resolve(path, &self.site.catalog) {
+            return self.stored(file);
+        }
+        let lookup = Lookup::of(path).unwrap_or_else(|| Lookup::pi(path));
+        if lookup.is_in_our_folder() {
+            return self.look_up(&lookup);
+        }
+        match self.exported(path) {
+            Err(Refusal { outcome: Outcome::Declined(Why::NotFound), .. }) => match self.for_grub(path)? {
+                Some(file) => Ok(file),
+                None => self.look_up(&lookup),
+            },
+            found => found,
+        }
+    }
+
+    /// GRUB's configuration, made for the machine that asks.
+    fn for_grub(self, path: &str) -> Result<Option<File>, Refusal> {
+        let asker =
+            made::Asker { ip: self.from.to_canonical(), server: self.server(), interface: self.interface.to_owned() };
+        let Some(made) = made::make(self.site, &self.shared.journal, path, &asker)? else { return Ok(None) };
+        let refused = match made.outcome {
+            Outcome::Declined(why) => Some(why),
+            _ => None,
+        };
+        let bytes = made.text.into_bytes();
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let content = Content::Text(bytes.into());
+        Ok(Some(File { content, size, mac: made.mac, about: Some(made.about), refused }))
+    }
+
+    fn stored(self, file: FileRef) -> Result<File, Refusal> {
+        let mut cache = self.shared.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let content = cache.open(self.now, &self.site.blobs, &file);
+        content.map(|content| File::of(content, file.size)).map_err(|error| unreadable(&error))
+    }
+
+    fn look_up(self, lookup: &Lookup) -> Result<File, Refusal> {
+        let asker = Asker { source: self.from, interface: self.interface, server: self.server(), over: Over::Tftp };
+        match look_up(self.site, &self.shared.journal, lookup, asker)? {
+            Found::Stored(mac, file) => Ok(File { mac: Some(mac), ..self.stored(file)? }),
+            Found::Made(made) => {
+                let Made { mac, bytes, about, refused } = *made;
+                let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                Ok(File { content: Content::Text(bytes.into()), size, mac: Some(mac), about, refused })
+            }
+        }
+    }
+
+    /// The script that iPXE looks for by itself.
+    fn script(self) -> Result<File, Refusal> {
+        let text = autoexec(&self.server().root()).into_bytes();
+        let size = u64::try_from(text.len()).map_err(|_| Why::NotFound)?;
+        Ok(File::of(Content::Text(text.into()), size))
+    }
+
+    fn server(self) -> ServerAddr {
+        ServerAddr { ip: self.local.to_canonical(), http_port: self.site.http_port, https: false }
+    }
+
+    fn exported(self, path: &str) -> Result<File, Refusal> {
+        let folder = self.site.export.as_deref().filter(|_| !path.is_empty()).ok_or(Why::NotFound)?;
+        let opened = open_beneath(folder, path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        match opened {
+            Ok((size, file)) => Ok(File::of(Content::Read(Arc::new(file)), size)),
+            Err(error) => Err(match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
+                    Why::NotFound.into()
+                }
+                // A symbolic link that leads out of the folder, or in circles.
+                io::ErrorKind::CrossesDevices => Why::BadPath.into(),
+                _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => Why::BadPath.into(),
+                _ => unreadable(&error),
+            }),
+        }
+    }
 }
 
 fn unreadable(error: &io::Error) -> Refusal {
     Refusal {
         answer: Some((ErrorCode::UNDEFINED, "the file cannot be read")),
         outcome: Outcome::Ourselves(format!("the file cannot be read: {error}")),
+        machine: None,
     }
 }

@@ -3,15 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use slipway_engine::Why;
 use slipway_engine::journal::{About, Entry, Outcome, Proto};
 use slipway_engine::tftp::{End, Input, Output, Tally, Terms, Transfer};
 use slipway_netio::Source;
+use slipway_wire::MacAddr;
 use slipway_wire::tftp::{ErrorCode, Packet};
 
 use super::content::Content;
 use super::outbox::Outbox;
 use crate::journal::now as wall_clock;
-use crate::made::Made;
 
 /// What was asked, for the journal.
 #[derive(Clone, Debug)]
@@ -21,8 +22,12 @@ pub(super) struct Asked {
     pub(super) line: String,
     /// Normalised.
     pub(super) path: String,
-    /// What the journal is to say of a file that was made for this machine, once it has been sent.
-    pub(super) made: Option<Made>,
+    /// The machine, where the name told it.
+    pub(super) mac: Option<MacAddr>,
+    /// What a whole transfer means to the machine's journey, where it is more than a file.
+    pub(super) about: Option<About>,
+    /// Why the machine is given nothing to boot, where the text says so.
+    pub(super) refused: Option<Why>,
 }
 
 /// A transfer under way, or one that has ended and only keeps late packets from looking like new ones.
@@ -132,22 +137,19 @@ impl Session {
         let tally = self.transfer.tally(now);
         let whole = matches!(outcome, Outcome::Answered(_)) && !self.is_probe(&tally);
         let sent = if whole { self.transfer.size() } else { tally.acknowledged };
-        let about = About::File { path: self.asked.path.clone(), sent, took: tally.took, whole };
-        let (mac, about, outcome) = match self.asked.made.take() {
-            Some(made) if whole => (made.mac, made.about, made.outcome),
-            Some(made) => (made.mac, about, outcome),
-            None => (None, about, outcome),
-        };
+        let file = || About::File { path: self.asked.path.clone(), sent, took: tally.took, whole };
+        let about = self.asked.about.clone().filter(|_| whole).unwrap_or_else(file);
+        let refused = self.asked.refused.clone().filter(|_| whole);
         Entry {
             at: wall_clock(),
             proto: Proto::Tftp,
-            mac,
+            mac: self.asked.mac,
             ip: Some(self.peer.ip()),
             uuid: None,
             interface: self.asked.interface.clone(),
             asked: self.asked.line.clone(),
             about,
-            outcome,
+            outcome: refused.map_or(outcome, Outcome::Declined),
         }
     }
 

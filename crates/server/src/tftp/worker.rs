@@ -11,6 +11,7 @@ use slipway_engine::Why;
 use slipway_engine::journal::{About, Entry, Outcome, Proto};
 use slipway_engine::tftp::Input;
 use slipway_netio::{Batch, Received, UdpSocket, Waker, wait};
+use slipway_wire::MacAddr;
 use slipway_wire::tftp::{ErrorCode, MAX_REQUEST, Packet, Request};
 
 use super::Shared;
@@ -143,7 +144,7 @@ impl Worker {
                 let site = self.shared.site.load_full();
                 if lane.listens && may_ask(&site, datagram).is_ok() {
                     let asked = format!("{} bytes on the TFTP port", datagram.data.len());
-                    self.note(&site, datagram, asked, Outcome::Peer(fault.to_string()));
+                    self.note(&site, datagram, asked, Outcome::Peer(fault.to_string()), None);
                 }
             }
         }
@@ -258,19 +259,27 @@ impl Worker {
         if let Some((code, text)) = refusal.answer {
             self.outbox.packet(lane.answers, datagram.from, answer_source(datagram), error(code, text));
         }
-        self.note(site, datagram, asked, refusal.outcome);
+        self.note(site, datagram, asked, refusal.outcome, refusal.machine);
     }
 
-    fn note(&self, site: &Site, datagram: &Received<'_>, asked: String, outcome: Outcome) {
+    fn note(
+        &self,
+        site: &Site,
+        datagram: &Received<'_>,
+        asked: String,
+        outcome: Outcome,
+        machine: Option<Box<(MacAddr, About)>>,
+    ) {
+        let (mac, about) = machine.map_or((None, About::Other), |machine| (Some(machine.0), machine.1));
         self.shared.journal.note(Entry {
             at: wall_clock(),
             proto: Proto::Tftp,
-            mac: None,
+            mac,
             ip: Some(datagram.from.ip()),
             uuid: None,
             interface: interface_name(site, datagram.ifindex),
             asked,
-            about: About::Other,
+            about,
             outcome,
         });
     }

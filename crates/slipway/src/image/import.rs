@@ -23,35 +23,32 @@ use super::{Add, signatures};
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     Uki(PathBuf),
-    Linux { kernel: PathBuf, initrds: Vec<PathBuf>, cmdline: Option<String> },
+    Linux { kernel: PathBuf, initrds: Vec<PathBuf>, cmdline: Option<String>, devicetrees: Vec<(String, PathBuf)> },
     Efi(PathBuf),
     IpxeScript(PathBuf),
     Iso(PathBuf),
+    RaspberryPi { root: PathBuf, files: Vec<(String, PathBuf)> },
     Tree { root: PathBuf, files: Vec<(String, PathBuf)> },
 }
 
 impl Content {
     /// The one that was asked for; the argument parser has seen to it that there is one.
     pub(super) fn from_arguments(add: &Add) -> Result<Self> {
-        let kernel = |kernel: &PathBuf| Self::Linux {
-            kernel: kernel.clone(),
-            initrds: add.initrd.clone(),
-            cmdline: add.cmdline.clone(),
-        };
-        let tree = |root: &PathBuf| -> Result<Self> {
-            let files = walk(root)?;
-            if files.is_empty() {
-                bail!("{} has no files in it", root.display());
-            }
-            Ok(Self::Tree { root: root.clone(), files })
-        };
         let file = add.uki.clone().map(Self::Uki).or_else(|| add.efi.clone().map(Self::Efi));
         let file = file.or_else(|| add.ipxe.clone().map(Self::IpxeScript)).or_else(|| add.iso.clone().map(Self::Iso));
-        let file = file.or_else(|| add.kernel.as_ref().map(kernel));
-        match (file, &add.tree) {
-            (Some(content), _) => Ok(content),
-            (None, Some(root)) => tree(root),
-            (None, None) => bail!("nothing to add: give --uki, --kernel, --efi, --ipxe, --iso or --tree"),
+        match (file, &add.kernel, &add.rpi, &add.tree) {
+            (Some(content), ..) => Ok(content),
+            (None, Some(kernel), ..) => Ok(Self::Linux {
+                kernel: kernel.clone(),
+                initrds: add.initrd.clone(),
+                cmdline: add.cmdline.clone(),
+                devicetrees: devicetrees(add)?,
+            }),
+            (None, None, Some(root), _) => Ok(Self::RaspberryPi { root: root.clone(), files: boot_partition(root)? }),
+            (None, None, None, Some(root)) => Ok(Self::Tree { root: root.clone(), files: files_in(root)? }),
+            (None, None, None, None) => {
+                bail!("nothing to add: give --uki, --kernel, --efi, --ipxe, --iso, --rpi or --tree")
+            }
         }
     }
 
@@ -59,10 +56,13 @@ impl Content {
     pub(super) fn size(&self) -> Result<u64> {
         let files: Vec<&Path> = match self {
             Self::Uki(path) | Self::Efi(path) | Self::IpxeScript(path) | Self::Iso(path) => vec![path],
-            Self::Linux { kernel, initrds, .. } => {
-                std::iter::once(kernel).chain(initrds).map(PathBuf::as_path).collect()
+            Self::Linux { kernel, initrds, devicetrees, .. } => {
+                let trees = devicetrees.iter().map(|(_, path)| path);
+                std::iter::once(kernel).chain(initrds).chain(trees).map(PathBuf::as_path).collect()
             }
-            Self::Tree { files, .. } => files.iter().map(|(_, path)| path.as_path()).collect(),
+            Self::RaspberryPi { files, .. } | Self::Tree { files, .. } => {
+                files.iter().map(|(_, path)| path.as_path()).collect()
+            }
         };
         files.iter().map(|path| Ok(fs::metadata(path).with_context(|| reading(path))?.len())).sum()
     }
@@ -76,7 +76,7 @@ impl Content {
                 let initrds = (1_u32..).zip(initrds).map(|(nth, path)| (initrd_name(nth), path.as_path()));
                 [(Image::LINUX.to_owned(), kernel.as_path())].into_iter().chain(initrds).collect()
             }
-            Self::IpxeScript(_) | Self::Iso(_) | Self::Tree { .. } => Vec::new(),
+            Self::IpxeScript(_) | Self::Iso(_) | Self::RaspberryPi { .. } | Self::Tree { .. } => Vec::new(),
         }
     }
 
@@ -84,7 +84,7 @@ impl Content {
         let path = match self {
             Self::Uki(path) | Self::Efi(path) | Self::IpxeScript(path) | Self::Iso(path) => path,
             Self::Linux { kernel, .. } => kernel,
-            Self::Tree { root, .. } => root,
+            Self::RaspberryPi { root, .. } | Self::Tree { root, .. } => root,
         };
         std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
     }
@@ -105,11 +105,14 @@ pub(super) fn add(
     let store = Store { writer: &writer, keys, progress };
     let Parsed { kind, cpu, cmdline, mut files } = match content {
         Content::Uki(path) => store.uki(path)?,
-        Content::Linux { kernel, initrds, cmdline } => store.linux(kernel, initrds, cmdline.clone())?,
+        Content::Linux { kernel, initrds, cmdline, devicetrees } => {
+            store.linux(kernel, initrds, cmdline.clone(), devicetrees)?
+        }
         Content::Efi(path) => store.efi(path)?,
         Content::IpxeScript(path) => store.script(path)?,
         Content::Iso(path) => store.iso(path)?,
-        Content::Tree { files, .. } => store.tree(files)?,
+        Content::RaspberryPi { files, .. } => store.tree(ImageKind::RaspberryPi, files)?,
+        Content::Tree { files, .. } => store.tree(ImageKind::Tree, files)?,
     };
     for (stored, path) in signed_by {
         files.insert(stored, writer.put(File::open(&path).with_context(|| reading(&path))?, &mut |_| {})?);
@@ -157,7 +160,13 @@ impl Store<'_> {
         Ok(Parsed { kind: ImageKind::Uki, cpu: Some(cpu), cmdline: uki.cmdline, files })
     }
 
-    fn linux(&self, kernel: &Path, initrds: &[PathBuf], cmdline: Option<String>) -> Result<Parsed> {
+    fn linux(
+        &self,
+        kernel: &Path,
+        initrds: &[PathBuf],
+        cmdline: Option<String>,
+        devicetrees: &[(String, PathBuf)],
+    ) -> Result<Parsed> {
         let bytes = read(kernel)?;
         if Uki::parse(&bytes).is_ok() {
             bail!("{} is a UKI, which has its initrd and command line in it: add it with --uki", kernel.display());
@@ -165,8 +174,7 @@ impl Store<'_> {
         if let Err(problem) = command_line(cmdline.as_deref().unwrap_or_default()) {
             bail!("the kernel cannot be given this command line: {problem}");
         }
-        // A kernel with an EFI stub is a PE image, and says what it runs on.
-        let cpu = Pe::parse(&bytes).ok().and_then(|pe| cpu(pe.machine).ok());
+        let cpu = slipway_image::kernel::machine(&bytes).and_then(|machine| cpu(machine).ok());
         let mut files = BTreeMap::new();
         files.insert(Image::LINUX.to_owned(), self.program(kernel, &bytes)?);
         for (nth, initrd) in (1_u32..).zip(initrds) {
@@ -174,6 +182,9 @@ impl Store<'_> {
         }
         if files.len() > 99 {
             bail!("more than 98 initrds: put them together with cat");
+        }
+        for (name, path) in devicetrees {
+            files.insert(name.clone(), self.file(path)?);
         }
         Ok(Parsed { kind: ImageKind::Linux, cpu, cmdline, files })
     }
@@ -215,9 +226,9 @@ impl Store<'_> {
         Ok(Parsed { kind: ImageKind::Iso(media), cpu, cmdline: None, files })
     }
 
-    fn tree(&self, files: &[(String, PathBuf)]) -> Result<Parsed> {
+    fn tree(&self, kind: ImageKind, files: &[(String, PathBuf)]) -> Result<Parsed> {
         let files = files.iter().map(|(name, path)| Ok((name.clone(), self.file(path)?)));
-        Ok(Parsed { kind: ImageKind::Tree, cpu: None, cmdline: None, files: files.collect::<Result<_>>()? })
+        Ok(Parsed { kind, cpu: None, cmdline: None, files: files.collect::<Result<_>>()? })
     }
 
     fn file(&self, path: &Path) -> Result<FileRef> {
@@ -241,6 +252,39 @@ impl Store<'_> {
 /// The name of an initrd by its place, from 1. Two digits: the order of names is the order of loading.
 fn initrd_name(nth: u32) -> String {
     if nth == 1 { Image::INITRD.to_owned() } else { format!("{}.{nth:02}", Image::INITRD) }
+}
+
+/// The device trees that go with a kernel, by the names in the image.
+fn devicetrees(add: &Add) -> Result<Vec<(String, PathBuf)>> {
+    let one = add.dtb.iter().map(|path| (Image::DEVICETREE.to_owned(), path.clone()));
+    let Some(folder) = &add.dtbs else { return Ok(one.collect()) };
+    let files = files_in(folder)?.into_iter().filter(|(name, _)| name.ends_with(".dtb") || name.ends_with(".dtbo"));
+    let files: Vec<_> = files.map(|(name, path)| (format!("{}/{name}", Image::DEVICETREES), path)).collect();
+    if files.is_empty() {
+        bail!("{} has no device trees (*.dtb) in it", folder.display());
+    }
+    Ok(files)
+}
+
+/// The files of a Raspberry Pi's boot partition.
+fn boot_partition(root: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let files = files_in(root)?;
+    let is_firmware = |name: &str| name == "config.txt" || (name.starts_with("start") && name.ends_with(".elf"));
+    if !files.iter().any(|(name, _)| is_firmware(name)) {
+        bail!(
+            "{} is no boot partition of a Raspberry Pi: it has neither config.txt nor start*.elf in it (another folder is added with --tree)",
+            root.display()
+        );
+    }
+    Ok(files)
+}
+
+fn files_in(root: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let files = walk(root)?;
+    if files.is_empty() {
+        bail!("{} has no files in it", root.display());
+    }
+    Ok(files)
 }
 
 /// A machine to try a script's template on.

@@ -60,7 +60,7 @@ pub(crate) enum ImageCommand {
 
 /// `slipway image add`
 #[derive(Args, Clone, Debug)]
-#[command(group = ArgGroup::new("content").required(true).args(["uki", "kernel", "efi", "ipxe", "iso", "tree"]))]
+#[command(group = ArgGroup::new("content").required(true).args(["uki", "kernel", "efi", "ipxe", "iso", "rpi", "tree"]))]
 pub(crate) struct Add {
     /// Its name: a-z, 0-9, '.', '_', '-'; with @VERSION, the version as well
     #[arg(value_name = "NAME[@VERSION]")]
@@ -77,6 +77,12 @@ pub(crate) struct Add {
     /// The kernel's command line
     #[arg(long, value_name = "TEXT", requires = "kernel")]
     cmdline: Option<String>,
+    /// A device tree for the kernel, where U-Boot starts it
+    #[arg(long, value_name = "FILE", requires = "kernel", conflicts_with = "dtbs")]
+    dtb: Option<PathBuf>,
+    /// A folder of device trees for the kernel: U-Boot takes its board's
+    #[arg(long, value_name = "FOLDER", requires = "kernel")]
+    dtbs: Option<PathBuf>,
     /// Any other EFI program
     #[arg(long, value_name = "FILE")]
     efi: Option<PathBuf>,
@@ -86,6 +92,9 @@ pub(crate) struct Add {
     /// An ISO image that boots, such as a distribution's installer
     #[arg(long, value_name = "FILE")]
     iso: Option<PathBuf>,
+    /// The boot partition of a Raspberry Pi, as a folder
+    #[arg(long, value_name = "FOLDER")]
+    rpi: Option<PathBuf>,
     /// A folder, served as it is
     #[arg(long, value_name = "FOLDER")]
     tree: Option<PathBuf>,

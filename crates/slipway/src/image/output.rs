@@ -144,6 +144,7 @@ const fn kind(kind: ImageKind) -> &'static str {
         ImageKind::Linux => "kernel",
         ImageKind::Efi => "EFI program",
         ImageKind::IpxeScript => "iPXE script",
+        ImageKind::RaspberryPi => "boot partition of a Raspberry Pi",
         ImageKind::Tree => "tree of files",
         ImageKind::Iso(Media::Both) => "ISO that boots on BIOS and UEFI",
         ImageKind::Iso(Media::Bios) => "ISO that boots on BIOS",

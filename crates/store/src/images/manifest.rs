@@ -67,11 +67,12 @@ impl FileRecord {
     }
 }
 
-const KINDS: [ImageKind; 8] = [
+const KINDS: [ImageKind; 9] = [
     ImageKind::Uki,
     ImageKind::Linux,
     ImageKind::Efi,
     ImageKind::IpxeScript,
+    ImageKind::RaspberryPi,
     ImageKind::Tree,
     ImageKind::Iso(Media::Both),
     ImageKind::Iso(Media::Bios),

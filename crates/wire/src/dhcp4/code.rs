@@ -123,6 +123,8 @@ named! {
     IPXE = 175, "ipxe";
     /// iSCSI initiator name, in iPXE's use.
     ISCSI_INITIATOR = 203, "iscsi initiator";
+    /// pxelinux magic, `f1 00 74 7e` (RFC 5071): what the next three options are for. Old builds want it.
+    PXELINUX_MAGIC = 208, "pxelinux magic";
     /// pxelinux configuration file (RFC 5071).
     CONFIG_FILE = 209, "config file";
     /// pxelinux path prefix (RFC 5071).

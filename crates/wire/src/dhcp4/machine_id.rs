@@ -52,7 +52,14 @@ impl MachineId {
     /// MAC bits, serial), or what the 3's ROM fills in.
     #[must_use]
     pub fn is_raspberry_pi(&self) -> bool {
-        self.bytes.starts_with(b"RPi") || self.bytes == RASPBERRY_PI_3
+        self.bytes.starts_with(b"RPi") || self.is_raspberry_pi_3()
+    }
+
+    /// Whether the Raspberry Pi 3's boot ROM says this: it takes an offer as it is and never asks for it, and reads a menu's text
+    /// with three blanks behind it.
+    #[must_use]
+    pub fn is_raspberry_pi_3(&self) -> bool {
+        self.bytes == RASPBERRY_PI_3
     }
 }
 
@@ -79,6 +86,7 @@ mod tests {
             let id = MachineId { kind, bytes };
             assert_eq!(id.uuid(), None, "{kind} {bytes:02x?}");
             assert_eq!(id.is_raspberry_pi(), bytes == pi || bytes == RASPBERRY_PI_3);
+            assert_eq!(id.is_raspberry_pi_3(), bytes == RASPBERRY_PI_3);
         }
     }
 

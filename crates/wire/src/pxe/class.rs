@@ -20,7 +20,7 @@ pub enum ClassFamily {
 pub struct VendorClass {
     /// Who speaks.
     pub family: ClassFamily,
-    /// The architecture in its decimal digits, where they are there. Option 93 goes before it.
+    /// The architecture in its decimal digits, or in U-Boot's word for it, where they are there. Option 93 goes before it.
     pub arch: Option<ClientArch>,
     /// UNDI major and minor version, where they are there.
     pub undi: Option<(u16, u16)>,
@@ -45,7 +45,18 @@ impl VendorClass {
         .unwrap_or(ClassFamily::Other);
         let netboot = matches!(family, ClassFamily::Pxe | ClassFamily::Http);
         let part = |label: &[u8]| netboot.then(|| after(value, label)).flatten();
-        Self { family, arch: part(b"Arch").and_then(number).map(ClientArch), undi: part(b"UNDI").and_then(versions) }
+        let digits = part(b"Arch").and_then(number).map(ClientArch);
+        let word = (family == ClassFamily::UBoot).then(|| u_boot_arch(value)).flatten();
+        Self { family, arch: digits.or(word), undi: part(b"UNDI").and_then(versions) }
+    }
+}
+
+/// `U-Boot.armv8` and the like: what U-Boot says that is built without a type for option 93.
+fn u_boot_arch(value: &[u8]) -> Option<ClientArch> {
+    match value.strip_prefix(b"U-Boot.")?.trim_ascii_end() {
+        b"armv8" => Some(ClientArch::ARM64_UBOOT),
+        b"arm" | b"armv7" => Some(ClientArch::ARM32_UBOOT),
+        _ => None,
     }
 }
 
@@ -80,7 +91,7 @@ mod tests {
     fn the_prefix_decides_and_the_digits_help() {
         use ClassFamily::{Http, Other, Pxe, UBoot};
         type Row = (&'static [u8], ClassFamily, Option<u16>, Option<(u16, u16)>);
-        let rows: [Row; 12] = [
+        let rows: [Row; 15] = [
             (b"PXEClient:Arch:00007:UNDI:003016", Pxe, Some(7), Some((3, 16))),
             (b"PXEClient:Arch:00000:UNDI:002001", Pxe, Some(0), Some((2, 1))),
             (b"HTTPClient:Arch:00016:UNDI:003001", Http, Some(16), Some((3, 1))),
@@ -89,7 +100,10 @@ mod tests {
             (b"PXEClient:Arch:70000:UNDI:00301", Pxe, None, None),
             (b"PXEClient:Arch:+0007:UNDI:abcdef", Pxe, None, None),
             (b"PXEClient:Arch", Pxe, None, None),
-            (b"U-Boot.armv8", UBoot, None, None),
+            (b"U-Boot.armv8", UBoot, Some(22), None),
+            (b"U-Boot.armv7", UBoot, Some(21), None),
+            (b"U-Boot.mips", UBoot, None, None),
+            (b"U-Boot", UBoot, None, None),
             (b"MSFT 5.0", Other, None, None),
             (b"pxeclient", Other, None, None),
             (b"", Other, None, None),

@@ -85,6 +85,18 @@ impl VendorOptions {
         options
     }
 
+    /// What a Raspberry Pi's boot loader takes an offer by: discovery control 3, the prompt `PXE`, and a menu whose one line is this
+    /// text. The Pi 3's ROM compares it with three blanks behind it.
+    #[must_use]
+    pub fn raspberry_pi(three_blanks: bool) -> Self {
+        let text: &[u8] = if three_blanks { b"Raspberry Pi Boot   " } else { b"Raspberry Pi Boot" };
+        let mut options = Self::default();
+        options.set_discovery_control(Self::NO_BROADCAST | Self::NO_MULTICAST);
+        options.set_prompt(&Prompt { timeout: 0, text: b"PXE".to_vec() });
+        options.set_menu(&[MenuItem { kind: 0, text: text.to_vec() }]);
+        options
+    }
+
     /// Discovery control (6), a set of the bits above.
     #[must_use]
     pub fn discovery_control(&self) -> Option<u8> {
@@ -220,10 +232,10 @@ mod tests {
     fn the_recipes_are_these_bytes() {
         assert_eq!(VendorOptions::use_boot_file().encode(), [6, 1, 8, 255]);
 
-        let mut pi = VendorOptions::default();
-        pi.set_discovery_control(3).set_prompt(&Prompt { timeout: 0, text: b"PXE".to_vec() });
-        pi.set_menu(&[MenuItem { kind: 0, text: b"Raspberry Pi Boot".to_vec() }]);
+        let pi = VendorOptions::raspberry_pi(false);
         assert_eq!(pi.encode(), b"\x06\x01\x03\x0a\x04\x00PXE\x09\x14\x00\x00\x11Raspberry Pi Boot\xff");
+        let pi_3 = VendorOptions::raspberry_pi(true);
+        assert_eq!(pi_3.encode(), b"\x06\x01\x03\x0a\x04\x00PXE\x09\x17\x00\x00\x14Raspberry Pi Boot   \xff");
 
         let mut menu = VendorOptions::default();
         let server = BootServer { kind: 0x8000, ips: vec![Ipv4Addr::new(10, 0, 0, 1)] };

@@ -76,7 +76,7 @@ fn grub_is_given_what_it_can_start() {
         ("ignore", Then::Ignore),
     ] {
         let said = match decide(&x64, &rules(then), &with_chain(false), SERVER) {
-            Ok(Answer { step: Step::Config { text }, .. }) => {
+            Ok(Answer { step: Step::Grub { text }, .. }) => {
                 let verbs = ["if ", "exit"];
                 let lines = text.lines().filter(|line| verbs.iter().any(|verb| line.starts_with(verb)));
                 lines.collect::<Vec<_>>().join(" ")

@@ -40,7 +40,8 @@ pub(super) fn net(exchange: Exchange, message: &Message) -> Net {
     let far = Subnet { network: behind_the_relay, pools, reservations: Vec::new(), ..subnet() };
     let informs =
         Subnet { network: Ipv4Addr::new(10, 77, 9, 0), pools: Vec::new(), reservations: Vec::new(), ..subnet() };
-    let mut net = Net { exchange, ..Net::with(vec![subnet(), far, informs]) };
+    let rules = Rules { rules: [pi_rule(), boot_debian().rules].concat() };
+    let mut net = Net { exchange, rules, ..Net::with(vec![subnet(), far, informs]) };
     // A REQUEST makes sense after its offer only; captured ones name the address that another server gave.
     if exchange == Exchange::Dhcp && message.options.message_type() == Some(MessageType::REQUEST) {
         let mut before = message.clone();

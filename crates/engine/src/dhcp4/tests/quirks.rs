@@ -42,6 +42,11 @@ fn shows(departure: Departure, seen: &Seen) -> bool {
         Departure::ServerName => reply.server_name() == b"10.77.0.1",
         Departure::NoNak => reply.options.message_type() != Some(MessageType::NAK),
         Departure::NoProxyOffer => false,
+        Departure::RaspberryPiMenu => {
+            let menu = reply.options.get(OptionCode::VENDOR).unwrap_or_default();
+            menu.windows(17).any(|part| part == b"Raspberry Pi Boot")
+        }
+        Departure::OfferIsLease => !seen.writes.is_empty(),
         Departure::OtherLoader => reply.file_name() == b"loader/snponly.efi",
     }
 }
