@@ -2,6 +2,7 @@
 
 mod build;
 mod networks;
+mod secrets;
 
 pub use build::{Built, Exported, Facts, NoSite, build, check};
 

@@ -1,15 +1,14 @@
 use slipway_wire::{AgentId, ClientArch, Cpu, MacAddr};
 
 use super::*;
-use crate::Timestamp;
 use crate::answer::agent_id;
-use crate::catalog::{Digest, FileRef, ImageKind, Media};
+use crate::catalog::{Digest, FileRef, ImageKind};
 use crate::ladder::Rung;
-use crate::machine::{Aim, Change, Guard, Secret};
 use crate::request::Place;
 use crate::rules::When;
-use crate::san::{self, Disk, Login, San, Target, Username};
 
+mod disks;
+mod memories;
 mod menus;
 mod shim;
 
@@ -435,36 +434,6 @@ fn only_firmware_is_sent_to_https_and_only_by_a_rule_that_says_so() {
 }
 
 #[test]
-fn what_an_operator_wants_of_a_machine_goes_before_its_rule() {
-    let catalog = catalog();
-    let asked = pxe(ClientArch::X64_UEFI);
-    let intent = |aim| {
-        let mut machines = Memories::default();
-        let change = Change::Boot { aim, once: false };
-        machines.put(asked.mac, Memory::default().after(change, Timestamp(1)));
-        machines
-    };
-    let told = |machines: &Memories, asked: &BootRequest, rules: &Rules| match super::decide(
-        asked, machines, rules, &catalog, SERVER,
-    ) {
-        Ok(answer) => format!("{}: {}", answer.rule, answer.step),
-        Err(why) => why.to_string(),
-    };
-    let uki = || Aim::Boot(boot("uki", Path::Auto));
-    let other = BootRequest { mac: MacAddr([2; 6]), ..asked.clone() };
-    for (what, aim, asked, rules, wanted) in [
-        ("an image", uki(), &asked, rules(Then::Menu), "intent: image/uki/uki.efi"),
-        ("an image where no rule matches", uki(), &asked, Rules::default(), "intent: image/uki/uki.efi"),
-        ("the disk", Aim::Local, &asked, rules(Then::Menu), "rule `intent` says to boot from the local disk"),
-        ("the menu", Aim::Menu, &asked, rules(Then::Local), "intent: loader/snponly.efi"),
-        ("ignored all the same", uki(), &asked, rules(Then::Ignore), "rule `r` says to ignore this machine"),
-        ("another machine", Aim::Local, &other, rules(Then::Menu), "r: loader/snponly.efi"),
-    ] {
-        assert_eq!(told(&intent(aim), asked, &rules), wanted, "{what}");
-    }
-}
-
-#[test]
 fn who_ignores_every_offer_is_given_another_loader_where_there_is_one() {
     let plain = pxe(ClientArch::X64_UEFI);
     let other = BootRequest { rung: Rung::OtherLoader, ..plain.clone() };
@@ -495,37 +464,6 @@ fn who_ignores_every_offer_is_given_another_loader_where_there_is_one() {
 }
 
 #[test]
-fn a_machine_that_installed_enough_is_left_to_its_disk_in_its_firmwares_own_way() {
-    let catalog = catalog();
-    let mut machines = Memories::with_secret(Secret([7; 32]));
-    let mut rules = rules(Then::Boot(boot("linux", Path::Auto)));
-    let mac = pxe(ClientArch::BIOS).mac;
-    let decide = |machines: &Memories, rules: &Rules, asked: &BootRequest| {
-        line(super::decide(asked, machines, rules, &catalog, SERVER))
-    };
-    machines.put(mac, Memory::default().after(Change::Done { image: "linux".into() }, Timestamp(1)));
-    let script = decide(&machines, &rules, &script_of(ClientArch::BIOS));
-    assert!(script.contains("kernel") && !script.contains("slipway.done"), "no installer: {script}");
-
-    rules.rules.iter_mut().for_each(|rule| rule.install = Some(Guard::default()));
-    let told = decide(&machines, &rules, &pxe(ClientArch::BIOS));
-    assert!(told.starts_with("- installed: installer `linux` said that it is done"), "{told}");
-    let ipxe = request(Loader::Ipxe, ClientArch::BIOS, Exchange::Dhcp);
-    assert_eq!(decide(&machines, &rules, &ipxe), "url http://10.77.0.1:8067/boot.ipxe?mac=52-54-00-12-34-56&arch=0");
-    let script = decide(&machines, &rules, &script_of(ClientArch::BIOS));
-    assert!(script.starts_with("- installed: "), "whoever answers makes a script of it: {script}");
-
-    machines.put(mac, machines.of(mac, None).after(Change::Release, Timestamp(2)));
-    let script = decide(&machines, &rules, &script_of(ClientArch::BIOS));
-    let url = format!("http://10.77.0.1:8067/done/52-54-00-12-34-56/linux/{}", machines.pass(mac, "linux").unwrap());
-    assert!(script.contains(&format!("slipway.done={}", url.replace("http://10.77.0.1:8067", "~"))), "{script}");
-    let wanted = Aim::Boot(boot("linux", Path::Auto));
-    machines.put(mac, Memory::default().after(Change::Boot { aim: wanted, once: false }, Timestamp(3)));
-    let script = decide(&machines, &rules, &script_of(ClientArch::BIOS));
-    assert!(script.contains("slipway.done="), "an installer by the rules is one by intent too: {script}");
-}
-
-#[test]
 fn an_answer_tells_what_is_the_last_that_is_seen_of_its_boot() {
     let catalog = catalog();
     for (what, asked, wanted) in [
@@ -541,104 +479,4 @@ fn an_answer_tells_what_is_the_last_that_is_seen_of_its_boot() {
         let answer = decide(&asked, &rules(Then::Boot(boot(what, Path::Auto))), &catalog, SERVER).unwrap();
         assert_eq!(answer.lead, Lead { last: wanted, install: None }, "{what} {:?}", asked.loader);
     }
-}
-
-#[test]
-fn a_loader_that_was_loaded_over_and_over_is_not_given_and_anything_else_is() {
-    let catalog = catalog();
-    let looping = crate::machine::LoaderLoop { loader: "loader/snponly.efi".into(), loads: 5, since: Timestamp(1) };
-    let mut machines = Memories::default();
-    let request = pxe(ClientArch::X64_UEFI);
-    machines.put(request.mac, Memory { looping: Some(looping), ..Memory::NOTHING });
-    let said = |request: &BootRequest, then| super::decide(request, &machines, &rules(then), &catalog, SERVER);
-    let held = Err(Why::LoaderLoop { loader: "loader/snponly.efi".into(), loads: 5 });
-    let http = self::request(Loader::UefiHttp, ClientArch::X64_UEFI_HTTP, Exchange::Dhcp);
-    assert_eq!(said(&request, Then::Menu), held);
-    assert_eq!(said(&http, Then::Boot(boot("linux", Path::Auto))), held);
-    assert_eq!(line(said(&request, Then::Boot(boot("uki", Path::Auto)))), "tftp image/uki/uki.efi");
-    assert_eq!(line(said(&pxe(ClientArch::BIOS), Then::Menu)), "tftp loader/undionly.kpxe");
-    let ipxe = self::request(Loader::Ipxe, ClientArch::X64_UEFI, Exchange::Dhcp);
-    assert!(said(&ipxe, Then::Menu).is_ok());
-}
-
-fn disk(path: Path, login: Login, boot: Option<Boot>) -> Rules {
-    let target = Target::new("iscsi:10.77.0.5::::iqn.2026-01.example:{mac}").unwrap();
-    let disk = Disk { name: "disk1".into(), target, initiator: None, keep: false, login };
-    rules(Then::San(Box::new(San { disk, path, boot })))
-}
-
-#[test]
-fn a_network_disk_is_attached_by_ipxe_or_told_in_dhcp() {
-    let catalog = catalog();
-    let told = |secret| Login::Told { username: Username::new("db1").unwrap(), secret };
-    let secret = san::Secret::new("correct horse").unwrap();
-    let rows = [
-        ("auto", disk(Path::Auto, Login::Own, None)),
-        ("direct", disk(Path::Direct, Login::Own, None)),
-        ("secret", disk(Path::Auto, told(secret.clone()), None)),
-        ("secret, direct", disk(Path::Direct, told(secret), None)),
-        ("secret unread", disk(Path::Auto, told(san::Secret::unread()), None)),
-        ("beside linux", disk(Path::Auto, Login::Own, Some(boot("linux", Path::Ipxe)))),
-        ("beside script", disk(Path::Auto, Login::Own, Some(boot("script", Path::Ipxe)))),
-    ];
-    let mut table = String::new();
-    for (name, request) in [
-        ("os", request(Loader::Os, ClientArch::BIOS, Exchange::Dhcp)),
-        ("BIOS pxe", pxe(ClientArch::BIOS)),
-        ("x64 pxe", pxe(ClientArch::X64_UEFI)),
-        ("x64 http", request(Loader::UefiHttp, ClientArch::X64_UEFI_HTTP, Exchange::Dhcp)),
-        ("x64 ipxe dhcp", request(Loader::Ipxe, ClientArch::X64_UEFI, Exchange::Dhcp)),
-        ("x64 ipxe script", script_of(ClientArch::X64_UEFI)),
-        ("unknown arch", pxe(ClientArch(4711))),
-    ] {
-        table.push_str(&format!("{name}\n"));
-        for (word, rules) in &rows {
-            table.push_str(&format!("  {word:14} {}\n", line(decide(&request, rules, &catalog, SERVER))));
-        }
-    }
-    insta::assert_snapshot!(table);
-}
-
-#[test]
-fn an_iso_goes_to_those_who_can_boot_it() {
-    let isos = [("both", Media::Both, None), ("bios", Media::Bios, None), ("uefi", Media::Uefi, Some(Cpu::X64))];
-    let images = isos.map(|(name, media, cpu)| image(name, ImageKind::Iso(media), cpu, &["boot.iso"]));
-    let catalog = Catalog { images: images.into(), ..catalog() };
-    let mut table = String::new();
-    for (name, request) in [
-        ("BIOS pxe", pxe(ClientArch::BIOS)),
-        ("x64 pxe", pxe(ClientArch::X64_UEFI)),
-        ("x64 http", request(Loader::UefiHttp, ClientArch::X64_UEFI_HTTP, Exchange::Dhcp)),
-        ("arm64 http", request(Loader::UefiHttp, ClientArch::ARM64_UEFI_HTTP, Exchange::Dhcp)),
-        ("BIOS ipxe script", script_of(ClientArch::BIOS)),
-        ("x64 ipxe script", script_of(ClientArch::X64_UEFI)),
-    ] {
-        table.push_str(&format!("{name}\n"));
-        for iso in ["both", "bios", "uefi"] {
-            for (word, path) in [("auto", Path::Auto), ("direct", Path::Direct), ("ipxe", Path::Ipxe)] {
-                let outcome = decide(&request, &rules(Then::Boot(boot(iso, path))), &catalog, SERVER);
-                table.push_str(&format!("  {iso:4} {word:6} {}\n", line(outcome)));
-            }
-        }
-    }
-    let append = rules(Then::Boot(Boot { append: Some("quiet".into()), ..boot("both", Path::Auto) }));
-    table.push_str(&line(decide(&script_of(ClientArch::BIOS), &append, &catalog, SERVER)));
-    insta::assert_snapshot!(table);
-}
-
-#[test]
-fn a_machine_whose_installer_is_done_boots_from_the_disk_that_it_installed_on() {
-    let catalog = catalog();
-    let mut rules = disk(Path::Auto, Login::Own, Some(boot("linux", Path::Ipxe)));
-    rules.rules.iter_mut().for_each(|rule| rule.install = Some(Guard::default()));
-    let mut machines = Memories::with_secret(Secret([7; 32]));
-    let asked = script_of(ClientArch::BIOS);
-    let told =
-        |machines: &Memories, asked: &BootRequest| line(super::decide(asked, machines, &rules, &catalog, SERVER));
-    let first = told(&machines, &asked);
-    assert!(first.contains("sanhook") && first.contains("slipway.done=") && !first.contains("sanboot"), "{first}");
-    machines.put(asked.mac, Memory::default().after(Change::Done { image: "linux".into() }, Timestamp(1)));
-    let then = told(&machines, &asked);
-    assert!(then.contains("sanhook") && then.ends_with("sanboot --drive 0x80"), "{then}");
-    assert_eq!(told(&machines, &pxe(ClientArch::BIOS)), "tftp loader/undionly.kpxe");
 }

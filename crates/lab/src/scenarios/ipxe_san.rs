@@ -108,7 +108,8 @@ path = "direct"
     Ok(())
 }
 
-/// Sits at iPXE's form for name and secret.
+/// Sits at iPXE's form for name and secret. Together they are no more than a serial port has room for: what comes while firmware is slow
+/// to read is lost otherwise.
 fn log_in(machine: &Machine, name: &str, secret: &str) -> Result<()> {
     let (console, keyboard) = (machine.console(), machine.process());
     console.wait_for_prompt(0, "Slipway: name and secret for vault", PATIENCE)?;
@@ -117,12 +118,12 @@ fn log_in(machine: &Machine, name: &str, secret: &str) -> Result<()> {
 }
 
 pub(super) fn beside_an_image(lab: &mut Lab) -> Result<()> {
-    const SECRET: &str = "known-to-a-person";
+    const SECRET: &str = "0123-secrets";
     let lan = lab.lan("lan")?;
     let host = lab.host("server", &[(&lan, "10.77.0.1/24")])?;
     let storage = lab.host("storage", &[(&lan, "10.77.0.5/24")])?;
     let disk = lab.disk("root=wrong")?;
-    let target = peers::tgt(&storage, &disk, "iqn.2026-01.example:vault", Some(("person", SECRET)))?;
+    let target = peers::tgt(&storage, &disk, "iqn.2026-01.example:vault", Some(("p", SECRET)))?;
     lab.keep(&target);
     let server = lab.slipway(
         &host,
@@ -144,7 +145,7 @@ san = "vault"
     server.start()?;
 
     let machine = lab.power_on(Order::new("node1", 1, Firmware::Bios), &lan)?;
-    log_in(&machine, "person", SECRET)?;
+    log_in(&machine, "p", SECRET)?;
     let booted = boot::see_it_boot(lab, &server, &machine)?;
     ensure!(booted.cmdline.contains(&lab.cmdline()), "{:?} is not in {:?}", lab.cmdline(), booted.cmdline);
     // Linux finds the table that iPXE left for it, by which an installer finds the disk.

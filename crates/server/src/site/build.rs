@@ -1,22 +1,17 @@
 //! Configuration plus facts gives the site: pure, so that a reload either gives a whole new site or the reasons why not.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use slipway_engine::catalog::Catalog;
-use slipway_engine::rules::{Rules, Then};
-use slipway_engine::san::Login;
+use slipway_engine::rules::Then;
 use slipway_store::Blobs;
 
-use super::{HttpsSettings, Interface, Ipv6, Mode, Site, networks};
+use super::{HttpsSettings, Interface, Ipv6, Mode, Site, networks, secrets};
 use crate::config::{Config, Fault, InterfaceChoice, Secrets, Severity, Span};
 use crate::interfaces::{Found, NoLan, lan};
 use crate::tls::Own;
-
-/// A CHAP secret has at least 96 bits (RFC 7143 §12.1.3).
-const SHORTEST_SECRET: usize = 12;
 
 /// What a site is made of besides the configuration.
 #[derive(Clone, Debug)]
@@ -104,7 +99,7 @@ pub fn build(config: &Config, facts: &Facts) -> Result<Built, NoSite> {
     let interfaces = interfaces(config, facts, &mut faults)?;
     networks::check(config, &interfaces, &mut faults);
     check_rules(config, facts, &interfaces, &mut faults);
-    let rules = rules(config, facts, &mut faults);
+    let rules = secrets::rules(config, &facts.secrets, &mut faults);
     let https = https(config, facts, &interfaces, &mut faults);
     check_export(config, facts, &mut faults);
     if faults.iter().any(|fault| fault.severity == Severity::Error) {
@@ -320,42 +315,12 @@ fn check_image(
     faults.push(Fault::warning(span.clone(), thing, format!("image {wanted:?} is not in the store"), remedy));
 }
 
-/// The rules, with the secrets that they need.
-fn rules(config: &Config, facts: &Facts, faults: &mut Vec<Fault>) -> Rules {
-    const THING: &str = "san.secret-file";
-    let mut rules = config.engine_rules();
-    let mut told = BTreeSet::new();
-    for (configured, rule) in config.rules.iter().zip(&mut rules.rules) {
-        let (Some(at), Then::San(san)) = (&configured.secret_at, &mut rule.then) else { continue };
-        let Login::Told { secret, .. } = &mut san.disk.login else { continue };
-        let first = told.insert(at.span.start);
-        match facts.secrets.get(&at.value) {
-            Some(Ok(read)) => {
-                *secret = read.clone();
-                if first && read.len() < SHORTEST_SECRET {
-                    let reason =
-                        format!("the secret is shorter than {SHORTEST_SECRET} bytes, which many targets refuse");
-                    faults.push(Fault::warning(at.span.clone(), THING, reason, "choose a longer one (RFC 7143)"));
-                }
-            }
-            Some(Err(fault)) if first => {
-                let remedy = "it holds the secret in one line; the server's user must be able to read it and others must not \
-                              (`chmod 600`, or 640 with the server's group)";
-                faults.push(Fault::error(at.span.clone(), THING, fault.clone(), remedy));
-            }
-            _ => {}
-        }
-    }
-    rules
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
     use crate::config::parse;
-    use slipway_engine::san::Secret;
 
     fn found(name: &str, ip: [u8; 4]) -> Found {
         Found {
@@ -465,40 +430,5 @@ t.toml: 2 errors, 1 warning"#;
         let text = "[[interface]]\nname = \"eth0\"\nmode = \"dhcp\"\n[[subnet]]\nnetwork = \"10.99.0.0/24\"\npool = \"10.99.0.9\"\n";
         let told = told(text, &facts());
         assert!(told.contains("warning: interface.mode: no subnet holds eth0 (192.168.1.2/24)"), "{told}");
-    }
-
-    #[test]
-    fn a_secret_that_cannot_be_had_is_told_once_and_one_that_can_is_in_the_rules() {
-        let text = r#"
-[[san]]
-name = "disk1"
-target = "iscsi:10.77.0.5::::iqn.2026-01.example:disk1"
-username = "node1"
-secret-file = "/etc/slipway/disk1.secret"
-expose-secret = true
-[[rule]]
-when = { uefi = true }
-san = "disk1"
-[[rule]]
-san = "disk1"
-boot = "debian"
-"#;
-        let config = parse(text, "t.toml").unwrap();
-        let with = |secret| {
-            let secrets = [(PathBuf::from("/etc/slipway/disk1.secret"), secret)].into();
-            Facts { secrets, ..facts() }
-        };
-        let missing = told(text, &with(Err("cannot read it".to_owned())));
-        assert_eq!(missing.matches("t.toml:6:15: error: san.secret-file: cannot read it").count(), 1, "{missing}");
-        let short = told(text, &with(Ok(Secret::new("short").unwrap())));
-        assert_eq!(short.matches("t.toml:6:15: warning: san.secret-file: the secret is shorter").count(), 1, "{short}");
-        assert!(short.contains("rule.boot: image \"debian\" is not in the store"), "{short}");
-        let good = Secret::new("correct horse battery").unwrap();
-        let built = build(&config, &with(Ok(good.clone()))).unwrap();
-        for rule in &built.site.rules.rules {
-            let Then::San(san) = &rule.then else { panic!("{rule:?}") };
-            assert!(matches!(&san.disk.login, Login::Told { secret, .. } if *secret == good), "{rule:?}");
-        }
-        assert!(!format!("{:?}", built.site).contains("horse"), "a secret is not shown");
     }
 }
