@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::needs::Work;
 use crate::tally::Tally;
-use crate::{docs, examples, layers, promises, setup, sh};
+use crate::{docs, examples, layers, matrix, promises, setup, sh};
 
 /// Whether the dependency policy and the fuzz targets are checked too: both take minutes the first time, for a tool to install and
 /// for libFuzzer to compile.
@@ -39,6 +39,7 @@ pub(crate) fn checks(tally: &mut Tally, policy: Policy) {
     }
     tally.check("rustdoc", rustdoc);
     tally.check("documented configuration", examples::check);
+    tally.check("firmware tables", matrix::check);
     if policy == Policy::Checked {
         tally.check("dependency policy", deny);
     }

@@ -28,13 +28,13 @@ struct Page {
 const PAGES: [Page; 2] = [
     Page {
         file: "README.md",
-        head: "| Scenario | Machine and firmware | Way | Seconds | |\n|---|---|---|---|---|\n",
+        head: "| Scenario | Machine and firmware | Way | Seconds | Result |\n|---|---|---|---|---|\n",
         row: |row| row.short(),
     },
     Page {
         file: "docs/firmware.md",
         head: "| Scenario | Machine | Firmware, boot programs | Way | Asks | Loads | Kernel | Linux | Report | In all | Seen \
-               | |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+               | Result |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
         row: |row| row.whole(),
     },
 ];
@@ -126,6 +126,41 @@ fn recorded(wanted: &[&str], folder: &Path) -> Result<Vec<Record>> {
         serde_json::from_str(&text).with_context(|| format!("{} is of another time: run {name} again", path.display()))
     };
     there.map(read).collect()
+}
+
+/// Checks that both tables have a row for each scenario that boots machines, in the scenarios' order, and no other. What the rows
+/// say is nobody's to check: times differ.
+///
+/// # Errors
+/// Rows that are missing or too many, and the remedy.
+pub(crate) fn check() -> Result<()> {
+    let scenarios = lab::scenarios_that_boot()?;
+    let mut faults = Vec::new();
+    for page in &PAGES {
+        let text = fs::read_to_string(sh::root().join(page.file)).with_context(|| format!("no {}", page.file))?;
+        let (_, table, _) = split(&text).with_context(|| format!("in {}", page.file))?;
+        faults.extend(faults_of(table, &scenarios).map(|fault| format!("{}: {fault}", page.file)));
+    }
+    if !faults.is_empty() {
+        bail!("{}", faults.join("\n"));
+    }
+    Ok(())
+}
+
+/// What is wrong with the table's list of scenarios.
+fn faults_of(table: &str, scenarios: &[Scenario]) -> Option<String> {
+    let rows: Vec<&str> = rows_of(table).map(|(name, _)| name).collect();
+    let wanted: Vec<&str> = scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+    let missing: Vec<&str> = wanted.iter().filter(|name| !rows.contains(name)).copied().collect();
+    if !missing.is_empty() {
+        let missing = missing.join(" ");
+        return Some(format!(
+            "no row for {missing}: run `cargo xtask lab matrix {missing}` (with `--from target/lab` if it has just run)"
+        ));
+    }
+    (rows != wanted).then(|| {
+        "rows of scenarios that are gone, or another order: run `cargo xtask lab matrix --from target/lab`".to_owned()
+    })
 }
 
 impl Page {
@@ -274,5 +309,21 @@ mod tests {
         assert_eq!(fresh, document("\n| head |\n| `a` | new |\n| `b` | old |\n\n"));
         assert!(page.with(&text, &[scenario("c")], &[]).unwrap_err().to_string().contains("c has no row yet"));
         assert!(page.with("no marks", &scenarios, &[]).is_err());
+    }
+
+    #[test]
+    fn a_scenario_without_a_row_is_a_fault_with_its_remedy() {
+        let scenarios = [scenario("a"), scenario("b")];
+        let rows: [(&str, Option<&str>); 4] = [
+            ("| `a` | 1 |\n| `b` | 2 |\n", None),
+            ("| `a` | other times |\n| `b` |\n", None),
+            ("| `b` | 2 |\n", Some("no row for a: run `cargo xtask lab matrix a`")),
+            ("| `b` | 2 |\n| `a` | 1 |\n", Some("or another order")),
+        ];
+        for (table, fault) in rows {
+            let found = faults_of(table, &scenarios);
+            assert_eq!(found.is_some(), fault.is_some(), "{found:?}");
+            assert!(found.unwrap_or_default().contains(fault.unwrap_or_default()), "{table}");
+        }
     }
 }
