@@ -24,6 +24,10 @@ pub enum Departure {
     SaySlipwayAgent,
     /// Option 43 is `06 01 08 ff`: use the boot file of this packet, discover nothing (PXE 2.1, discovery control bit 3).
     UseThisBootFile,
+    /// Sent to its own disk, it is offered a PXE boot without any server: option 60, and option 43 `06 01 07 ff`.
+    CancelledBoot,
+    /// Sent to its own disk, it is offered the URL of a file that is not there.
+    MissingFile,
     /// Option 175 is `b0 01 01`: wait for no ProxyDHCP offer.
     NoProxyWait,
     /// Option 66 repeats the server's address as text.
@@ -51,6 +55,8 @@ impl Departure {
             Self::SayHttpClient => "option 60 `HTTPClient`",
             Self::SaySlipwayAgent => "option 60 `slipway-agent`",
             Self::UseThisBootFile => "option 43 `06 01 08 ff`",
+            Self::CancelledBoot => "to its disk: option 43 `06 01 07 ff`",
+            Self::MissingFile => "to its disk: a URL of nothing",
             Self::NoProxyWait => "option 175 `b0 01 01`",
             Self::ServerAsText => "option 66",
             Self::ServerName => "header `sname`",

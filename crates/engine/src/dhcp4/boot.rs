@@ -14,6 +14,9 @@ use crate::decide::{decide, decide_root};
 use crate::quirks::{Departure, departs};
 use crate::request::{BootRequest, Exchange, Loader};
 
+/// A path where nothing is.
+const NOTHING: &str = "local-boot";
+
 /// What this client boots, having or getting this address.
 ///
 /// # Errors
@@ -117,6 +120,24 @@ fn put_configuration(options: &mut Options, ask: &Ask<'_>, config: &str, prefix:
         options.set(OptionCode::PATH_PREFIX, prefix);
     } else if asks_for(ask, OptionCode::CONFIG_FILE) {
         options.set(OptionCode::CONFIG_FILE, config);
+    }
+}
+
+/// Puts into a reply what makes firmware go on to its own disk at once, where there is such a thing for it.
+pub(super) fn put_local(reply: &mut Message, ask: &Ask<'_>, ip: Option<Ipv4Addr>) {
+    let options = &mut reply.options;
+    if departs(&ask.boot, Departure::CancelledBoot) {
+        // No broadcast, no multicast, only the listed servers, and none is listed: edk2 takes it for a boot from its own disk.
+        let mut vendor = VendorOptions::default();
+        vendor.set_discovery_control(7);
+        options.set(OptionCode::VENDOR_CLASS, VendorClass::PXE);
+        options.set(OptionCode::VENDOR, vendor.encode());
+    } else if departs(&ask.boot, Departure::MissingFile) {
+        options.set(OptionCode::VENDOR_CLASS, VendorClass::HTTP);
+        options.set(OptionCode::BOOT_FILE, ask.server(ip).url(NOTHING));
+    }
+    if let Some(id) = ask.message.options.get(OptionCode::MACHINE_ID) {
+        options.set(OptionCode::MACHINE_ID, id);
     }
 }
 

@@ -7,7 +7,7 @@ use slipway_wire::dhcp4::{Message, MessageType};
 
 use super::ask::{Ask, Heard, Link, Policy, Wants};
 use super::book::{Book, Change};
-use super::boot::{decide_boot, put_boot};
+use super::boot::{decide_boot, put_boot, put_local};
 use super::draft::{Draft, Transmit};
 use super::grant::{self, Grant, Refusal};
 use super::reply::{Echo, finish, put_grant, put_subnet, start};
@@ -188,7 +188,12 @@ fn answered(
             }
         }
         Err(Why::NotNetboot) => {}
-        Err(why) => _ = write!(words, ", nothing to boot ({}): {why}", why.code()),
+        Err(why) => {
+            if why.is_local_boot() {
+                put_local(&mut reply, ask, ip);
+            }
+            let _ = write!(words, ", nothing to boot ({}): {why}", why.code());
+        }
     }
     let refused = boot.as_ref().err().filter(|why| **why != Why::NotNetboot).cloned();
     let boot = boot.ok().map(|answer| Given { footing: ask.footing, ..Given::from(&answer) });

@@ -61,6 +61,9 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let boot = boot::last_boot(&server, &machine)?.to_string();
     ensure!(boot.contains("booted_from=disk"), "the machine does not say that it booted from its disk: {boot}");
     ensure!(boot.contains("local-boot"), "it was not told so: {boot}");
+    // In the firmware's own words, and not by waiting until nobody answers.
+    ensure!(machine.console().find("PXE-E21: Remote boot cancelled").is_some(), "it was not told to go on");
+    ensure!(machine.console().find("PXE-E16").is_none(), "it waited for an offer");
     still_by_the_rules(&server, &machine)
 }
 

@@ -16,6 +16,9 @@ fn answer(packet: Packet, departure: Departure) -> (Message, Seen) {
     }
     let request = classify(&asked, packet.exchange, "eth1");
     let mut net = net(packet.exchange, &asked);
+    if matches!(departure, Departure::CancelledBoot | Departure::MissingFile) {
+        net.rules = rules(Then::Local);
+    }
     if let Some(ground) =
         Ground::of(request.loader, request.arch, packet.exchange).filter(|_| packet.rung != Default::default())
     {
@@ -37,6 +40,8 @@ fn shows(departure: Departure, seen: &Seen) -> bool {
         Departure::SayHttpClient => says(OptionCode::VENDOR_CLASS, b"HTTPClient"),
         Departure::SaySlipwayAgent => says(OptionCode::VENDOR_CLASS, b"slipway-agent"),
         Departure::UseThisBootFile => says(OptionCode::VENDOR, &[6, 1, 8, 255]),
+        Departure::CancelledBoot => says(OptionCode::VENDOR, &[6, 1, 7, 255]),
+        Departure::MissingFile => says(OptionCode::BOOT_FILE, b"http://10.77.0.1:8067/local-boot"),
         Departure::NoProxyWait => says(OptionCode::IPXE, &[0xb0, 1, 1]),
         Departure::ServerAsText => says(OptionCode::TFTP_SERVER, b"10.77.0.1"),
         Departure::ServerName => reply.server_name() == b"10.77.0.1",

@@ -76,6 +76,28 @@ fn where_we_give_the_address_everything_is_in_one_answer() {
 }
 
 #[test]
+fn who_is_sent_to_its_own_disk_is_told_so_in_its_firmwares_own_way() {
+    let rows: [(&str, Message, &[u8], &str); 3] = [
+        ("UEFI PXE", uefi(), &[6, 1, 7, 255], ""),
+        ("UEFI HTTP Boot", http(), &[], "http://10.77.0.1:8067/local-boot"),
+        ("BIOS", bios(), &[], ""),
+    ];
+    for (who, message, vendor, file) in rows {
+        let mut net = Net::new();
+        net.rules = rules(Then::Local);
+        let seen = net.ask(&message);
+        assert_eq!(seen.summary(), "OFFER 10.77.0.100", "{who}");
+        let offer = seen.reply.unwrap();
+        assert_eq!(offer.options.get(OptionCode::VENDOR).unwrap_or_default(), vendor, "{who}");
+        assert_eq!(get(&offer, OptionCode::BOOT_FILE), file, "{who}");
+        assert_eq!(offer.file_name(), b"", "{who}");
+        let mut beside = Net::beside();
+        beside.rules = rules(Then::Local);
+        assert_eq!(beside.ask(&message).summary(), "silence: local-boot", "{who}");
+    }
+}
+
+#[test]
 fn beside_another_server_an_offer_has_no_address_and_says_what_it_is() {
     let rows: [(&str, Message, &[u8], &str, &str); 5] = [
         ("b, BIOS", bios(), &[53, 54, 60, 43, 67, 97], "PXEClient", "loader/undionly.kpxe"),
