@@ -99,7 +99,7 @@ pub(crate) struct Add {
     #[arg(long, value_name = "FOLDER")]
     tree: Option<PathBuf>,
     /// A detached signature (CMS in DER), called like its file with .sig behind it; one for each file, for builds of iPXE that verify
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["ipxe", "tree"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ipxe", "iso", "tree", "sign"])]
     signature: Vec<PathBuf>,
     /// Its version [default: the next number]
     #[arg(long)]

@@ -102,6 +102,8 @@ pub(super) fn sign(
     if files == stored.image.files {
         return Ok(Added::Unchanged(stored));
     }
+    // Detached signatures are for the program as it was.
+    files.retain(|name, _| !name.ends_with(Image::SIGNATURE));
     let image = stored.image;
     let new = NewImage {
         name: image.name,
