@@ -137,7 +137,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "secureboot-unsigned-refused",
         about: "the same machine refuses a UKI that nobody signed, and the journal says why it asks again",
-        boots: Boots::x64(&[OVMF_SECURE], "the same, refusing an unsigned UKI"),
+        boots: Boots::x64(&[OVMF_SECURE], "PXE, Secure Boot with our own keys: an unsigned UKI is refused"),
         tools: &[],
         run: secureboot::refused,
     },
