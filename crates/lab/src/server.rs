@@ -112,13 +112,15 @@ impl Server {
     fn wait_ready(&self, mark: usize) -> Result<()> {
         let ended = self.process()?;
         let signs = self.signs.clone();
-        // A server that ends must not be waited for: its end is a sign too.
+        // A server that ends must not be waited for: its end is a sign too, and no other one's.
+        let exited = format!("EXITED {};", ended.id());
+        let sign = exited.clone();
         std::thread::spawn(move || {
             if ended.wait_exit(READY).is_ok() {
-                signs.push("EXITED");
+                signs.push(&sign);
             }
         });
-        let sign = self.signs.wait_for_any(mark, &["READY=1", "EXITED"], READY);
+        let sign = self.signs.wait_for_any(mark, &["READY=1", &exited], READY);
         match sign {
             Ok(line) if line.text.contains("READY=1") => Ok(()),
             Ok(_) => {

@@ -12,6 +12,7 @@ use slipway_engine::dhcp4::{
     Book, ClientKey, Desk, Draft, Heard, Holder, Link, Policy, Record, Transmit, beside, classify, settle,
 };
 use slipway_engine::ladder::Ladders;
+use slipway_engine::quirks::{Departure, departs};
 use slipway_engine::request::{Exchange, Loader};
 use slipway_wire::dhcp4::{Message, MessageType, OptionCode};
 use std::collections::HashMap;
@@ -158,7 +159,12 @@ impl<'a> World<'a> {
             ours: &ours,
             http_port: 8067,
         };
-        let policy = Policy { rules: &self.site.rules, catalog: &self.site.catalog, machines: &self.site.machines, ladders: &self.ladders };
+        let policy = Policy {
+            rules: &self.site.rules,
+            catalog: &self.site.catalog,
+            machines: &self.site.machines,
+            ladders: &self.ladders,
+        };
         let draft = match exchange {
             Exchange::Dhcp => self.desk.answer(heard, link, policy, self.now),
             _ => beside(heard, link, policy, self.now),
@@ -208,7 +214,8 @@ impl<'a> World<'a> {
     /// The client takes the answer in.
     fn take(&mut self, asked: &Message, told: &Message, exchange: Exchange, writes: &[Record]) {
         let kind = told.options.message_type();
-        let loader = classify(asked, exchange, "eth1").loader;
+        let request = classify(asked, exchange, "eth1");
+        let loader = request.loader;
         let client = key(asked).expect("nobody else is answered");
         let ip = told.yiaddr;
         if ip.is_unspecified() {
@@ -221,11 +228,13 @@ impl<'a> World<'a> {
             assert_eq!(*holder, client, "{ip} is another's");
         }
         if kind == Some(MessageType::OFFER) {
-            assert!(writes.is_empty(), "an offer promises nothing");
             self.offers.insert(asked.chaddr, ip);
-            return;
+            if !departs(&request, Departure::OfferIsLease) {
+                return assert!(writes.is_empty(), "an offer promises nothing");
+            }
+        } else {
+            assert_eq!(kind, Some(MessageType::ACK));
         }
-        assert_eq!(kind, Some(MessageType::ACK));
         let seconds = told.options.lease_time().expect("a lease has an end");
         let until = self.now.plus(Duration::from_secs(seconds.into()));
         let holder = Holder::Client(client.clone());

@@ -2,6 +2,7 @@
 
 use super::site::{GATE, SERVER};
 use slipway_engine::dhcp4::{Transmit, classify};
+use slipway_engine::quirks::{Departure, departs};
 use slipway_engine::request::{Exchange, Loader};
 use slipway_wire::dhcp4::{Message, MessageType, Op, OptionCode, RelayInfo, reply_limit};
 use slipway_wire::{DecodeError, Field};
@@ -82,7 +83,8 @@ fn check_lease(told: &Message, exchange: Exchange) {
 
 /// A boot file is named wherever somebody looks for it, and no firmware gets what would confuse it.
 fn check_boot(asked: &Message, told: &Message, exchange: Exchange) {
-    let loader = classify(asked, exchange, "eth1").loader;
+    let request = classify(asked, exchange, "eth1");
+    let loader = request.loader;
     let (class, vendor) = (told.options.vendor_class(), told.options.get(OptionCode::VENDOR));
     if told.options.has(OptionCode::ROOT_PATH) {
         assert!(told.file_name().is_empty() && !told.options.has(OptionCode::BOOT_FILE));
@@ -90,9 +92,24 @@ fn check_boot(asked: &Message, told: &Message, exchange: Exchange) {
         return assert!(loader == Loader::Ipxe || (loader == Loader::Os && listed), "{loader} takes no root path");
     }
     let Some(file) = told.options.boot_file() else {
-        assert!(told.siaddr.is_unspecified() && told.file_name().is_empty() && class.is_none() && vendor.is_none());
-        return assert_eq!(exchange, Exchange::Dhcp, "nothing else is told there");
+        assert!(told.file_name().is_empty());
+        return match (class, vendor) {
+            (None, None) => {
+                assert!(told.siaddr.is_unspecified());
+                assert_eq!(exchange, Exchange::Dhcp, "nothing else is told there");
+            }
+            (Some(b"PXEClient"), Some([6, 1, 7, 255])) => {
+                assert!(told.siaddr.is_unspecified());
+                assert!(departs(&request, Departure::CancelledBoot), "{loader} does not go to its own disk by this");
+            }
+            (Some(b"PXEClient"), Some(_)) => assert!(departs(&request, Departure::RaspberryPiMenu), "{loader}"),
+            told => panic!("{loader} is told {told:?} and no boot file"),
+        };
     };
+    if file.ends_with(b"/local-boot") {
+        assert!(told.siaddr.is_unspecified() && class == Some(b"HTTPClient") && vendor.is_none());
+        return assert!(departs(&request, Departure::MissingFile), "{loader} does not go to its own disk by this");
+    }
     assert_ne!(loader, Loader::Os);
     assert_ne!(told.options.message_type(), Some(MessageType::NAK));
     assert!([SERVER, GATE].contains(&told.siaddr), "our address in the client's own network, or the one that answers");
