@@ -32,6 +32,23 @@ const fn pure(folder: &'static str, ours: &'static [&'static str], foreign: &'st
 const LAYERS: &[Layer] = &[
     pure("wire", &[], &["httparse", "thiserror", "uuid"]),
     pure("engine", &["wire"], &["minijinja", "sha2", "thiserror", "uuid"]),
+    pure(
+        "trust",
+        &["tpm"],
+        &[
+            "bip39",
+            "data-encoding",
+            "ed25519-dalek",
+            "hkdf",
+            "hmac",
+            "minicbor",
+            "p256",
+            "sha2",
+            "subtle",
+            "thiserror",
+            "zeroize",
+        ],
+    ),
     shell("netio", &["wire"]),
     shell("store", &["engine", "wire"]),
     shell("image", &[]),

@@ -1,0 +1,114 @@
+//! Small values that name things.
+
+use core::fmt;
+
+use minicbor::{CborLen, Decode, Encode};
+use sha2::{Digest as _, Sha256};
+
+macro_rules! name_of_bytes {
+    ($(#[$doc:meta])* $name:ident, $length:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, CborLen, Decode, Encode, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        #[cbor(transparent)]
+        pub struct $name(#[n(0)] #[cbor(with = "minicbor::bytes")] pub [u8; $length]);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+
+        impl core::str::FromStr for $name {
+            type Err = NotHex;
+
+            fn from_str(text: &str) -> Result<Self, NotHex> {
+                from_hex(text).map(Self).ok_or(NotHex { digits: $length * 2 })
+            }
+        }
+    };
+}
+
+name_of_bytes! {
+    /// An org: the first 16 bytes of SHA-256 over its root key as it is encoded.
+    OrgId, 16
+}
+name_of_bytes! {
+    /// A machine that was granted an identity: random, given once, never used again.
+    MachineId, 16
+}
+name_of_bytes! {
+    /// An enrolment that is under way: random.
+    TicketId, 16
+}
+name_of_bytes! {
+    /// An invite: random.
+    InviteId, 8
+}
+name_of_bytes! {
+    /// A SHA-256 digest.
+    Digest, 32
+}
+
+impl Digest {
+    /// The digest of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// The digest of these parts, one after the other.
+    #[must_use]
+    pub fn of_all(parts: &[&[u8]]) -> Self {
+        let mut sha = Sha256::new();
+        parts.iter().for_each(|part| sha.update(part));
+        Self(sha.finalize().into())
+    }
+}
+
+/// A text that is not a name in hexadecimal digits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not {digits} hexadecimal digits")]
+pub struct NotHex {
+    /// How many digits there should be.
+    pub digits: usize,
+}
+
+/// Bytes from hexadecimal digits.
+fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != N * 2 {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let pair =
+            core::str::from_utf8(pair).ok().filter(|pair| pair.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        *byte = u8::from_str_radix(pair, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// Wall-clock time: seconds since the Unix epoch.
+#[derive(Clone, Copy, CborLen, Debug, Decode, Default, Encode, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[cbor(transparent)]
+pub struct Time(#[n(0)] pub u64);
+
+impl Time {
+    /// This time, `seconds` later; at most the end of time.
+    #[must_use]
+    pub fn plus(self, seconds: u64) -> Self {
+        Self(self.0.saturating_add(seconds))
+    }
+
+    /// Seconds since `earlier`; zero if it is not earlier.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}

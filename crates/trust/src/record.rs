@@ -1,0 +1,300 @@
+//! What the org knows of machines, and what admins say of them.
+
+use minicbor::{CborLen, Decode, Encode};
+
+use crate::assurance::Assurance;
+use crate::id::{Digest, InviteId, MachineId, TicketId, Time};
+use crate::image::Arch;
+use crate::key::PublicKey;
+use crate::life::State;
+use crate::refusal::Refusal;
+
+/// What a machine says of itself. Nothing of it is proof.
+#[derive(Clone, CborLen, Debug, Decode, Default, Encode, Eq, PartialEq)]
+pub struct Inventory {
+    /// SMBIOS system UUID, in lower case.
+    #[n(0)]
+    pub uuid: Option<String>,
+    /// SMBIOS serial number.
+    #[n(1)]
+    pub serial: Option<String>,
+    /// Maker and model.
+    #[n(2)]
+    pub model: Option<String>,
+    /// Hardware addresses of its network cards, as `52:54:00:12:34:56`.
+    #[n(3)]
+    pub macs: Vec<String>,
+    /// Its disks.
+    #[n(4)]
+    pub disks: Vec<Disk>,
+    /// Its memory, in MiB.
+    #[n(5)]
+    pub memory_mib: Option<u64>,
+    /// What its TPM is, in words, or why it has none.
+    #[n(6)]
+    pub tpm: Option<String>,
+}
+
+/// A disk.
+#[derive(Clone, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct Disk {
+    /// What it is named by in a plan: stable over reboots.
+    #[n(0)]
+    pub id: String,
+    /// Its size, in bytes.
+    #[n(1)]
+    pub size: u64,
+    /// Its model.
+    #[n(2)]
+    pub model: Option<String>,
+    /// Whether something is on it.
+    #[n(3)]
+    pub used: bool,
+}
+
+/// What the machine is to do with its disk.
+#[derive(Clone, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct DiskPlan {
+    /// The disk; none: the only one there is, or the one that has our ESP.
+    #[n(0)]
+    pub disk: Option<String>,
+    /// Whether everything on it may go. Holds only if `disk` is named, and was in the machine's inventory.
+    #[n(1)]
+    pub wipe: bool,
+    /// The ESP's size where one must be made, in MiB.
+    #[n(2)]
+    pub esp_mib: u32,
+    /// Whether to make a data partition, encrypted, from the rest.
+    #[n(3)]
+    pub data: bool,
+}
+
+/// What is known of a machine's TPM.
+#[derive(Clone, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct TpmFacts {
+    /// SHA-256 of the endorsement key's public area.
+    #[n(0)]
+    pub ek: Digest,
+    /// The attestation key's public area (TPMT_PUBLIC).
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    pub ak: Vec<u8>,
+    /// The maker's name, if a chain to a root that we trust was verified.
+    #[n(2)]
+    pub chain: Option<String>,
+    /// Whether Secure Boot was on at the last proof.
+    #[n(3)]
+    pub secure_boot: Option<bool>,
+}
+
+/// A machine with an identity: the authority on it.
+#[derive(Clone, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct MachineRecord {
+    /// The machine.
+    #[n(0)]
+    pub id: MachineId,
+    /// Its name, unique among machines that live.
+    #[n(1)]
+    pub name: String,
+    /// Its identity key.
+    #[n(2)]
+    pub key: PublicKey,
+    /// Its TPM.
+    #[n(3)]
+    pub tpm: Option<TpmFacts>,
+    /// Its role.
+    #[n(4)]
+    pub role: String,
+    /// How well it is known.
+    #[n(5)]
+    pub assurance: Assurance,
+    /// Where it stands.
+    #[n(6)]
+    pub state: State,
+    /// Since when.
+    #[n(7)]
+    pub since: Time,
+    /// What it said of itself when it enrolled.
+    #[n(8)]
+    pub inventory: Inventory,
+    /// Its processor.
+    #[n(9)]
+    pub arch: Arch,
+    /// The digest of the nonce that its next boot must show, until that is spent.
+    #[n(10)]
+    pub confirm: Option<Digest>,
+    /// The highest boot counter that it showed.
+    #[n(11)]
+    pub boots: u64,
+    /// When it was last heard.
+    #[n(12)]
+    pub heard: Time,
+    /// Our share of its disk key, by epoch. Destroyed when it is retired or revoked. Never printed.
+    #[n(13)]
+    pub shares: Vec<Share>,
+    /// Recoveries, at most the last three.
+    #[n(14)]
+    pub recoveries: Vec<Time>,
+    /// The invite that it came by.
+    #[n(15)]
+    pub invite: Option<InviteId>,
+    /// The approval of a person, as it was signed.
+    #[n(16)]
+    pub approval: Option<crate::seal::Signed>,
+    /// The lowest preboot version that it may run: never falls.
+    #[n(17)]
+    pub floor: u64,
+    /// The generation that it last said to be healthy in.
+    #[n(18)]
+    pub generation: Option<Digest>,
+    /// Versions of a certificate below this are void: rises when it is revoked.
+    #[n(19)]
+    pub epoch: u64,
+}
+
+/// Our share of a disk key.
+#[derive(Clone, CborLen, Decode, Encode, Eq, PartialEq)]
+pub struct Share {
+    /// Which.
+    #[n(0)]
+    pub epoch: u64,
+    /// The share.
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    pub secret: [u8; 32],
+}
+
+impl core::fmt::Debug for Share {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Share(epoch {})", self.epoch)
+    }
+}
+
+/// An enrolment, or a recovery, that is under way.
+#[derive(Clone, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct Ticket {
+    /// Its name.
+    #[n(0)]
+    pub id: TicketId,
+    /// Where it stands: requested, approved, denied or expired.
+    #[n(1)]
+    pub state: State,
+    /// Since when.
+    #[n(2)]
+    pub since: Time,
+    /// The key that the machine proved.
+    #[n(3)]
+    pub key: PublicKey,
+    /// The TPM that it proved.
+    #[n(4)]
+    pub tpm: Option<TpmFacts>,
+    /// What it says of itself.
+    #[n(5)]
+    pub inventory: Inventory,
+    /// Its processor.
+    #[n(6)]
+    pub arch: Arch,
+    /// The version of the image that it runs.
+    #[n(7)]
+    pub image_version: u64,
+    /// The six words.
+    #[n(8)]
+    pub words: String,
+    /// The transcript after its last proof: what a grant is bound to.
+    #[n(9)]
+    pub transcript: Digest,
+    /// The highest poll counter.
+    #[n(10)]
+    pub polls: u64,
+    /// How well it is known so far.
+    #[n(11)]
+    pub assurance: Assurance,
+    /// The invite that it came with.
+    #[n(12)]
+    pub invite: Option<InviteId>,
+    /// For a recovery: the machine that it is.
+    #[n(13)]
+    pub recovers: Option<MachineId>,
+    /// What a person should look at: another machine with the same UUID, serial number or TPM.
+    #[n(14)]
+    pub flags: Vec<String>,
+    /// Why it was refused.
+    #[n(15)]
+    pub refused: Option<Refusal>,
+    /// Where it asks from.
+    #[n(16)]
+    pub address: String,
+    /// The approval of a person, as it was signed.
+    #[n(17)]
+    pub approval: Option<crate::seal::Signed>,
+    /// The machine that was made of it, once the grant was given: giving it again to the same key changes nothing.
+    #[n(18)]
+    pub granted: Option<MachineId>,
+}
+
+/// A person's word on a ticket ([`crate::Domain::Approval`]): bound to key, TPM and transcript, so that it is of use for nobody else.
+#[derive(Clone, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct Approval {
+    /// The ticket.
+    #[n(0)]
+    pub ticket: TicketId,
+    /// Its key.
+    #[n(1)]
+    pub key: Digest,
+    /// Its TPM.
+    #[n(2)]
+    pub ek: Option<Digest>,
+    /// Its transcript.
+    #[n(3)]
+    pub transcript: Digest,
+    /// Yes or no.
+    #[n(4)]
+    pub yes: bool,
+    /// The machine's name.
+    #[n(5)]
+    pub name: String,
+    /// Its role.
+    #[n(6)]
+    pub role: String,
+    /// What it is to do with its disk.
+    #[n(7)]
+    pub plan: DiskPlan,
+    /// When.
+    #[n(8)]
+    pub at: Time,
+}
+
+/// What an admin does to a known machine ([`crate::Domain::Act`]).
+#[derive(Clone, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct Act {
+    /// The machine.
+    #[n(0)]
+    pub machine: MachineId,
+    /// What.
+    #[n(1)]
+    pub verb: Verb,
+    /// Why, in words.
+    #[n(2)]
+    pub reason: String,
+    /// When.
+    #[n(3)]
+    pub at: Time,
+}
+
+/// What can be done to a machine.
+#[derive(Clone, Copy, CborLen, Debug, Decode, Encode, Eq, Hash, PartialEq)]
+#[cbor(index_only)]
+pub enum Verb {
+    /// Give it nothing for now.
+    #[n(0)]
+    Suspend,
+    /// End that.
+    #[n(1)]
+    Resume,
+    /// Its identity ends; the hardware may enrol anew.
+    #[n(2)]
+    Retire,
+    /// Its identity ends, and its key and its TPM are never let in again.
+    #[n(3)]
+    Revoke,
+}
