@@ -178,7 +178,8 @@ mod tests {
 
     #[test]
     fn each_module_is_tried_once_and_after_what_it_needs() {
-        let table = Table::parse("igb: dca\ndca: \nixgbe: dca\n", "alias pci:v8086d10C9* igb\nalias pci:v8086d10FB* ixgbe\n");
+        let table =
+            Table::parse("igb: dca\ndca: \nixgbe: dca\n", "alias pci:v8086d10C9* igb\nalias pci:v8086d10FB* ixgbe\n");
         let drivers = Drivers { table: Arc::new(table), tried: Arc::default() };
         assert_eq!(drivers.untried("pci:v8086d10C9sv0"), ["dca", "igb"]);
         assert_eq!(drivers.untried("pci:v8086d10FBsv0"), ["ixgbe"]);

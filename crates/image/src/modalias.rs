@@ -145,7 +145,11 @@ mod tests {
             ("pci:v00008086d0000100Esv*sd*bc*sc*i*", "pci:v00008086d000010D3sv00001AF4sd00001100bc02sc00i00", false),
             ("pci:v*d*sv*sd*bc01sc08i02*", "pci:v00001B36d00000010sv00001AF4sd00001100bc01sc08i02", true),
             ("acpi*:MSFT0101:*", "acpi:MSFT0101:", true),
-            ("cpu:type:x86,ven*fam*mod*:feature:*0099*", "cpu:type:x86,ven0000fam0006mod003C:feature:,0001,0099,00A0", true),
+            (
+                "cpu:type:x86,ven*fam*mod*:feature:*0099*",
+                "cpu:type:x86,ven0000fam0006mod003C:feature:,0001,0099,00A0",
+                true,
+            ),
             ("hid:b0003g*v*p*", "hid:b0003g0001v00000627p00000001", true),
             ("usb:v*p*d*dc*dsc*dp*ic08isc0[126]ip50in*", "usb:v46F4p0001d0000dc00dsc00dp00ic08isc06ip50in00", true),
             ("usb:v*p*d*dc*dsc*dp*ic08isc0[126]ip50in*", "usb:v46F4p0001d0000dc00dsc00dp00ic08isc05ip50in00", false),

@@ -8,10 +8,11 @@ use crate::kernel::{self, KernelError, Module};
 use crate::pe::{Machine, Pe};
 use crate::uki::{BuildError, Parts};
 use crate::{Initramfs, Kernel, modalias, uki};
+use slipway_trust::{OrgFacts, Role};
 
 /// The word in the initramfs that says which program the agent is.
 pub const ROLE: &str = "etc/slipway/role";
-/// What the image trusts: CBOR.
+/// What the image trusts: [`OrgFacts`] as CBOR.
 pub const ORG: &str = "etc/slipway/org";
 /// The modules to load at once, one path a line, dependencies first.
 pub const MODULES: &str = "etc/slipway/modules";
@@ -21,12 +22,12 @@ pub const LARGEST: u64 = 25 << 20;
 /// What an image is to be.
 #[derive(Clone, Copy, Debug)]
 pub struct Recipe<'a> {
-    /// What for: the word in [`ROLE`].
-    pub role: &'a str,
-    /// Its version, for menus.
+    /// What for.
+    pub role: Role,
+    /// Its version: a later one is greater.
     pub version: u64,
-    /// The content of [`ORG`].
-    pub org: Option<&'a [u8]>,
+    /// What it trusts. It is put in as it is given, with its own version and time of building.
+    pub org: Option<&'a OrgFacts>,
     /// The kernel's command line.
     pub cmdline: &'a str,
 }
@@ -107,7 +108,8 @@ pub fn build(recipe: &Recipe<'_>, materials: &Materials<'_>) -> Result<Vec<u8>, 
     }
     let initrd = initramfs(recipe, materials).compressed()?;
     let Recipe { role, version, cmdline, .. } = recipe;
-    let osrel = format!("NAME=\"Slipway\"\nID=slipway\nVERSION_ID={version}\nPRETTY_NAME=\"Slipway {role} {version}\"\n");
+    let osrel =
+        format!("NAME=\"Slipway\"\nID=slipway\nVERSION_ID={version}\nPRETTY_NAME=\"Slipway {role} {version}\"\n");
     Ok(uki::build(stub, &Parts { linux: kernel, initrd: &initrd, cmdline, osrel: &osrel, uname: release })?)
 }
 
@@ -118,7 +120,7 @@ fn initramfs(recipe: &Recipe<'_>, materials: &Materials<'_>) -> Initramfs {
     fs.link("sbin/modprobe", "/init");
     fs.file(ROLE, 0o644, format!("{}\n", recipe.role).as_bytes());
     if let Some(org) = recipe.org {
-        fs.file(ORG, 0o644, org);
+        fs.file(ORG, 0o644, &slipway_trust::encode(org));
     }
     let (depends, aliases) = modalias::render(modules);
     let mut order = String::new();
@@ -159,7 +161,8 @@ fn closure<'a>(modules: &'a [Module], name: &'a str) -> BTreeSet<&'a str> {
 }
 
 /// Whether a 64-bit ELF program names no other program to load it (`PT_INTERP`): there is none in the initramfs.
-fn is_static(program: &[u8]) -> bool {
+#[must_use]
+pub fn is_static(program: &[u8]) -> bool {
     use crate::bytes::{u16_at, u32_at, u64_at};
     const INTERPRETER: u32 = 3;
     let headers = || {
@@ -170,5 +173,6 @@ fn is_static(program: &[u8]) -> bool {
         Some((0..count).map(kind).collect::<Vec<_>>())
     };
     let kinds = headers().filter(|_| program.starts_with(b"\x7fELF\x02\x01"));
-    kinds.is_some_and(|kinds| !kinds.is_empty() && kinds.iter().all(|kind| kind.is_some_and(|kind| kind != INTERPRETER)))
+    kinds
+        .is_some_and(|kinds| !kinds.is_empty() && kinds.iter().all(|kind| kind.is_some_and(|kind| kind != INTERPRETER)))
 }

@@ -1,6 +1,8 @@
 //! `slipway image`: what there is to boot.
 
+mod build;
 mod import;
+mod org;
 mod output;
 mod progress;
 mod signatures;
@@ -23,6 +25,11 @@ use progress::Progress;
 pub(crate) enum ImageCommand {
     /// Add an image, or a new version of one
     Add(Box<Add>),
+    /// Build what machines boot on their way into the org: from a kernel's package and our agent to one EFI program
+    ///
+    /// The same kernel, agent, org, version and time make the same bytes. It is signed for Secure Boot where there are keys (`slipway
+    /// secureboot init`), and is served at once.
+    Build(Box<build::Build>),
     /// List images and boot loaders
     List,
     /// Show an image: what it is, where it came from, its files
@@ -112,7 +119,7 @@ pub(crate) struct Add {
 impl ImageCommand {
     /// Whether a server that runs on the same data serves something else after this.
     pub(crate) const fn changes_what_is_served(&self) -> bool {
-        matches!(self, Self::Add(_) | Self::Sign { .. } | Self::Remove { .. })
+        matches!(self, Self::Add(_) | Self::Build(_) | Self::Sign { .. } | Self::Remove { .. })
     }
 }
 
@@ -121,6 +128,7 @@ pub(crate) fn run(command: ImageCommand, data: &Path, json: bool) -> Result<()> 
     let images = Images::under(data);
     match command {
         ImageCommand::Add(add) => run_add(&images, data, *add, json),
+        ImageCommand::Build(build) => build::run(&images, data, &build, json),
         ImageCommand::List => list(&images, data, json),
         ImageCommand::Show { image } => {
             let (name, version) = split(&image);

@@ -38,6 +38,8 @@ pub(super) struct Shown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<&'a str>,
     size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    built: Option<serde_json::Value>,
     files: Vec<ShownFile<'a>>,
 }
 
@@ -66,6 +68,7 @@ impl<'a> Shown<'a> {
             added: time(stored).map(|time| time.to_string()).unwrap_or_default(),
             source: stored.source.as_deref(),
             size: size(stored),
+            built: stored.built.as_ref().map(super::build::value),
             files: image.files.iter().map(file).collect(),
         }
     }
@@ -158,6 +161,7 @@ pub(super) fn details(stored: &Stored, blobs: &Blobs, signed: &[Signed]) -> Stri
     if let Some(source) = &stored.source {
         lines.push(format!("from {source}"));
     }
+    lines.extend(stored.built.as_ref().map(super::build::facts).unwrap_or_default());
     lines.extend(signed.iter().map(Signed::line));
     let mut table = table(&["FILE", "SIZE", "SHA-256"]);
     right(&mut table, 1);

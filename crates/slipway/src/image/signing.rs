@@ -112,6 +112,7 @@ pub(super) fn sign(
         cpu: image.cpu,
         cmdline: image.cmdline,
         source: stored.source,
+        built: stored.built,
         files,
     };
     Ok(writer.add(new)?)
