@@ -57,10 +57,10 @@ pub(super) fn say(told: &Told, images: &Images, data: &Path, org: Option<&OrgFac
             lines.push(format!("SHA-256       {}", uki.digest));
         }
         lines.extend(stored.built.as_ref().map(facts).unwrap_or_default());
-        match signatures.as_slice() {
-            [] => lines.push("not signed for Secure Boot: no keys (`slipway secureboot init` makes them)".to_owned()),
-            some => lines.extend(some.iter().map(|signature| format!("for Secure Boot: {}", signature.line()))),
-        }
+        lines.push(match signatures.iter().find(|signature| signature.is_of(Image::UKI)) {
+            None => "not signed for Secure Boot: no keys (`slipway secureboot init` makes them)".to_owned(),
+            Some(signature) => format!("for Secure Boot: {}", signature.line()),
+        });
         lines.join("\n")
     })
 }
