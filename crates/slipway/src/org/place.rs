@@ -27,8 +27,13 @@ pub(crate) fn now() -> Time {
 /// Random bytes, from the system.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
-    Ok(bytes)
+    // The kernel gives up to 256 bytes whole.
+    let given = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    match given {
+        Ok(given) if given == N => Ok(bytes),
+        Ok(_) => bail!("the system gives too few random bytes"),
+        Err(error) => Err(error).context("the system gives no random bytes"),
+    }
 }
 
 /// The org that a data folder's server belongs to: its public part.
