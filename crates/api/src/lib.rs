@@ -3,6 +3,8 @@
 //! Times are RFC 3339 in UTC with milliseconds (`2026-11-23T03:35:25.123Z`). A field without a value is left out. Within `v1` fields
 //! are only ever added.
 
+pub mod org;
+
 use serde::{Deserialize, Serialize};
 
 /// Path prefix of this version.
@@ -31,6 +33,9 @@ pub struct Status {
     /// Port of HTTPS, where it is served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub https_port: Option<u16>,
+    /// Port of the trust plane, where an org exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust_port: Option<u16>,
     /// Port of TFTP.
     pub tftp_port: u16,
     /// Networks that addresses are given in.

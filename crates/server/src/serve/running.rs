@@ -292,6 +292,7 @@ pub(super) fn status(start: &Start, site: &Site, warnings: Vec<String>) -> Statu
         interfaces: interfaces.collect(),
         http_port: start.config.http_port,
         https_port: start.config.https.as_ref().map(|https| https.port),
+        trust_port: None,
         tftp_port: start.config.tftp_port,
         subnets: v4.chain(v6).collect(),
         rules: site.rules.rules.iter().map(|rule| rule.name.clone()).collect(),

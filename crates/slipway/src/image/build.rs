@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use sha2::{Digest as _, Sha256};
 use slipway_engine::catalog::{Digest, FileRef, Image, ImageKind};
@@ -19,9 +19,12 @@ use slipway_image::uki::Uki;
 use slipway_server::secureboot::Keys;
 use slipway_store::StoreError;
 use slipway_store::images::{Added, Built, Images, NewImage, Stored};
-use slipway_trust::{Arch, OrgFacts, Role, Time};
+use slipway_trust::keyfile::PrivateKey;
+use slipway_trust::{Arch, InviteId, OrgFacts, Role, Time};
 use slipway_wire::Cpu;
 
+use super::manifest::{self, Standing, Terms};
+use crate::org::place::Org;
 use materials::{Materials, Sources};
 pub(super) use output::{facts, value};
 
@@ -67,6 +70,15 @@ pub(crate) struct Build {
     /// The time that is put in as the time of the build, in seconds since 1970 [default: SOURCE_DATE_EPOCH, or now]
     #[arg(long, value_name = "SECONDS")]
     time: Option<u64>,
+    /// An open invite to put in: it says in which matter a machine that starts this image asks, and is no secret
+    #[arg(long, value_name = "INVITE")]
+    invite: Option<InviteId>,
+    /// Sign the manifest with this image key; may be repeated [default: the org's image key, if it is in its usual place]
+    #[arg(long, value_name = "FILE")]
+    sign_with: Vec<PathBuf>,
+    /// Machines do not install it after so many days
+    #[arg(long, value_name = "DAYS")]
+    expires_in: Option<u32>,
     /// Write the image into a file too
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -104,7 +116,7 @@ struct Plan<'a> {
     arch: Arch,
     name: String,
     time: u64,
-    org: Option<OrgFacts>,
+    org: Option<Org>,
     keys: Option<Keys>,
     materials: Materials,
     cmdline: String,
@@ -117,28 +129,31 @@ struct Told {
     modules: usize,
     kernel: String,
     agent: PathBuf,
+    standing: Option<Standing>,
 }
 
 /// Builds it, and puts it into the store.
 pub(super) fn run(images: &Images, data: &Path, build: &Build, json: bool) -> Result<()> {
     let plan = Plan::make(data, build)?;
     let inputs = plan.inputs()?;
-    let told = |added| Told {
-        added,
-        missing: plan.materials.missing.clone(),
-        modules: plan.materials.modules.len(),
-        kernel: plan.materials.release.clone(),
-        agent: plan.materials.agent_path.clone(),
+    let added = match there(images, &plan.name, build.version, inputs)? {
+        Some(stored) => Added::Unchanged(stored),
+        None => plan.add(images, inputs)?,
     };
-    let there = there(images, &plan.name, build.version, inputs)?;
-    let told = match there {
-        Some(stored) => told(Added::Unchanged(stored)),
-        None => told(plan.add(images, inputs)?),
-    };
+    let standing = plan.manifest(images, &added)?;
     if let Some(path) = &build.output {
-        let uki = stored_of(&told.added).image.files.get(Image::UKI).context("it has no UKI")?;
+        let uki = stored_of(&added).image.files.get(Image::UKI).context("it has no UKI")?;
         fs::copy(images.blobs().path(&uki.digest), path).with_context(|| format!("cannot write {}", path.display()))?;
     }
+    let Materials { missing, modules, release, agent_path, .. } = &plan.materials;
+    let told = Told {
+        added,
+        missing: missing.clone(),
+        modules: modules.len(),
+        kernel: release.clone(),
+        agent: agent_path.clone(),
+        standing,
+    };
     output::say(&told, images, data, plan.org.as_ref(), json)
 }
 
@@ -165,6 +180,10 @@ impl<'a> Plan<'a> {
             Some(arch) => arch.parse()?,
             None => Arch::own().context("images are built for x64 and arm64: give --arch")?,
         };
+        let org = super::org::find(data)?;
+        if org.is_none() && role != Role::Generation {
+            bail!("a {role} image is an org's, and there is none yet: `slipway org init NAME` makes it");
+        }
         let keys = match Keys::open(data) {
             Ok(keys) if !build.no_secure_boot => Some(keys),
             _ => None,
@@ -188,7 +207,7 @@ impl<'a> Plan<'a> {
             arch,
             name: build.name.clone().unwrap_or_else(|| role.name().to_owned()),
             time: build.time.map_or_else(time_of_build, Ok)?,
-            org: super::org::facts(data)?,
+            org,
             keys,
             materials,
             cmdline: command_line(arch, build.cmdline.as_deref()),
@@ -204,7 +223,8 @@ impl<'a> Plan<'a> {
 
     /// What the image is to trust, with this version and time.
     fn org(&self, version: u64, built: u64) -> Option<OrgFacts> {
-        self.org.clone().map(|org| OrgFacts { version, built: Time(built), ..org })
+        let org = self.org.as_ref()?;
+        Some(OrgFacts { invite: self.build.invite, ..org.facts(version, Time(built)) })
     }
 
     /// The digest over everything that it is made of but version and time.
@@ -226,6 +246,24 @@ impl<'a> Plan<'a> {
         add(&self.org(0, 0).map(|org| slipway_trust::encode(&org)).unwrap_or_default());
         add(self.keys.as_ref().map(Keys::fingerprint).transpose()?.unwrap_or_default().as_bytes());
         Ok(Digest(hash.finalize().into()))
+    }
+
+    /// Its manifest: the one that it has, or a new one. None without an org.
+    fn manifest(&self, images: &Images, added: &Added) -> Result<Option<Standing>> {
+        let (stored, Some(org)) = (stored_of(added), &self.org) else { return Ok(None) };
+        let keys = manifest::keys(&self.build.sign_with, org)?;
+        let there = Standing::of(images, stored, org)?;
+        if let (Some(there), Added::Unchanged(_)) = (there, added) {
+            let sign = |_, key: &PrivateKey| manifest::add_signature(images, stored, org, key);
+            return keys.iter().try_fold(there, sign).map(Some);
+        }
+        let day = 86_400;
+        let terms = Terms {
+            created: Time(self.time),
+            not_after: self.build.expires_in.map(|days| Time(self.time).plus(u64::from(days).saturating_mul(day))),
+            secure_boot: self.keys.is_some(),
+        };
+        manifest::give(&images.writer()?, stored, org, terms, &keys).map(Some)
     }
 
     /// Builds it and adds it to the store.

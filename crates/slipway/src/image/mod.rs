@@ -2,6 +2,7 @@
 
 mod build;
 mod import;
+mod manifest;
 mod org;
 mod output;
 mod progress;
@@ -16,7 +17,9 @@ use slipway_server::secureboot::Keys;
 use slipway_store::images::{Added, Images, Swept, Verified};
 use slipway_store::loaders;
 
+use crate::org::place::Org;
 use import::Content;
+use manifest::Standing;
 use output::{Shown, say};
 use progress::Progress;
 
@@ -38,10 +41,13 @@ pub(crate) enum ImageCommand {
         #[arg(value_name = "NAME[@VERSION]")]
         image: String,
     },
-    /// Sign an image with our Secure Boot key; the signed one becomes its newest version
+    /// Sign an image with our Secure Boot key; the signed one becomes its newest version. Or, with --with, its manifest
     ///
     /// What is signed is the program that firmware starts: the UKI, the EFI program, or the kernel. The keys are made by `slipway
     /// secureboot init`.
+    ///
+    /// With --with the image stays as it is, and its manifest (of images that `slipway image build` has made) gets a signature by an
+    /// image key of the org, beside those that it has: machines take an image that as many keys have signed as the org asks for.
     Sign {
         /// The image: NAME (its newest version) or NAME@VERSION
         #[arg(value_name = "NAME[@VERSION]")]
@@ -49,6 +55,9 @@ pub(crate) enum ImageCommand {
         /// The signed image's version [default: the next number]
         #[arg(long)]
         version: Option<String>,
+        /// Sign the manifest instead, with this image key
+        #[arg(long, value_name = "FILE", conflicts_with = "version")]
+        with: Option<PathBuf>,
     },
     /// Read every stored file again and compare it with its digest, and signed programs with their signatures
     Verify,
@@ -136,12 +145,22 @@ pub(crate) fn run(command: ImageCommand, data: &Path, json: bool) -> Result<()> 
             let versions = images.versions(name)?;
             let newest = versions.last().is_some_and(|last| last.image.version == stored.image.version);
             let signed = signing::signed(&stored, images.blobs(), data);
-            let value = output::Detailed { image: Shown::new(&stored, newest), signatures: &signed };
-            say(json, &value, || output::details(&stored, images.blobs(), &signed))
+            let org = org::find(data).ok().flatten();
+            let standing = org.and_then(|org| Standing::of(&images, &stored, &org).transpose()).transpose()?;
+            let manifest = standing.as_ref().map(Standing::value);
+            let value = output::Detailed { image: Shown::new(&stored, newest), signatures: &signed, manifest };
+            say(json, &value, || output::details(&stored, images.blobs(), &signed, standing.as_ref()))
         }
-        ImageCommand::Sign { image, version } => {
+        ImageCommand::Sign { image, version, with: None } => {
             let (name, of) = split(&image);
             told(signing::sign(&images, data, name, of, version)?, json)
+        }
+        ImageCommand::Sign { image, with: Some(key), .. } => {
+            let (name, version) = split(&image);
+            let (stored, org) = (images.find(name, version)?, Org::open(data)?);
+            let standing = manifest::add_signature(&images, &stored, &org, &manifest::key(&key, &org)?)?;
+            let value = serde_json::json!({ "image": output::label(&stored), "manifest": standing.value() });
+            say(json, &value, || format!("{}: {}", output::label(&stored), standing.line()))
         }
         ImageCommand::Verify => verify(&images, data, json),
         ImageCommand::Remove { image, all_versions } => {

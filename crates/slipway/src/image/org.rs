@@ -3,9 +3,16 @@
 use std::path::Path;
 
 use anyhow::Result;
-use slipway_trust::OrgFacts;
 
-/// What an image is to trust. None where there is no org yet. Version and time are the image's own, and zero here.
-pub(super) fn facts(_data: &Path) -> Result<Option<OrgFacts>> {
-    Ok(None)
+use crate::org::place::Org;
+
+/// The org that this data folder's server belongs to. None where there is none yet.
+///
+/// # Errors
+/// There is one, and it cannot be read or believed.
+pub(super) fn find(data: &Path) -> Result<Option<Org>> {
+    if !data.join(slipway_trust::keyfile::place::FOLDER).join(slipway_trust::keyfile::place::MANIFEST).exists() {
+        return Ok(None);
+    }
+    Org::open(data).map(Some)
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use super::manifest::Standing;
 use super::signing::Shown as Signed;
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
@@ -80,6 +81,8 @@ pub(super) struct Detailed<'a> {
     #[serde(flatten)]
     pub(super) image: Shown<'a>,
     pub(super) signatures: &'a [Signed],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) manifest: Option<serde_json::Value>,
 }
 
 /// All images and loaders in JSON.
@@ -156,13 +159,14 @@ const fn kind(kind: ImageKind) -> &'static str {
 }
 
 /// Everything about one image.
-pub(super) fn details(stored: &Stored, blobs: &Blobs, signed: &[Signed]) -> String {
+pub(super) fn details(stored: &Stored, blobs: &Blobs, signed: &[Signed], manifest: Option<&Standing>) -> String {
     let mut lines = vec![summary(stored), format!("added {}", minute(stored))];
     if let Some(source) = &stored.source {
         lines.push(format!("from {source}"));
     }
     lines.extend(stored.built.as_ref().map(super::build::facts).unwrap_or_default());
     lines.extend(signed.iter().map(Signed::line));
+    lines.extend(manifest.map(Standing::line));
     let mut table = table(&["FILE", "SIZE", "SHA-256"]);
     right(&mut table, 1);
     for (name, file) in &stored.image.files {

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use slipway_engine::catalog::Image;
 use slipway_image::recipe::LARGEST;
 use slipway_store::images::{Added, Built, Images};
-use slipway_trust::OrgFacts;
-use slipway_trust::id::OrgId;
 
 use super::{Told, stored_of};
+use crate::image::manifest::Standing;
 use crate::image::output::{self, Shown};
 use crate::image::signing;
+use crate::org::place::Org;
 
-pub(super) fn say(told: &Told, images: &Images, data: &Path, org: Option<&OrgFacts>, json: bool) -> Result<()> {
+pub(super) fn say(told: &Told, images: &Images, data: &Path, org: Option<&Org>, json: bool) -> Result<()> {
     let stored = stored_of(&told.added);
     let outcome = match told.added {
         Added::New(_) => "built",
@@ -31,7 +31,8 @@ pub(super) fn say(told: &Told, images: &Images, data: &Path, org: Option<&OrgFac
         "kernel": told.kernel,
         "modules": told.modules,
         "missing_drivers": told.missing,
-        "org": org.map(|org| OrgId::of(&org.root).to_string()),
+        "org": org.map(|org| org.id().to_string()),
+        "manifest": told.standing.as_ref().map(Standing::value),
         "signatures": signatures,
     });
     output::say(json, &value, || {
@@ -50,7 +51,7 @@ pub(super) fn say(told: &Told, images: &Images, data: &Path, org: Option<&OrgFac
             ));
         }
         lines.push(match org {
-            Some(org) => format!("trusts the org {} ({})", org.name, OrgId::of(&org.root)),
+            Some(org) => format!("trusts the org {} ({})", org.manifest.name, org.id()),
             None => "trusts no org: there is none yet (`slipway org init` makes it)".to_owned(),
         });
         if let Some(uki) = stored.image.files.get(Image::UKI) {
@@ -61,6 +62,7 @@ pub(super) fn say(told: &Told, images: &Images, data: &Path, org: Option<&OrgFac
             None => "not signed for Secure Boot: no keys (`slipway secureboot init` makes them)".to_owned(),
             Some(signature) => format!("for Secure Boot: {}", signature.line()),
         });
+        lines.extend(told.standing.as_ref().map(Standing::line));
         lines.join("\n")
     })
 }
