@@ -49,6 +49,9 @@ impl Granted {
         // What it says of its org is read first: who may sign it stands there. Nothing is believed before that is checked.
         let claimed: Grant = signed.peek().map_err(|_| Misled::Malformed)?;
         let org = OrgManifest::open(&claimed.org, expect.root, expect.epoch)?;
+        if org.org != waiting.org {
+            return Err(Misled::WrongOrg);
+        }
         if org.ca_spki != waiting.ca_spki {
             return Err(Misled::OtherCa);
         }

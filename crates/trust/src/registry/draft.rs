@@ -48,9 +48,4 @@ impl<R> Draft<R> {
         }
         Ok(self.reply)
     }
-
-    /// The same decision with another answer.
-    pub(crate) fn map<S>(self, answer: impl FnOnce(R) -> S) -> Draft<S> {
-        Draft { seen: self.seen, changes: self.changes, reply: answer(self.reply) }
-    }
 }
