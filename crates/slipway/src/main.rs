@@ -1,5 +1,6 @@
 //! The one command.
 
+mod ask;
 mod ca;
 mod check;
 mod cli;
