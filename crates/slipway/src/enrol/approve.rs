@@ -201,7 +201,9 @@ mod tests {
         let ours = "measure spice veteran shock sense garage";
         assert!(compare("measure  spice veteran shock sense garage\n", ours).is_ok());
         assert!(compare("Measure Spice Veteran Shock Sense Garage", ours).is_ok());
-        for told in ["", "measure", "measure spice veteran shock garage sense", "measure spice veteran shock sense garages"] {
+        for told in
+            ["", "measure", "measure spice veteran shock garage sense", "measure spice veteran shock sense garages"]
+        {
             let error = compare(told, ours).unwrap_err().to_string();
             assert!(error.contains("do not approve"), "{error}");
         }

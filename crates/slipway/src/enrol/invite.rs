@@ -200,7 +200,9 @@ fn make(global: &Global, words: &Create) -> Result<ExitCode> {
         bail!("{} exists already, and is never replaced", file.display());
     }
     if words.signing.sheet.is_some() && words.out.is_none() && token.is_some() {
-        bail!("nobody may use the token before every admin has signed: say where it is kept until then with `--out FILE`");
+        bail!(
+            "nobody may use the token before every admin has signed: say where it is kept until then with `--out FILE`"
+        );
     }
     let text = token.as_ref().map(|token| zeroize::Zeroizing::new(token.reveal()));
     let sheet = complete(&org, Sheet::new(Kind::Invite, org.id(), &invite), &words.signing)?;
@@ -233,7 +235,8 @@ fn make(global: &Global, words: &Create) -> Result<ExitCode> {
 /// The token as a QR code, in half blocks. In capital letters, which a QR code packs closer; a token is read either way.
 fn picture(token: &str) -> Result<String> {
     let capitals = zeroize::Zeroizing::new(token.to_ascii_uppercase());
-    let code = QrCode::with_error_correction_level(capitals.as_bytes(), EcLevel::L).context("the token fits no QR code")?;
+    let code =
+        QrCode::with_error_correction_level(capitals.as_bytes(), EcLevel::L).context("the token fits no QR code")?;
     Ok(code.render::<Dense1x2>().build())
 }
 
@@ -285,8 +288,22 @@ fn show(global: &Global, word: &str) -> Result<ExitCode> {
     if global.json {
         return print_json(invite);
     }
-    let Shown { id, label, kind, approval, uses, max_uses, not_before, expires, role, min_assurance, only, wipe, created_by, state } =
-        invite;
+    let Shown {
+        id,
+        label,
+        kind,
+        approval,
+        uses,
+        max_uses,
+        not_before,
+        expires,
+        role,
+        min_assurance,
+        only,
+        wipe,
+        created_by,
+        state,
+    } = invite;
     println!("invite     {id} `{label}`, {state}\nkind       {kind}, {approval} approval");
     println!("uses       {uses} of {max_uses}\nvalid      {not_before} to {expires}");
     println!("machines   in the role `{role}`, known at least by `{min_assurance}`");

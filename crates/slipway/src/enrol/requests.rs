@@ -36,7 +36,10 @@ pub(crate) fn run(global: &Global, words: &Requests) -> Result<ExitCode> {
 
 /// What a person decides on, and by.
 pub(crate) fn told(ticket: &Ticket, now: jiff::Timestamp) -> String {
-    let mut lines = vec![("request", format!("{}, {} {}{}", ticket.id, ticket.state, ago(&ticket.since, now), stuck(ticket.stuck)))];
+    let mut lines = vec![(
+        "request",
+        format!("{}, {} {}{}", ticket.id, ticket.state, ago(&ticket.since, now), stuck(ticket.stuck)),
+    )];
     lines.push(("words", ticket.words.clone()));
     if let Some(machine) = &ticket.recovers {
         lines.push(("recovery", format!("of the machine {machine}: its ESP is written anew, and nothing else")));

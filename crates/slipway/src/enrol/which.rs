@@ -12,7 +12,8 @@ pub(crate) fn the_one<'a, T>(
     names: impl Fn(&T) -> Vec<String>,
 ) -> Result<&'a T> {
     let word = word.trim().to_ascii_lowercase();
-    let called: Vec<&T> = of_all.iter().filter(|thing| names(thing).iter().any(|name| name.eq_ignore_ascii_case(&word))).collect();
+    let called: Vec<&T> =
+        of_all.iter().filter(|thing| names(thing).iter().any(|name| name.eq_ignore_ascii_case(&word))).collect();
     let begins = |thing: &&T| word.len() >= 4 && names(thing).first().is_some_and(|id| id.starts_with(&word));
     let found = if called.is_empty() { of_all.iter().filter(begins).collect() } else { called };
     match found.as_slice() {
@@ -31,7 +32,9 @@ mod tests {
         let machines = [("00aa11bb", "web-1"), ("00aa22cc", "web-2"), ("ffee0011", "web-2"), ("dddd0000", "00aa11bb")];
         let find = |word: &str| {
             let names = |(id, name): &(&str, &str)| vec![(*id).to_owned(), (*name).to_owned()];
-            the_one(word, &machines, "machine", "slipway machines", names).map(|(id, _)| *id).map_err(|error| error.to_string())
+            the_one(word, &machines, "machine", "slipway machines", names)
+                .map(|(id, _)| *id)
+                .map_err(|error| error.to_string())
         };
         assert_eq!(find("web-1").as_deref(), Ok("00aa11bb"));
         assert_eq!(find("FFEE").as_deref(), Ok("ffee0011"));

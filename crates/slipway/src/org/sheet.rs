@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::json;
 use slipway_api::org::{Submit, Submitted};
+pub(crate) use slipway_trust::desk::Kind;
 use slipway_trust::keyfile::{KeyFile, Kind as KeyKind, PrivateKey};
 use slipway_trust::record::{Act, Verb};
 use slipway_trust::seal::{Bound, signed_bytes};
@@ -38,71 +39,25 @@ pub(crate) struct Signing {
     pub(crate) unsigned: bool,
 }
 
-/// What kind of record it is: how the control socket calls it, and what a signature on it is for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Kind {
-    /// An enrolment window.
-    Window,
-    /// Its end before its time.
-    WindowClose,
-    /// An invite.
-    Invite,
-    /// Its end before its time.
-    InviteRevoke,
-    /// A word on who asks.
-    Approval,
-    /// What is done to a machine.
-    Act,
-    /// Which TPMs may enrol by themselves.
-    EkList,
-    /// The org's manifest.
-    Manifest,
+/// What a signature on such a record is for.
+const fn domain(kind: Kind) -> Domain {
+    match kind {
+        Kind::Window => Domain::Window,
+        Kind::WindowClose => Domain::WindowClose,
+        Kind::Invite => Domain::Invite,
+        Kind::InviteRevoke => Domain::InviteRevoke,
+        Kind::Approval => Domain::Approval,
+        Kind::Act => Domain::Act,
+        Kind::EkList => Domain::EkList,
+        Kind::Manifest => Domain::OrgManifest,
+    }
 }
 
-impl Kind {
-    const ALL: [Self; 8] = [
-        Self::Window,
-        Self::WindowClose,
-        Self::Invite,
-        Self::InviteRevoke,
-        Self::Approval,
-        Self::Act,
-        Self::EkList,
-        Self::Manifest,
-    ];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Window => "window",
-            Self::WindowClose => "window-close",
-            Self::Invite => "invite",
-            Self::InviteRevoke => "invite-revocation",
-            Self::Approval => "approval",
-            Self::Act => "act",
-            Self::EkList => "ek-list",
-            Self::Manifest => "manifest",
-        }
-    }
-
-    const fn domain(self) -> Domain {
-        match self {
-            Self::Window => Domain::Window,
-            Self::WindowClose => Domain::WindowClose,
-            Self::Invite => Domain::Invite,
-            Self::InviteRevoke => Domain::InviteRevoke,
-            Self::Approval => Domain::Approval,
-            Self::Act => Domain::Act,
-            Self::EkList => Domain::EkList,
-            Self::Manifest => Domain::OrgManifest,
-        }
-    }
-
-    /// Whose signature counts.
-    const fn signer(self) -> KeyKind {
-        match self {
-            Self::Manifest => KeyKind::Root,
-            _ => KeyKind::Admin,
-        }
+/// Whose signature on it counts.
+const fn signs(kind: Kind) -> KeyKind {
+    match kind {
+        Kind::Manifest => KeyKind::Root,
+        _ => KeyKind::Admin,
     }
 }
 
@@ -124,7 +79,7 @@ impl Sheet {
 
     /// What is signed.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        signed_bytes(self.kind.domain(), Bound::Org(&self.org), &self.signed.payload)
+        signed_bytes(domain(self.kind), Bound::Org(&self.org), &self.signed.payload)
     }
 
     /// Adds a signature.
@@ -134,7 +89,7 @@ impl Sheet {
 
     /// Those of these keys that have signed it.
     pub(crate) fn signers<'k>(&self, keys: &'k [PublicKey]) -> Vec<&'k PublicKey> {
-        self.signed.signers(self.kind.domain(), Bound::Org(&self.org), keys)
+        self.signed.signers(domain(self.kind), Bound::Org(&self.org), keys)
     }
 
     /// How many signatures it needs: one of the root, as many of admins as the org demands; one where it only stops something.
@@ -212,7 +167,7 @@ pub(crate) fn settle(global: &Global, org: &Org, sheet: Sheet, signing: &Signing
 /// Signs a record, as the command line says. What is not to be put aside must have all the signatures that it needs.
 pub(crate) fn complete(org: &Org, mut sheet: Sheet, signing: &Signing) -> Result<Sheet> {
     if !signing.unsigned {
-        sheet.sign(&private_key(signing.key.as_deref(), sheet.kind.signer(), org)?);
+        sheet.sign(&private_key(signing.key.as_deref(), signs(sheet.kind), org)?);
     }
     if signing.sheet.is_none() {
         let (count, needed) = (sheet.signers(keys_that_count(sheet.kind, org)).len(), sheet.needed(org));
@@ -238,7 +193,7 @@ pub(crate) fn signer(signing: &Signing, org: &Org) -> Result<Kid> {
 }
 
 fn keys_that_count(kind: Kind, org: &Org) -> &[PublicKey] {
-    match kind.signer() {
+    match signs(kind) {
         KeyKind::Root => core::slice::from_ref(&org.root),
         _ => &org.manifest.admins.keys,
     }
@@ -301,7 +256,7 @@ pub(crate) struct Cosign {
 
 pub(crate) fn cosign(global: &Global, words: &Cosign) -> Result<ExitCode> {
     let mut sheet = Sheet::read(&words.file)?;
-    let kind = sheet.kind.signer();
+    let kind = signs(sheet.kind);
     let path = match &words.key {
         Some(path) => path.clone(),
         None => super::place::keys_folder(&Org::open(&data(global))?.manifest.name)?.join(kind.file()),
@@ -365,7 +320,7 @@ pub(crate) struct Attach {
 
 pub(crate) fn attach(global: &Global, words: &Attach) -> Result<ExitCode> {
     let mut sheet = Sheet::read(&words.file)?;
-    let key = public_key(&words.public, sheet.kind.signer())?;
+    let key = public_key(&words.public, signs(sheet.kind))?;
     let signature = slipway_trust::id::bytes_of_hex::<64>(words.signature.trim());
     let signature = signature.context("a signature is 128 hexadecimal digits")?;
     if !key.verifies(&sheet.bytes(), &signature) {
