@@ -31,7 +31,7 @@ pub(crate) struct Actor {
 
 /// What holds its key.
 pub(crate) enum Holder {
-    File(SigningKey),
+    File(Box<SigningKey>),
     Chip(Box<Chip>),
 }
 
@@ -54,7 +54,7 @@ impl Actor {
             ..Inventory::default()
         };
         Self {
-            holder: Holder::File(key(seed)),
+            holder: Holder::File(Box::new(key(seed))),
             inventory,
             bootstrap: 12,
             preboot: 20,

@@ -153,7 +153,7 @@ fn the_epoch_of_the_orgs_manifest_never_falls() {
     node.submit(Kind::Manifest, &old).unwrap();
     let mut manifest = node.org.manifest.clone();
     manifest.name = "Other".to_owned();
-    let publish = |node: &Node, manifest| {
+    let publish = |node: &Node, manifest: &slipway_trust::OrgManifest| {
         Signed::by(&node.org.root, Domain::OrgManifest, Bound::Org(&node.org.id), encode(manifest))
     };
     let same = publish(&node, &manifest);

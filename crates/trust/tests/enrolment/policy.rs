@@ -277,8 +277,8 @@ fn a_queue_that_is_flooded_keeps_those_who_are_known_best() {
     let mut waiting = honest.apply(&mut node, Intent::Enrol).unwrap();
     for n in 0..1100_u32 {
         let mut noise = Actor::plain(21);
-        noise.holder =
-            crate::actor::Holder::File(slipway_trust::SigningKey::from_seed(&Digest::of(&n.to_le_bytes()).0));
+        let key = slipway_trust::SigningKey::from_seed(&Digest::of(&n.to_le_bytes()).0);
+        noise.holder = crate::actor::Holder::File(Box::new(key));
         noise.apply(&mut node, Intent::Enrol).unwrap();
         node.pass(1);
     }

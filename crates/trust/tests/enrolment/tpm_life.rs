@@ -4,7 +4,7 @@ use slipway_trust::desk::Kind;
 use slipway_trust::frames::{Intent, Quote};
 use slipway_trust::invite::{ApprovalMode, Match};
 use slipway_trust::life::State;
-use slipway_trust::machine::{Answered, Next, Stop};
+use slipway_trust::machine::{Answered, Next};
 use slipway_trust::record::{EkEntry, EkList};
 use slipway_trust::{Assurance, Digest, Domain, OrgId, Refusal, Role};
 
@@ -343,5 +343,4 @@ fn tpm2_keys_of_one_org_are_not_those_of_another() {
     let (ours, theirs) = (actor.public(&node.org.id), chip(&mut actor).tpm().identity(&[9; 16]).unwrap());
     let theirs = slipway_trust::PublicKey::p256(&theirs.identity.p256_point().unwrap()).unwrap();
     assert_ne!(ours, theirs);
-    let _: Option<Stop> = None;
 }
