@@ -129,10 +129,10 @@ enum Mbr {
 }
 
 /// What a format writes, and where.
-struct Mark {
-    at: usize,
-    bytes: &'static [u8],
-    what: &'static str,
+pub(super) struct Mark {
+    pub(super) at: usize,
+    pub(super) bytes: &'static [u8],
+    pub(super) what: &'static str,
 }
 
 const fn mark(at: usize, bytes: &'static [u8], what: &'static str) -> Mark {
@@ -140,7 +140,7 @@ const fn mark(at: usize, bytes: &'static [u8], what: &'static str) -> Mark {
 }
 
 /// Marks of file systems and volumes that a whole disk may hold. From each format's own documentation.
-const MARKS: &[Mark] = &[
+pub(super) const MARKS: &[Mark] = &[
     mark(0x438, b"\x53\xef", "an ext file system"),
     mark(0, b"XFSB", "an XFS file system"),
     mark(0x1_0040, b"_BHRfS_M", "a Btrfs file system"),
