@@ -69,13 +69,13 @@ const LAYERS: &[Layer] = &[
     ),
     shell("netio", &["wire"]),
     shell("store", &["engine", "wire"]),
-    shell("image", &[]),
+    shell("image", &["trust"]),
     shell("api", &[]),
     shell("disk", &["image"]),
     shell("agent", &["wire", "image", "disk"]),
     shell("server", &["api", "engine", "image", "netio", "store", "wire"]),
     shell("lab", &["wire", "image"]),
-    shell("slipway", &["api", "engine", "image", "lab", "netio", "server", "store", "wire"]),
+    shell("slipway", &["api", "engine", "image", "lab", "netio", "server", "store", "trust", "wire"]),
 ];
 
 /// What a pure crate may not name outside its tests, and why not.
