@@ -41,11 +41,18 @@ pub(crate) fn length(value: usize) -> u64 {
     u64::try_from(value).unwrap_or(u64::MAX)
 }
 
+/// Whether there is nothing but zeros.
+pub(crate) fn is_zero(data: &[u8]) -> bool {
+    let nothing = [0; 4096];
+    data.chunks(nothing.len()).all(|chunk| nothing.get(..chunk.len()) == Some(chunk))
+}
+
 /// CRC-32 as GPT has it (ISO 3309, reflected, polynomial 0xEDB88320).
 pub(crate) fn crc32(data: &[u8]) -> u32 {
+    let steps: &[u32; 256] = &STEPS;
     !data.iter().fold(u32::MAX, |crc, byte| {
         let [low, ..] = crc.to_le_bytes();
-        (crc >> 8) ^ STEPS.get(usize::from(low ^ byte)).unwrap_or(&0)
+        (crc >> 8) ^ steps.get(usize::from(low ^ byte)).unwrap_or(&0)
     })
 }
 

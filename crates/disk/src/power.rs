@@ -4,15 +4,17 @@
 //! what was written before it is there. A sector itself is old or new.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::step::Step;
 
 const SECTOR: usize = 512;
 
-/// A disk that is zero where nothing was written.
+/// A disk that is zero where nothing was written: what is shared with other disks, and what is written over it.
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
-    sectors: BTreeMap<u64, [u8; SECTOR]>,
+    base: Rc<BTreeMap<u64, [u8; SECTOR]>>,
+    over: BTreeMap<u64, [u8; SECTOR]>,
 }
 
 impl Disk {
@@ -20,25 +22,25 @@ impl Disk {
     pub(crate) fn read(&self, at: u64, len: u64) -> Vec<u8> {
         assert_eq!((at % 512, len % 512), (0, 0));
         let mut bytes = vec![0; usize::try_from(len).unwrap()];
-        for (number, sector) in self.sectors.range(at / 512..(at + len) / 512) {
+        let range = at / 512..(at + len) / 512;
+        for (number, sector) in self.base.range(range.clone()).chain(self.over.range(range)) {
             let start = usize::try_from(number * 512 - at).unwrap();
             bytes[start..start + SECTOR].copy_from_slice(sector);
         }
         bytes
     }
 
-    /// Everything that was ever written, for comparing.
-    pub(crate) fn sectors(&self) -> impl Iterator<Item = (u64, &[u8; SECTOR])> {
-        self.sectors.iter().map(|(number, sector)| (*number, sector))
+    /// The numbers of all sectors that were ever written.
+    pub(crate) fn sectors(&self) -> impl Iterator<Item = u64> {
+        self.base.keys().chain(self.over.keys()).copied()
     }
 
     /// The disk after all steps.
     pub(crate) fn after(&self, steps: &[Step]) -> Self {
-        let mut disk = self.clone();
-        for sectors in steps.iter().map(written) {
-            disk.sectors.extend(sectors);
-        }
-        disk
+        let mut base = (*self.base).clone();
+        base.extend(self.over.clone());
+        base.extend(steps.iter().flat_map(written));
+        Self { base: Rc::new(base), over: BTreeMap::new() }
     }
 
     /// Every disk that a power cut during these steps can leave: each beginning of what was written since a flush, in the order of
@@ -51,7 +53,7 @@ impl Disk {
             random ^= random << 17;
             random
         };
-        let mut durable = self.clone();
+        let mut durable = self.after(&[]);
         let mut cuts = vec![durable.clone()];
         for stretch in steps.split_inclusive(|step| *step == Step::Flush) {
             let written: Vec<_> = stretch.iter().flat_map(written).collect();
@@ -59,15 +61,17 @@ impl Disk {
             let stride = written.len() / 24 + 1;
             for end in (0..written.len()).step_by(stride) {
                 let mut cut = durable.clone();
-                cut.sectors.extend(written[..end].iter().copied());
+                cut.over.extend(written[..end].iter().copied());
                 cuts.push(cut);
             }
             for _ in 0..8 {
                 let mut cut = durable.clone();
-                cut.sectors.extend(written.iter().filter(|_| draw() % 2 == 0).copied());
+                cut.over.extend(written.iter().filter(|_| draw() % 2 == 0).copied());
                 cuts.push(cut);
             }
-            durable.sectors.extend(written);
+            let mut base = (*durable.base).clone();
+            base.extend(written);
+            durable = Self { base: Rc::new(base), over: BTreeMap::new() };
             cuts.push(durable.clone());
         }
         cuts

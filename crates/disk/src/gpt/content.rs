@@ -1,7 +1,7 @@
 //! What is on a disk now, from its two ends.
 
 use super::codec::{self, Copies, Table};
-use crate::bytes::{index, length, slice, u32_at};
+use crate::bytes::{index, is_zero, length, slice, u32_at};
 
 /// How many bytes of each end of a disk are looked at: the room before the first partition, as every tool of this age leaves it.
 pub const WINDOW: u64 = 1 << 20;
@@ -61,7 +61,7 @@ impl Ends {
                 (Some(what), _) => Present::Foreign(Foreign::Whole(what)),
                 (None, Some(table)) => Present::Gpt(table),
                 (None, None) if mbr == Mbr::Protective => Present::Foreign(Foreign::BrokenGpt),
-                (None, None) if self.head.iter().any(|byte| *byte != 0) => Present::Foreign(Foreign::Unknown),
+                (None, None) if !is_zero(&self.head) => Present::Foreign(Foreign::Unknown),
                 (None, None) => Present::Blank,
             },
         }
