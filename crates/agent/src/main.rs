@@ -7,16 +7,30 @@
 //! (power off when done), `slipway.reboot` (restart when done), `slipway.installed` (say to the URL of `slipway.done=` that the machine
 //! is installed), `BOOTIF=01-aa-bb-cc-dd-ee-ff` (the interface to use first).
 
+mod checkpoint;
+mod clock;
 mod cmdline;
 mod console;
 mod dhcp;
 mod dhcp6;
 mod facts;
+mod fetch;
+mod gateway;
+mod h1;
 mod http;
+mod identity;
+mod inventory;
+mod invite;
+mod keys;
 mod modules;
 mod mounts;
 mod net;
 mod power;
+mod prompt;
+mod random;
+mod remember;
+mod tls;
+mod tpm;
 
 use std::process::ExitCode;
 use std::time::Duration;
