@@ -11,6 +11,7 @@ use slipway_trust::invite::Token;
 use slipway_trust::{InviteId, OrgFacts, OrgId};
 
 use medium::Medium;
+pub(crate) use medium::EFIVARS;
 
 /// The file on a medium that holds an invite and nothing else.
 pub(crate) const FILE: &str = "slipway/invite";

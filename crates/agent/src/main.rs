@@ -16,6 +16,7 @@ mod dhcp6;
 mod facts;
 mod fetch;
 mod gateway;
+mod ground;
 mod h1;
 mod http;
 mod identity;
@@ -29,6 +30,7 @@ mod power;
 mod prompt;
 mod random;
 mod remember;
+mod slot;
 mod tls;
 mod tpm;
 
