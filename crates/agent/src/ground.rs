@@ -65,6 +65,14 @@ pub(crate) fn ours(disks: &[Device]) -> Option<(&Device, Partition)> {
     })
 }
 
+/// The key of a machine without a TPM, if an ESP of ours still has it.
+pub(crate) fn kept_key(disks: &[Device]) -> Option<[u8; 32]> {
+    let (disk, partition) = ours(disks)?;
+    let esp = Esp::mount(&disk.partition(partition.number), Path::new(PROBE)).ok()?;
+    let key = esp.read(crate::identity::FILE).ok()??;
+    key.try_into().ok()
+}
+
 /// The data partition of a disk.
 fn data_of(disk: &Device) -> Option<Partition> {
     table(disk)?.partitions().find(|partition| partition.kind == gpt::DATA)

@@ -92,6 +92,26 @@ pub(crate) fn find_links(preferred: Option<MacAddr>, patience: Duration) -> Resu
     }
 }
 
+/// Waits for the interface of this name to have a link.
+pub(crate) fn find_named(name: &str, patience: Duration) -> Result<Link, String> {
+    let start = Instant::now();
+    loop {
+        let links = ethernet();
+        let Some(link) = links.iter().find(|link| link.name == name) else {
+            let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
+            return Err(format!("there is no interface `{name}`: there are {}", names.join(", ")));
+        };
+        ioctl::set_up(name).map_err(|error| format!("cannot set {name} up: {error}"))?;
+        if link.carrier {
+            return Ok(link.clone());
+        }
+        if start.elapsed() >= patience {
+            return Err(format!("no link on {name}"));
+        }
+        thread::sleep(LOOK);
+    }
+}
+
 /// The Ethernet interfaces of the kernel.
 pub(crate) fn ethernet() -> Vec<Link> {
     let Ok(entries) = fs::read_dir("/sys/class/net") else { return Vec::new() };

@@ -1,10 +1,15 @@
 //! Images brought to the ESP: a preboot into the slot that is not good, a generation into its cache.
 
-use slipway_disk::efivars::{self, Entry, Target};
-use slipway_disk::esp::{Esp, EspError, Filed, Kind};
-use slipway_trust::{Digest, ImageManifest};
-
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+use slipway_disk::devices::drop_cache;
+use slipway_disk::efivars::{self, Entry, Target};
+use slipway_disk::esp::{Esp, EspError, Fallback, Filed, Kind};
+use slipway_image::Machine;
+use slipway_trust::{Digest, ImageManifest};
 
 use crate::checkpoint::Checkpoint;
 use crate::console::Console;
@@ -14,6 +19,8 @@ use crate::invite::EFIVARS;
 
 /// How often all sources are gone through.
 const ROUNDS: u32 = 3;
+/// How much is read at once, in bytes.
+const PIECE: usize = 256 * 1024;
 
 /// The image in a slot: there already, or fetched from the first source that has it. A source that gives something else is named, and
 /// the next one is tried.
@@ -23,12 +30,12 @@ const ROUNDS: u32 = 3;
 pub(crate) fn bring(
     console: &Console,
     step: Checkpoint,
-    esp: &Esp,
+    ground: &Ground,
     kind: Kind,
     image: &ImageManifest,
     sources: &[String],
 ) -> Result<(Filed, &'static str), String> {
-    if let Some(filed) = there(esp, kind, &image.sha256) {
+    if let Some(filed) = there(ground, kind, &image.sha256) {
         return Ok((filed, "there already"));
     }
     let blob = Blob { sha256: image.sha256, size: image.size };
@@ -36,7 +43,7 @@ pub(crate) fn bring(
     for round in 1..=ROUNDS {
         for source in sources {
             console.under_way(step, &format!("{:.1} MiB from {source}", mib(image.size)));
-            match from(esp, kind, image, source, &blob) {
+            match from(&ground.esp, kind, image, source, &blob) {
                 Ok(filed) => return Ok((filed, "downloaded")),
                 Err(Failed::Here(reason)) => return Err(reason),
                 Err(Failed::Source(reason)) => {
@@ -53,11 +60,28 @@ pub(crate) fn bring(
     Err(last)
 }
 
-/// An image that a slot holds, to the byte.
-pub(crate) fn there(esp: &Esp, kind: Kind, sha256: &Digest) -> Option<Filed> {
-    let filed = esp.book(kind).ok()?.holds(&sha256.0)?;
-    // Verified each time: what a disk gave back yesterday says nothing of today.
-    esp.load(kind, &filed).ok().map(|_| filed)
+/// An image that a slot holds, to the byte: read each time, for what a disk gave back yesterday says nothing of today.
+pub(crate) fn there(ground: &Ground, kind: Kind, sha256: &Digest) -> Option<Filed> {
+    let filed = ground.esp.book(kind).ok()?.holds(&sha256.0)?;
+    (read_back(ground, kind, &filed).ok()? == *sha256).then_some(filed)
+}
+
+/// The digest of what the disk, not the memory, gives back for an image.
+pub(crate) fn read_back(ground: &Ground, kind: Kind, filed: &Filed) -> Result<Digest, String> {
+    let path = ground.folder().join(kind.file(filed.slot));
+    hash(&path).map_err(|error| format!("{}: {error}", kind.file(filed.slot)))
+}
+
+fn hash(path: &Path) -> io::Result<Digest> {
+    let mut file = File::open(path)?;
+    drop_cache(&file)?;
+    let (mut sha, mut piece) = (Sha256::new(), vec![0; PIECE]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(Digest(sha.finalize().into())),
+            got => sha.update(piece.get(..got).unwrap_or_default()),
+        }
+    }
 }
 
 /// Whose fault it is.
@@ -112,6 +136,19 @@ pub(crate) fn settle_order(ground: &Ground, filed: &Filed) -> Result<(), String>
     let variables = efivars::read(path).map_err(|error| error.to_string())?;
     let changes = efivars::settle_order(&variables, &[entry(ground, filed)]).map_err(|refusal| refusal.to_string())?;
     efivars::apply(path, &changes).map_err(|error| error.to_string())
+}
+
+/// Takes the image on trial for good, and puts a copy of the good one where firmware looks by itself. What was done, in words.
+pub(crate) fn promote(ground: &Ground, machine: Machine) -> Result<&'static str, String> {
+    let book = ground.esp.book(Kind::Preboot).map_err(|error| error.to_string())?;
+    if book.trial.is_some() {
+        ground.esp.write_book(Kind::Preboot, &book.promoted()).map_err(|error| error.to_string())?;
+    }
+    match ground.esp.write_fallback(machine) {
+        Ok(Fallback::Ours) => Ok("a copy is where firmware looks by itself"),
+        Ok(Fallback::Foreign) => Ok("another system's loader is where firmware looks by itself, and stays there"),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn entry(ground: &Ground, filed: &Filed) -> Entry {
