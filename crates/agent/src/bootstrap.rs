@@ -53,12 +53,13 @@ pub(crate) fn run(console: &Console, cmdline: &Cmdline) -> Result<(), String> {
     let clock = role::introduce(console, Role::Bootstrap, &facts);
     let network = online::until_up(console, cmdline);
     let keys = Keys::open();
-    let bootstrap = Bootstrap::new(console, keys, network, facts, clock)?;
+    let mut bootstrap = Bootstrap::new(console, keys, network, facts, clock)?;
     let mut pause = FIRST_PAUSE;
     loop {
         match bootstrap.enrol() {
             Ok(()) => {
-                let peak = std::fs::read_to_string("/proc/self/status").ok().and_then(|text| inventory::peak_kib(&text));
+                let peak =
+                    std::fs::read_to_string("/proc/self/status").ok().and_then(|text| inventory::peak_kib(&text));
                 console.say(&format!("fact peak_rss_kib={}", peak.unwrap_or(0)));
                 console.ok(Checkpoint::Rebooting, "");
                 power::restart();
@@ -69,9 +70,13 @@ pub(crate) fn run(console: &Console, cmdline: &Cmdline) -> Result<(), String> {
                 console.failed(failure.step, &failure.reason, &format!("trying again in {seconds} s"));
                 thread::sleep(Duration::from_secs(seconds));
                 pause = pause.saturating_mul(2).min(LAST_PAUSE);
+                bootstrap.ends.gateways.rotate();
             }
             Err(failure) => {
-                let next = format!("a person must look at it; press a key to ask again now, or it is asked again in {} min", FOR_A_PERSON / 60);
+                let next = format!(
+                    "a person must look at it; press a key to ask again now, or it is asked again in {} min",
+                    FOR_A_PERSON / 60
+                );
                 console.failed(failure.step, &failure.reason, &next);
                 bootstrap.keys.forget();
                 bootstrap.keys.key(Duration::from_secs(FOR_A_PERSON));
@@ -93,7 +98,9 @@ impl<'a> Bootstrap<'a> {
             Invite::Open(_) | Invite::None => None,
         };
         match &found.invite {
-            Invite::Secret(token) => console.say(&format!("an invite was found: {}, from {}", token.invite, found.place)),
+            Invite::Secret(token) => {
+                console.say(&format!("an invite was found: {}, from {}", token.invite, found.place))
+            }
             Invite::Open(id) => console.say(&format!("the image's open invite is used: {id}")),
             Invite::None => console.say("no invite was found: the machine asks without one"),
         }
@@ -110,7 +117,9 @@ impl<'a> Bootstrap<'a> {
         let waiting = match self.ask(first) {
             // The org does not know this machine any more, or takes nobody new: then the other way is tried.
             Err(failure) if first == Intent::Recover && failure.is(Refusal::Unknown) => self.ask(Intent::Enrol),
-            Err(failure) if first == Intent::Enrol && failure.is(Refusal::NoWindow) && self.ends.identity.tpm().is_some() => {
+            Err(failure)
+                if first == Intent::Enrol && failure.is(Refusal::NoWindow) && self.ends.identity.tpm().is_some() =>
+            {
                 self.ask(Intent::Recover).map_err(|other| if other.is(Refusal::Unknown) { failure } else { other })
             }
             other => other,
@@ -142,7 +151,10 @@ impl<'a> Bootstrap<'a> {
             (None, Intent::Recover) => console.ok(Checkpoint::Invite, "none is needed: this machine is known"),
             (None, _) => console.ok(Checkpoint::Invite, "none"),
         }
-        console.ok(Checkpoint::Identity, &format!("key {} {}", self.ends.identity.public().kid(), self.ends.identity.place()));
+        console.ok(
+            Checkpoint::Identity,
+            &format!("key {} {}", self.ends.identity.public().kid(), self.ends.identity.place()),
+        );
         Ok(waiting)
     }
 
@@ -155,7 +167,10 @@ impl<'a> Bootstrap<'a> {
         }
         console.say(&format!("words: {}", waiting.words()));
         if !waiting.told().approved {
-            let told = format!("ticket {}: a person compares these six words with those that the org sees, and approves", waiting.told().ticket);
+            let told = format!(
+                "ticket {}: a person compares these six words with those that the org sees, and approves",
+                waiting.told().ticket
+            );
             console.under_way(Checkpoint::Approval, &told);
         }
         let mut pause = FIRST_PAUSE;
@@ -184,7 +199,11 @@ impl<'a> Bootstrap<'a> {
                 }
                 Err(failure) => {
                     if !silent {
-                        console.failed(failure.step, &failure.reason, "the question stands; it is asked again until the org answers");
+                        console.failed(
+                            failure.step,
+                            &failure.reason,
+                            "the question stands; it is asked again until the org answers",
+                        );
                     }
                     silent = true;
                     delay = u32::try_from(pause).unwrap_or(60);
@@ -200,7 +219,10 @@ impl<'a> Bootstrap<'a> {
         let console = self.console;
         self.keys.forget();
         loop {
-            let told = format!("this image knows no org by its key: compare `{}` with what the org shows, and press a key here if they are the same", waiting.words());
+            let told = format!(
+                "this image knows no org by its key: compare `{}` with what the org shows, and press a key here if they are the same",
+                waiting.words()
+            );
             console.under_way(Checkpoint::Approval, &told);
             if self.keys.key(WAIT_FOR_KEY).is_some() {
                 return console.ok(Checkpoint::Approval, "the words were compared at this machine");
@@ -214,7 +236,13 @@ fn identity(console: &Console, disks: &[Device], org: OrgId) -> Result<(Identity
     let why = match tpm::find() {
         Found::Working(mut chip) => match chip.inventory() {
             Ok(facts) => match Identity::in_tpm(*chip, org) {
-                Ok(identity) => return Ok((identity, format!("TPM 2.0 by {} {}", facts.maker, facts.model).trim().to_owned(), false)),
+                Ok(identity) => {
+                    return Ok((
+                        identity,
+                        format!("TPM 2.0 by {} {}", facts.maker, facts.model).trim().to_owned(),
+                        false,
+                    ));
+                }
                 Err(reason) => reason,
             },
             Err(error) => tpm::in_words(&error),
@@ -239,4 +267,3 @@ fn has_ours(disks: &[Device]) -> bool {
         table.partitions().any(|partition| partition.name == gpt::ESP_NAME || partition.kind == gpt::DATA)
     })
 }
-

@@ -139,7 +139,9 @@ mod tests {
         let shown = words_alone(&["measure", "spice", "veteran", "shock", "sense", "garage"]);
         let rows: Vec<&str> = shown.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let [_, first, second, _] = rows[..] else { panic!("{shown}") };
-        let plain = |row: &str| row.split("  ").filter(|w| !w.is_empty()).map(|w| w.trim().replace(' ', "")).collect::<Vec<_>>();
+        let plain = |row: &str| {
+            row.split("  ").filter(|w| !w.is_empty()).map(|w| w.trim().replace(' ', "")).collect::<Vec<_>>()
+        };
         assert_eq!(plain(first), ["MEASURE", "SPICE", "VETERAN"]);
         assert_eq!(plain(second), ["SHOCK", "SENSE", "GARAGE"]);
         assert!(shown.lines().all(|line| line.len() < 80));

@@ -64,7 +64,14 @@ enum Broken {
     Final(String),
 }
 
-fn go_on(url: &Url<'_>, blob: &Blob, done: &mut u64, sink: Sink<'_>, start: Instant, patience: Duration) -> Result<(), Broken> {
+fn go_on(
+    url: &Url<'_>,
+    blob: &Blob,
+    done: &mut u64,
+    sink: Sink<'_>,
+    start: Instant,
+    patience: Duration,
+) -> Result<(), Broken> {
     let off = |error: std::io::Error| Broken::Off(h1::in_words(&error));
     let mut stream = TcpStream::connect_timeout(&url.address, CONNECT).map_err(off)?;
     stream.set_read_timeout(Some(SILENCE)).and_then(|()| stream.set_write_timeout(Some(SILENCE))).map_err(off)?;
@@ -136,7 +143,8 @@ mod tests {
             for answer in answers {
                 let (mut stream, _) = listener.accept().unwrap();
                 let reader = BufReader::new(stream.try_clone().unwrap());
-                let lines: Vec<String> = reader.lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+                let lines: Vec<String> =
+                    reader.lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
                 asked.push(lines.join("\n"));
                 // A client that has heard enough may hang up.
                 let _ = stream.write_all(&answer);
@@ -167,7 +175,10 @@ mod tests {
             b"HTTP/1.1 206 Partial Content\r\nContent-Length: 6\r\nContent-Range: bytes 5-10/11\r\n\r\n world",
         ]);
         assert_eq!((result, out.as_slice()), (Ok(()), &b"hello world"[..]));
-        assert!(asked[0].starts_with(&format!("GET /blob/sha256/{} HTTP/1.1", blob().sha256)) && !asked[0].contains("Range"));
+        assert!(
+            asked[0].starts_with(&format!("GET /blob/sha256/{} HTTP/1.1", blob().sha256))
+                && !asked[0].contains("Range")
+        );
         assert!(asked[1].contains("Range: bytes=5-"), "{}", asked[1]);
     }
 

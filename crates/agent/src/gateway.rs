@@ -39,7 +39,14 @@ impl Gateways {
         let mut reasons = Vec::new();
         for gateway in &self.0 {
             match tls::connect(*gateway, expected, me.map(|(key, certificate)| (key, certificate.to_vec()))) {
-                Ok(channel) => return Ok(Line { peer: *gateway, channel, host: org::server_name(&expected.org), buffer: Vec::new() }),
+                Ok(channel) => {
+                    return Ok(Line {
+                        peer: *gateway,
+                        channel,
+                        host: org::server_name(&expected.org),
+                        buffer: Vec::new(),
+                    });
+                }
                 Err(reason) => reasons.push(format!("{gateway}: {reason}")),
             }
         }
@@ -49,7 +56,7 @@ impl Gateways {
         Err(reasons.join(", "))
     }
 
-    /// The same, with the one that was tried first now last.
+    /// The one that was tried first is now last: another may decide what this one does not.
     pub(crate) fn rotate(&mut self) {
         if !self.0.is_empty() {
             self.0.rotate_left(1);

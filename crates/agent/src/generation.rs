@@ -36,7 +36,11 @@ const TELLINGS: u32 = 20;
 pub(crate) fn run(console: &Console, cmdline: &Cmdline) -> Result<(), String> {
     let handover = Handover::take(Path::new("/"))?;
     let (digest, name, version) = handover.generation.clone();
-    console.say(&format!("hello from generation {} version {version} on {}", one_line(&name), one_line(&handover.name)));
+    console.say(&format!(
+        "hello from generation {} version {version} on {}",
+        one_line(&name),
+        one_line(&handover.name)
+    ));
     match open_data(&handover) {
         Ok(Some(told)) => console.ok(Checkpoint::Unlocked, &told),
         Ok(None) => console.say("no data partition was handed over"),
@@ -52,7 +56,8 @@ fn open_data(handover: &Handover) -> Result<Option<String>, String> {
     let Some((key, part)) = &handover.disk else { return Ok(None) };
     let id = Uuid::try_parse(part).map_err(|error| format!("{part}: {error}"))?;
     let disks = inventory::disks();
-    let (disk, partition) = devices::find_partition(&disks, id).ok_or_else(|| format!("no disk has the partition {id}"))?;
+    let (disk, partition) =
+        devices::find_partition(&disks, id).ok_or_else(|| format!("no disk has the partition {id}"))?;
     let path = disk.partition(partition.number);
     let fault = |error: io::Error| format!("{}: {error}", path.display());
     let file = File::open(&path).map_err(fault)?;

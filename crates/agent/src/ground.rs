@@ -140,7 +140,8 @@ fn choose<'a>(disks: &'a [Device], order: &Order<'_>) -> Result<&'a Device, Stri
 fn layout(disk: &Device, order: &Order<'_>) -> Layout {
     let DiskPlan { wipe, esp_mib, data, .. } = *order.plan;
     // A wipe holds for a disk that the plan names and the org was told of, and for no other.
-    let named = order.plan.disk.as_deref() == Some(disk.id.as_str()) && order.told.iter().any(|id| id == disk.id.as_str());
+    let named =
+        order.plan.disk.as_deref() == Some(disk.id.as_str()) && order.told.iter().any(|id| id == disk.id.as_str());
     Layout {
         disk: disk.id.clone(),
         wipe: wipe && named && !order.recovery,
@@ -185,7 +186,8 @@ fn format_if_needed(path: &Path, disk: &Device, changes: &gpt::Changes) -> Resul
     }
     let known: Vec<Uuid> = efivars::read(Path::new(EFIVARS)).map(|v| v.our_partitions().collect()).unwrap_or_default();
     let serial = u32::from_le_bytes(crate::random::bytes()?);
-    let steps = esp::repair(&changes.table, &changes.esp, &known, &head, serial).map_err(|refusal| refusal.to_string())?;
+    let steps =
+        esp::repair(&changes.table, &changes.esp, &known, &head, serial).map_err(|refusal| refusal.to_string())?;
     carry_out(&file, &steps).map_err(fault)?;
     devices::drop_cache(&file).map_err(fault)?;
     match esp::look(&file, size).map_err(fault)? {

@@ -67,7 +67,8 @@ impl Handover {
 fn read(folder: &Path) -> Result<Handover, String> {
     let bytes = |name: &str| fs::read(folder.join(name)).map_err(|_| format!("no preboot has handed over `{name}`"));
     let text = |name: &str| Ok::<_, String>(String::from_utf8_lossy(&bytes(name)?).trim().to_owned());
-    let key = |name: &str| bytes(name).ok().map(Zeroizing::new).and_then(|key| <[u8; 32]>::try_from(key.as_slice()).ok());
+    let key =
+        |name: &str| bytes(name).ok().map(Zeroizing::new).and_then(|key| <[u8; 32]>::try_from(key.as_slice()).ok());
     let generation = text("generation")?;
     let mut words = generation.split(' ').map(str::to_owned);
     let mut word = || words.next().ok_or_else(|| "what was handed over of the generation is not whole".to_owned());
@@ -116,7 +117,10 @@ mod tests {
                 fs::write(path, content.as_slice()).unwrap();
             }
             let taken = Handover::take(root.path()).unwrap();
-            assert_eq!((taken.machine, &taken.name, &taken.certificate), (given.machine, &given.name, &given.certificate));
+            assert_eq!(
+                (taken.machine, &taken.name, &taken.certificate),
+                (given.machine, &given.name, &given.certificate)
+            );
             assert_eq!((taken.identity, taken.disk), (given.identity, given.disk));
             assert_eq!((taken.gateways, taken.generation, taken.org), (given.gateways, given.generation, given.org));
             assert!(Handover::take(root.path()).is_err(), "a second time");

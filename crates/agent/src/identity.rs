@@ -34,7 +34,8 @@ impl Identity {
     pub(crate) fn in_tpm(mut chip: Chip, org: OrgId) -> Result<Self, String> {
         let keys = chip.identity(&org.0).map_err(|error| tpm::in_words(&error))?;
         let point = keys.identity.p256_point().ok_or("the TPM's identity key is not on the curve P-256")?;
-        Ok(Self::Tpm(InTpm { org, public: PublicKey::P256(compressed(&point)), chip: Mutex::new(chip) }))
+        let public = PublicKey::p256(&point).ok_or("the TPM's identity key is no point of its curve")?;
+        Ok(Self::Tpm(InTpm { org, public, chip: Mutex::new(chip) }))
     }
 
     /// Its public half.
@@ -78,7 +79,10 @@ impl InTpm {
     ///
     /// # Errors
     /// In words, with the remedy where there is one.
-    pub(crate) fn with_chip<T>(&self, work: impl FnOnce(&mut Chip) -> Result<T, slipway_tpm::TpmError>) -> Result<T, String> {
+    pub(crate) fn with_chip<T>(
+        &self,
+        work: impl FnOnce(&mut Chip) -> Result<T, slipway_tpm::TpmError>,
+    ) -> Result<T, String> {
         let mut chip = self.chip.lock().unwrap_or_else(PoisonError::into_inner);
         work(&mut chip).map_err(|error| tpm::in_words(&error))
     }
@@ -92,30 +96,5 @@ impl InTpm {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({})", self.public())
-    }
-}
-
-/// A point of P-256, x and y, as SEC 1 §2.3.3 compresses it.
-fn compressed(point: &[u8; 64]) -> [u8; 33] {
-    let (x, y) = point.split_at(32);
-    let odd = y.last().is_some_and(|last| last & 1 == 1);
-    let mut out = [0; 33];
-    let (tag, rest) = out.split_at_mut(1);
-    tag.copy_from_slice(&[if odd { 3 } else { 2 }]);
-    rest.copy_from_slice(x);
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_point_is_compressed_with_the_sign_of_its_y() {
-        let mut point = [7; 64];
-        assert_eq!(compressed(&point)[0], 3);
-        point[63] = 8;
-        assert_eq!(compressed(&point)[0], 2);
-        assert_eq!(compressed(&point)[1..], [7; 32]);
     }
 }

@@ -42,7 +42,8 @@ fn dmi(name: &str) -> Option<String> {
     let text = fs::read_to_string(Path::new("/sys/class/dmi/id").join(name)).ok()?;
     let text = text.trim().replace(char::is_control, " ");
     // What makers leave in when they forget to fill it in is nobody's name.
-    let nothing = ["", "none", "not specified", "default string", "to be filled by o.e.m.", "system serial number", "0"];
+    let nothing =
+        ["", "none", "not specified", "default string", "to be filled by o.e.m.", "system serial number", "0"];
     (!nothing.contains(&text.to_ascii_lowercase().as_str())).then_some(text)
 }
 

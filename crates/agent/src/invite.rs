@@ -10,8 +10,8 @@ use std::path::Path;
 use slipway_trust::invite::Token;
 use slipway_trust::{InviteId, OrgFacts, OrgId};
 
-use medium::Medium;
 pub(crate) use medium::EFIVARS;
+use medium::Medium;
 
 /// The file on a medium that holds an invite and nothing else.
 pub(crate) const FILE: &str = "slipway/invite";
@@ -118,7 +118,8 @@ mod tests {
         };
         let org = OrgId::of(&root);
         let text = |org, pin| Token::new(org, InviteId([2; 8]), [3; 32], Digest([pin; 32])).reveal();
-        let told = |text: &str, pin: Option<u8>| judge(text, &facts(pin.map(|pin| Digest([pin; 32]))), &org).map(|t| t.invite);
+        let told =
+            |text: &str, pin: Option<u8>| judge(text, &facts(pin.map(|pin| Digest([pin; 32]))), &org).map(|t| t.invite);
         assert_eq!(told(&text(org, 4), Some(4)), Ok(InviteId([2; 8])));
         assert_eq!(told(&text(org, 4), None), Ok(InviteId([2; 8])));
         assert!(told(&text(org, 5), Some(4)).unwrap_err().contains("another CA"));

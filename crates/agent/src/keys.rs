@@ -82,7 +82,8 @@ impl Keys {
             if left.is_zero() {
                 return None;
             }
-            let mut polled: Vec<PollFd<'_>> = self.inputs.iter().map(|input| PollFd::new(input, PollFlags::IN)).collect();
+            let mut polled: Vec<PollFd<'_>> =
+                self.inputs.iter().map(|input| PollFd::new(input, PollFlags::IN)).collect();
             // A line that hangs up is always ready: look at it ten times a second, not without end.
             let _ = poll(&mut polled, Timespec::try_from(left).ok().as_ref());
             if polled.iter().any(|fd| fd.revents().intersects(PollFlags::HUP | PollFlags::ERR)) {

@@ -84,11 +84,13 @@ impl FromStr for Choice {
 }
 
 fn fixed(address: &str, router: Option<&str>) -> Result<Static, String> {
-    let (ip, prefix) = address.split_once('/').ok_or("an address needs the length of its network, as in 10.0.0.5/24")?;
+    let (ip, prefix) =
+        address.split_once('/').ok_or("an address needs the length of its network, as in 10.0.0.5/24")?;
     let ip = ip.parse().map_err(|_| format!("`{ip}` is no IPv4 address"))?;
     let prefix = prefix.parse().ok().filter(|prefix| (1..=32).contains(prefix));
     let prefix = prefix.ok_or("the length of a network is 1 to 32")?;
-    let router = router.map(|router| router.parse().map_err(|_| format!("`{router}` is no IPv4 address"))).transpose()?;
+    let router =
+        router.map(|router| router.parse().map_err(|_| format!("`{router}` is no IPv4 address"))).transpose()?;
     Ok(Static { ip, prefix, router })
 }
 

@@ -49,6 +49,23 @@ pub(crate) struct Remembered {
     /// The lowest preboot and generation versions that are still taken here.
     #[n(9)]
     pub(crate) floors: Floors,
+    /// The manifest of the preboot that last ran, with the policy that lets the TPM unseal.
+    #[n(10)]
+    pub(crate) running: Option<Signed>,
+    /// A newer preboot that was put on trial, and how often firmware was asked to try it.
+    #[n(11)]
+    pub(crate) trial: Option<Trial>,
+}
+
+/// A preboot on trial.
+#[derive(Clone, Copy, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
+pub(crate) struct Trial {
+    /// Which.
+    #[n(0)]
+    pub(crate) sha256: Digest,
+    /// How often.
+    #[n(1)]
+    pub(crate) times: u32,
 }
 
 /// What may not fall.
@@ -79,6 +96,8 @@ impl Remembered {
             generation: None,
             sources: Vec::new(),
             floors: Floors::default(),
+            running: None,
+            trial: None,
         }
     }
 

@@ -41,7 +41,11 @@ pub(crate) fn org() -> Result<OrgFacts, String> {
 /// Says what this is, and whether its clock can be believed.
 pub(crate) fn introduce(console: &Console, role: Role, facts: &OrgFacts) -> Clock {
     let clock = Clock::new(facts.built);
-    console.say(&format!("{role} image, version {}, of the org `{}`", facts.version, crate::checkpoint::one_line(&facts.name)));
+    console.say(&format!(
+        "{role} image, version {}, of the org `{}`",
+        facts.version,
+        crate::checkpoint::one_line(&facts.name)
+    ));
     if clock.is_broken() {
         console.say("this machine's clock is wrong: the time of the image's build is used instead");
     }

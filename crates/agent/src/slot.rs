@@ -108,7 +108,9 @@ fn from(esp: &Esp, kind: Kind, image: &ImageManifest, source: &str, blob: &Blob)
     }
     fetched.map_err(Failed::Source)?;
     incoming.finish().map_err(|error| match error {
-        EspError::Digest { .. } => Failed::Source("it gave something else than was promised: its SHA-256 differs".to_owned()),
+        EspError::Digest { .. } => {
+            Failed::Source("it gave something else than was promised: its SHA-256 differs".to_owned())
+        }
         other => here(other),
     })
 }

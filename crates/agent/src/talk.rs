@@ -5,10 +5,11 @@ use std::sync::Arc;
 use slipway_tpm::{Credential, PcrSet};
 use slipway_trust::frames::{Intent, Quote, Refused, TpmEvidence};
 use slipway_trust::invite::Token;
-use slipway_trust::machine::{
-    self, Admitted, Answered, BootProof, Challenged, Expect, Misled, NeedsActivation, Next, Proof, Running, Start, Stop, Waiting,
-};
 use slipway_trust::key::SignatureBytes;
+use slipway_trust::machine::{
+    self, Admitted, Answered, BootProof, Challenged, Expect, Misled, NeedsActivation, Next, Proof, Running, Start,
+    Stop, Waiting,
+};
 use slipway_trust::record::Inventory;
 use slipway_trust::{Arch, Digest, InviteId, MachineId, OrgFacts, OrgId, Refusal};
 
@@ -59,7 +60,11 @@ fn misled(step: Checkpoint) -> impl FnOnce(Misled) -> Failure {
 }
 
 fn refusal(step: Checkpoint, refused: Refused) -> Failure {
-    Failure { step, reason: format!("the server refuses ({}): {}", refused.why.code(), refused.why), refused: Some(refused) }
+    Failure {
+        step,
+        reason: format!("the server refuses ({}): {}", refused.why.code(), refused.why),
+        refused: Some(refused),
+    }
 }
 
 fn here(step: Checkpoint) -> impl Fn(String) -> Failure {
@@ -155,7 +160,12 @@ impl Ends {
     }
 
     /// M10, on a connection of its own.
-    pub(crate) fn installed(&self, waiting: &mut Waiting, sha256: Digest, entry: Option<String>) -> Result<(), Failure> {
+    pub(crate) fn installed(
+        &self,
+        waiting: &mut Waiting,
+        sha256: Digest,
+        entry: Option<String>,
+    ) -> Result<(), Failure> {
         let step = Checkpoint::Rebooting;
         let mut line = self.connect(step)?;
         let needs = waiting.installed(sha256, entry, &line.channel.exporter);
@@ -165,7 +175,13 @@ impl Ends {
     }
 
     /// M11 and M12.
-    pub(crate) fn boot(&self, line: &mut Line, challenged: Challenged, boot: Booting, running: &Running<'_>) -> Result<Admitted, Failure> {
+    pub(crate) fn boot(
+        &self,
+        line: &mut Line,
+        challenged: Challenged,
+        boot: Booting,
+        running: &Running<'_>,
+    ) -> Result<Admitted, Failure> {
         let step = Checkpoint::Identity;
         let quote = self.identity.tpm().map(|tpm| quote(tpm, challenged.pcrs(), &challenged.quote_qualifying()));
         let Booting { machine, confirm, generation, counter } = boot;

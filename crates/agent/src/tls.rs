@@ -1,9 +1,9 @@
 //! TLS 1.3 to the org's servers: the CA is pinned, the server's name is fixed, nothing is resumed.
 
 mod signer;
-mod verify;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -53,7 +53,11 @@ pub(crate) struct Channel {
 ///
 /// # Errors
 /// In words: nobody there, or not who it must be.
-pub(crate) fn connect(peer: SocketAddr, expected: &Expected, me: Option<(&Arc<Identity>, Vec<u8>)>) -> Result<Channel, String> {
+pub(crate) fn connect(
+    peer: SocketAddr,
+    expected: &Expected,
+    me: Option<(&Arc<Identity>, Vec<u8>)>,
+) -> Result<Channel, String> {
     let seen = Seen::default();
     let config = config(expected, me, seen.clone()).map_err(|error| error.to_string())?;
     let name = server_name(&expected.org)?;

@@ -3,6 +3,7 @@
 use slipway_disk::esp::{Filed, Kind};
 use slipway_trust::Digest;
 use slipway_trust::machine::{Granted, Waiting};
+use zeroize::Zeroizing;
 
 use super::Bootstrap;
 use crate::checkpoint::Checkpoint;
@@ -50,12 +51,16 @@ fn partition_name(ground: &Ground) -> String {
 
 /// A machine without a TPM keeps its key on the ESP. A key of an earlier identity makes room, but never in a recovery.
 fn keep_key(bootstrap: &Bootstrap<'_>, ground: &Ground, recovery: bool) -> Result<(), String> {
-    let Identity::File(key) = bootstrap.ends.identity.as_ref() else { return Ok(()) };
-    let seed = key.seed();
-    let there = ground.esp.read(identity::FILE).map_err(|error| error.to_string())?;
-    if there.is_some_and(|there| there != seed.as_slice()) && !recovery {
-        let _ = std::fs::remove_file(ground.folder().join(identity::FILE));
+    let seed = match bootstrap.ends.identity.as_ref() {
+        Identity::File(key) => Some(key.seed()),
+        Identity::Tpm(_) => None,
+    };
+    let there = ground.esp.read(identity::FILE).map_err(|error| error.to_string())?.map(Zeroizing::new);
+    let stale = there.is_some_and(|there| seed.as_ref().is_none_or(|seed| there.as_slice() != seed.as_slice()));
+    if stale && !recovery {
+        std::fs::remove_file(ground.folder().join(identity::FILE)).map_err(|error| error.to_string())?;
     }
+    let Some(seed) = seed else { return Ok(()) };
     ground.esp.write_once(identity::FILE, seed.as_slice()).map_err(|error| error.to_string())
 }
 
@@ -66,6 +71,7 @@ fn remember(granted: &Granted, ground: &Ground) -> Result<(), String> {
     let floors = before.map(|before| before.floors).unwrap_or_default();
     let mut memory = Remembered::new(grant.machine, grant.name.clone(), grant.confirm);
     memory.heard = grant.time;
+    memory.org = Some(grant.org.clone());
     memory.sources.clone_from(&grant.sources);
     memory.floors = Floors {
         preboot: floors.preboot.max(granted.image().floor),
@@ -104,4 +110,3 @@ fn tell(bootstrap: &Bootstrap<'_>, waiting: &mut Waiting, sha256: Digest, entry:
         }
     }
 }
-

@@ -86,7 +86,10 @@ fn is_removable(name: &str) -> bool {
     let Ok(folder) = fs::canonicalize(Path::new("/sys/class/block").join(name)) else { return false };
     let flag = |folder: &Path| fs::read_to_string(folder.join("removable")).is_ok_and(|flag| flag.trim() == "1");
     // A partition's flag is its disk's.
-    name.starts_with("sr") || folder.to_string_lossy().contains("/usb") || flag(&folder) || folder.parent().is_some_and(flag)
+    name.starts_with("sr")
+        || folder.to_string_lossy().contains("/usb")
+        || flag(&folder)
+        || folder.parent().is_some_and(flag)
 }
 
 fn look(device: &Path) -> Option<Volume> {

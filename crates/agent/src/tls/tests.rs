@@ -46,10 +46,19 @@ impl Ca {
     }
 }
 
+/// What a server was told: the exporter, and whether the client showed a certificate.
+type Served = Option<([u8; 32], bool)>;
+
 /// Serves one connection with this chain, and echoes five bytes. What it is told of the client, and its exporter.
-fn serve(chain: Vec<CertificateDer<'static>>, key: &KeyPair, clients: Option<&Ca>) -> (SocketAddr, thread::JoinHandle<Option<([u8; 32], bool)>>) {
+fn serve(
+    chain: Vec<CertificateDer<'static>>,
+    key: &KeyPair,
+    clients: Option<&Ca>,
+) -> (SocketAddr, thread::JoinHandle<Served>) {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&[&rustls::version::TLS13]).unwrap();
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap();
     let builder = match clients {
         None => builder.with_no_client_auth(),
         Some(ca) => {
@@ -116,7 +125,12 @@ fn nobody_else_is_let_in() {
     let other = org::server_name(&OrgId([8; 16]));
     let rows: [(&str, (CertificateDer<'static>, KeyPair), CertificateDer<'static>, &str); 6] = [
         ("another CA", theirs.server(&name, (2026, 2027)), theirs.der.clone(), "CA of this org"),
-        ("our CA shown, another has signed", theirs.server(&name, (2026, 2027)), ours.der.clone(), "not signed the server"),
+        (
+            "our CA shown, another has signed",
+            theirs.server(&name, (2026, 2027)),
+            ours.der.clone(),
+            "not signed the server",
+        ),
         ("another org's name", ours.server(&other, (2026, 2027)), ours.der.clone(), "for another name"),
         ("a name of one's own", ours.server("example.org", (2026, 2027)), ours.der.clone(), "for another name"),
         ("expired", ours.server(&name, (2024, 2025)), ours.der.clone(), "expired"),

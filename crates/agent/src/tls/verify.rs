@@ -59,9 +59,9 @@ impl ServerCertVerifier for Pinned {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let (pin, roots) = self.anchor(others).ok_or_else(|| {
-            Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(NotOurCa))))
-        })?;
+        let (pin, roots) = self
+            .anchor(others)
+            .ok_or_else(|| Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(NotOurCa)))))?;
         let parsed = ParsedCertificate::try_from(leaf)?;
         verify_server_cert_signed_by_trust_anchor(&parsed, &roots, others, now, self.algorithms.all)?;
         verify_server_name(&parsed, &self.name)?;
