@@ -60,6 +60,8 @@ pub(crate) const NEEDS: &[Need] = &[
         Work::Build,
         "OpenSSL, for HTTPS Boot with what firmware knows of TLS",
     ),
+    program("swtpm", "swtpm", Work::Build, "the TPM that tests of crates/tpm speak to"),
+    program("swtpm_setup", "swtpm-tools", Work::Build, "puts a maker's certificates into it"),
     program("g++", "g++", Work::Fuzz, "compiles libFuzzer"),
     program("qemu-system-x86_64", "qemu-system-x86", Work::Boot, "the virtual machine"),
     file(
@@ -103,6 +105,9 @@ pub(crate) const NEEDS: &[Need] = &[
         Work::Boot,
         "the GRUB that shim loads over the network",
     ),
+    program("swtpm", "swtpm", Work::Boot, "the virtual machines' TPMs"),
+    program("swtpm_setup", "swtpm-tools", Work::Boot, "makes TPMs as their maker would"),
+    program("sgdisk", "gdisk", Work::Boot, "the judge of our partition tables"),
     program("sbverify", "sbsigntool", Work::Boot, "the judge of our signatures for Secure Boot"),
     program("openssl", "openssl", Work::Boot, "the judge of our signed keys for Secure Boot"),
     file(&["/usr/lib/PXELINUX/lpxelinux.0"], "pxelinux", Work::Boot, "the boot loader, for BIOS machines by rule"),
