@@ -33,6 +33,24 @@ const LAYERS: &[Layer] = &[
     pure("wire", &[], &["httparse", "thiserror", "uuid"]),
     pure("engine", &["wire"], &["minijinja", "sha2", "thiserror", "uuid"]),
     pure(
+        "tpm",
+        &[],
+        &[
+            "aes",
+            "cfb-mode",
+            "crypto-bigint",
+            "hmac",
+            "p256",
+            "p384",
+            "rustls-pki-types",
+            "rustls-webpki",
+            "sha2",
+            "subtle",
+            "thiserror",
+            "zeroize",
+        ],
+    ),
+    pure(
         "trust",
         &["tpm"],
         &[
