@@ -71,10 +71,11 @@ const LAYERS: &[Layer] = &[
     shell("store", &["engine", "wire"]),
     shell("image", &[]),
     shell("api", &[]),
-    shell("agent", &["wire", "image"]),
-    shell("server", &["api", "engine", "image", "netio", "store", "wire"]),
+    shell("disk", &["image"]),
+    shell("agent", &["wire", "image", "disk"]),
+    shell("server", &["api", "engine", "image", "netio", "store", "trust", "wire"]),
     shell("lab", &["wire", "image"]),
-    shell("slipway", &["api", "engine", "image", "lab", "netio", "server", "store", "wire"]),
+    shell("slipway", &["api", "engine", "image", "lab", "netio", "server", "store", "trust", "wire"]),
 ];
 
 /// What a pure crate may not name outside its tests, and why not.

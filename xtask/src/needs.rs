@@ -69,6 +69,8 @@ pub(crate) const NEEDS: &[Need] = &[
         "UEFI firmware for the virtual machine",
     ),
     program("qemu-system-aarch64", "qemu-system-arm", Work::Boot, "the virtual machine with an ARM64 processor"),
+    program("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", Work::Boot, "links the agent for it"),
+    file(&["/usr/aarch64-linux-gnu/lib/libc.a"], "libc6-dev-arm64-cross", Work::Boot, "the agent is linked statically"),
     file(&["/usr/share/AAVMF/AAVMF_CODE.fd"], "qemu-efi-aarch64", Work::Boot, "UEFI firmware for it"),
     file(
         &["/usr/share/keyrings/debian-archive-keyring.gpg"],

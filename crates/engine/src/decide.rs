@@ -2,6 +2,7 @@
 
 mod choose;
 mod configured;
+mod enrol;
 mod san;
 mod way;
 
@@ -20,6 +21,9 @@ use way::Launch;
 
 /// What an answer names as its rule where an operator's word on the machine itself decided. No rule can be called so.
 pub const INTENT: &str = "intent";
+
+/// The name of the rule by which the org decides, where no rule of the operator's says when. No other rule can be called so.
+pub const ENROLMENT: &str = "enrolment";
 
 /// The longest path that fits the DHCP header's `file` with its NUL.
 const LONGEST_FILE: usize = 127;
@@ -57,6 +61,9 @@ pub fn decide_asked(
     if let Some(Rule { name, then: Then::Ignore, .. }) = rule {
         return Err(Why::Ignored { rule: name.clone() });
     }
+    if machines.standings().is_revoked(request.mac, request.uuid) {
+        return Err(Why::Revoked);
+    }
     if request.loader == Loader::Agent {
         // Whatever booted the agent, its report is welcome; the rules speak of what to boot.
         let rule = rule.map_or_else(|| "agent".to_owned(), |rule| rule.name.clone());
@@ -72,6 +79,7 @@ pub fn decide_asked(
         Then::Choose(menu) => case.choose(menu, query),
         Then::San(san) => case.san(san),
         Then::Boot(boot) => case.boot(boot),
+        Then::Enrol(enrol) => case.enrol(enrol),
     };
     answer.and_then(|answer| unless_looping(memory, answer))
 }

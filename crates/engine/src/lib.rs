@@ -9,6 +9,7 @@ pub mod decide;
 pub mod dhcp4;
 pub mod dhcp6;
 pub mod draft;
+pub mod enrol;
 pub mod grub;
 pub mod http;
 pub mod journal;

@@ -15,6 +15,7 @@ use slipway_wire::MacAddr;
 use uuid::Uuid;
 
 use crate::Timestamp;
+use crate::enrol::Standings;
 use crate::ladder::Worked;
 
 pub use guard::{Guard, Held, Installs, Pass, Secret};
@@ -80,6 +81,7 @@ impl Memory {
 pub struct Memories {
     by_mac: HashMap<MacAddr, Arc<Memory>>,
     secret: Option<Secret>,
+    standings: Arc<Standings>,
 }
 
 impl Memories {
@@ -90,6 +92,17 @@ impl Memories {
     #[must_use]
     pub fn with_secret(secret: Secret) -> Self {
         Self { secret: Some(secret), ..Self::default() }
+    }
+
+    /// What the org knows of machines. It is the org's, and kept elsewhere.
+    #[must_use]
+    pub fn standings(&self) -> &Standings {
+        &self.standings
+    }
+
+    /// The same, to be changed.
+    pub fn standings_mut(&mut self) -> &mut Standings {
+        Arc::make_mut(&mut self.standings)
     }
 
     /// What this machine's installer shows when it says that it is done. Without a secret there is none.

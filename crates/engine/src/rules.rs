@@ -6,6 +6,7 @@ use std::sync::Arc;
 use slipway_wire::{AgentId, ClientArch, Cpu, MacAddr};
 
 use crate::answer::ServerAddr;
+use crate::enrol::Enrol;
 use crate::machine::Guard;
 use crate::menu::Menu;
 use crate::request::{BootRequest, Loader};
@@ -162,6 +163,8 @@ pub enum Then {
     Menu,
     /// iPXE with a menu of the operator's own.
     Choose(Arc<Menu>),
+    /// What the org says of the machine decides: the image in which it enrols or recovers, its own disk, or nothing.
+    Enrol(Box<Enrol>),
     /// Boot from the machine's own disk.
     Local,
     /// Say nothing at all.

@@ -79,6 +79,14 @@ pub enum Why {
         /// The installer.
         image: String,
     },
+    /// Nobody knows the machine, and no enrolment window is open.
+    NoWindow,
+    /// The machine is enrolled: it is told to boot from its own disk.
+    Enrolled,
+    /// The machine is suspended: it is told to boot from its own disk, where it will learn so.
+    Suspended,
+    /// The machine was revoked: it is left without an answer.
+    Revoked,
     /// Whoever says that an installer is done does not show the machine's pass, or one that was used up.
     WrongPass,
     /// GRUB asks for its configuration where the rule offers the menu, which is iPXE's.
@@ -132,7 +140,14 @@ impl Why {
     /// Whether it tells the machine to boot from its own disk: then nothing is wrong with what it asked.
     #[must_use]
     pub const fn is_local_boot(&self) -> bool {
-        matches!(self, Self::LocalBoot { .. } | Self::ReinstallGuard { .. } | Self::Installed { .. })
+        matches!(
+            self,
+            Self::LocalBoot { .. }
+                | Self::ReinstallGuard { .. }
+                | Self::Installed { .. }
+                | Self::Enrolled
+                | Self::Suspended
+        )
     }
 
     /// The stable code: lower case with dashes.
@@ -153,6 +168,10 @@ impl Why {
             Self::LocalBoot { .. } => "local-boot",
             Self::ReinstallGuard { .. } => "reinstall-guard",
             Self::Installed { .. } => "installed",
+            Self::NoWindow => "no-window",
+            Self::Enrolled => "enrolled",
+            Self::Suspended => "suspended",
+            Self::Revoked => "revoked",
             Self::WrongPass => "wrong-pass",
             Self::MenuNeedsIpxe { .. } => "menu-needs-ipxe",
             Self::PoolEmpty => "pool-empty",
@@ -218,6 +237,15 @@ impl fmt::Display for Why {
                 "installer `{image}` said that it is done: the machine is told to boot from the local disk until `slipway machine \
                  release`"
             ),
+            Self::NoWindow => f.write_str(
+                "nobody knows this machine, and no enrolment window is open: open one (`slipway window open`), or set \
+                 `open-discovery = true` in [enrolment]",
+            ),
+            Self::Enrolled => f.write_str("the machine is enrolled, and boots from its own disk"),
+            Self::Suspended => {
+                f.write_str("the machine is suspended until `slipway machine resume`; it is left to its own disk")
+            }
+            Self::Revoked => f.write_str("the machine was revoked: it is given nothing"),
             Self::WrongPass => f.write_str(
                 "not this machine's pass, or one that was used up: the URL is good for one word of one installation",
             ),

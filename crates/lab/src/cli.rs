@@ -7,9 +7,10 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use slipway_wire::Cpu;
 
+use crate::agent;
 use crate::firmware::Boots;
 use crate::linux::Linux;
-use crate::parts::{self, Parts};
+use crate::parts::Parts;
 use crate::record::table;
 use crate::runner::{self, Plan};
 use crate::scenarios::{SCENARIOS, Scenario};
@@ -152,8 +153,8 @@ impl LabArgs {
         let slipway = self.slipway()?;
         let cache = work.join("cache");
         let make = |cpu| match cpu {
-            Cpu::Arm64 => Linux::arm64(&cache),
-            _ => Linux::make(&self.agent(&slipway, workspace.as_deref())?, &cache),
+            Cpu::Arm64 => Linux::arm64(&self.agent(cpu, &slipway, workspace.as_deref(), &cache)?, &cache),
+            _ => Linux::make(&self.agent(cpu, &slipway, workspace.as_deref(), &cache)?, &cache),
         };
         let told = |cpu, error| format!("cannot make a Linux for machines of the kind {cpu}: {error:#}");
         let cpus = runner::cpus(scenarios).into_iter();
@@ -171,16 +172,18 @@ impl LabArgs {
         path.canonicalize().with_context(|| format!("no slipway program at {}: name it with --slipway", path.display()))
     }
 
-    fn agent(&self, slipway: &Path, workspace: Option<&Path>) -> Result<PathBuf> {
-        if let Some(agent) = &self.agent {
+    /// The agent for machines with this processor.
+    fn agent(&self, cpu: Cpu, slipway: &Path, workspace: Option<&Path>, cache: &Path) -> Result<PathBuf> {
+        if let Some(agent) = self.agent.as_ref().filter(|_| cpu == Cpu::X64) {
             return agent.canonicalize().with_context(|| format!("no agent at {}", agent.display()));
         }
         if let Some(workspace) = workspace {
-            return parts::build_agent(workspace);
+            return agent::build(cpu, workspace, cache);
         }
-        let places = [slipway.with_file_name("slipway-agent"), PathBuf::from("/usr/lib/slipway/slipway-agent")];
+        let name = if cpu == Cpu::Arm64 { "slipway-agent-arm64" } else { "slipway-agent" };
+        let places = [slipway.with_file_name(name), Path::new("/usr/lib/slipway").join(name)];
         let found = places.iter().find(|path| path.exists()).cloned();
-        found.context("no slipway-agent beside slipway or in /usr/lib/slipway: name it with --agent")
+        found.with_context(|| format!("no {name} beside slipway or in /usr/lib/slipway: name it with --agent"))
     }
 }
 

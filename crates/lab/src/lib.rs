@@ -33,6 +33,7 @@
 //! What a scenario leaves is in `target/lab/<scenario>/`: a pcap per LAN, a log per program and machine, `result.json`, and after a
 //! failure `report.txt` with the machines' last words, the packets' story and the server's journal.
 
+mod agent;
 mod capture;
 pub mod cli;
 mod demo;

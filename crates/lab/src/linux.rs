@@ -1,15 +1,13 @@
-//! The Linux that machines boot: a distribution's kernel with an initial RAM file system that holds our agent, or for processors
-//! that the agent is not built for here a script that does its work.
+//! The Linux that machines boot: a distribution's kernel with an initial RAM file system that holds our agent.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use slipway_image::kernel::Module;
 use slipway_image::{Initramfs, Kernel, uki};
 
-use crate::packages::{self, Apt, Foreign};
+use crate::packages::{self, Apt};
 use crate::parts::UKI_STUB;
 
 /// The parts of a system that boots, ready to be made into images.
@@ -34,10 +32,6 @@ const MODULES: &[&str] = &["virtio_pci", "virtio_net", "virtio_rng"];
 /// What is used where the kernel has it.
 const EXTRA_MODULES: &[&str] = &["efivarfs", "af_packet", "virtio_mmio"];
 
-/// The first program where there is no agent, and what it has udhcpc run.
-const INIT: &str = include_str!("init/init.sh");
-const ON_LEASE: &str = include_str!("init/udhcpc.sh");
-
 impl Linux {
     /// Makes the parts for this computer's own processor, with our agent: downloads the kernel's package once, and packs the initial
     /// RAM file system anew when the agent or the kernel has changed.
@@ -47,41 +41,29 @@ impl Linux {
     pub fn make(agent: &Path, cache: &Path) -> Result<Self> {
         let apt = Apt::own();
         let kernel = Kernel::find(&apt.fetch(&apt.kernel_packages()?, cache)?)?;
-        let agent = read(agent)?;
-        let initrd = packed(&kernel, &agent, cache, |modules| Initramfs::with_agent(&agent, modules))?;
+        let initrd = packed(&kernel, agent, cache)?;
         let (image, console) = (kernel.image, "ttyS0".to_owned());
         Ok(Self { kernel: image, release: kernel.release, initrd, stub: UKI_STUB.find()?, console, ipxe: None })
     }
 
-    /// Makes the parts for another processor: all of it Debian's, downloaded once. There is no agent in it but a script for Debian's
-    /// busybox, whose lines on the console begin with `lab-init:`.
+    /// The same for 64-bit ARM: all but the agent is Debian's, downloaded once, with iPXE for it.
     ///
     /// # Errors
-    /// A package can't be had, or the cache not written.
-    pub(crate) fn foreign(debian: Foreign, cache: &Path) -> Result<Self> {
+    /// As [`make`](Self::make).
+    pub(crate) fn arm64(agent: &Path, cache: &Path) -> Result<Self> {
+        let ipxe = packages::fetch_foreign(packages::ARM64_NEWER, |_| Ok(vec!["ipxe".to_owned()]), cache)?;
         let with_kernel = |apt: &Apt| {
             let mut packages = apt.kernel_packages()?;
-            packages.extend(["busybox-static", "systemd-boot-efi"].map(str::to_owned));
+            packages.push("systemd-boot-efi".to_owned());
             Ok(packages)
         };
+        let debian = packages::ARM64;
         let root = packages::fetch_foreign(debian, with_kernel, cache)?;
         let kernel = Kernel::find(&root)?;
-        let places = ["bin/busybox", "usr/bin/busybox"].map(|place| root.join(place));
-        let busybox = places.iter().find(|path| path.exists());
-        let busybox = read(busybox.context("Debian's busybox-static holds no busybox")?)?;
-        let initrd = packed(&kernel, &(&busybox, INIT, ON_LEASE), cache, |modules| with_busybox(&busybox, modules))?;
+        let initrd = packed(&kernel, agent, cache)?;
         let stub = root.join("usr/lib/systemd/boot/efi").join(debian.stub);
-        let (image, console) = (kernel.image, debian.console.to_owned());
-        Ok(Self { kernel: image, release: kernel.release, initrd, stub, console, ipxe: None })
-    }
-
-    /// The same for 64-bit ARM, with iPXE for it.
-    ///
-    /// # Errors
-    /// As [`foreign`](Self::foreign).
-    pub(crate) fn arm64(cache: &Path) -> Result<Self> {
-        let ipxe = packages::fetch_foreign(packages::ARM64_NEWER, |_| Ok(vec!["ipxe".to_owned()]), cache)?;
-        Ok(Self { ipxe: Some(ipxe.join("usr/lib/ipxe")), ..Self::foreign(packages::ARM64, cache)? })
+        let (image, console, ipxe) = (kernel.image, debian.console.to_owned(), Some(ipxe.join("usr/lib/ipxe")));
+        Ok(Self { kernel: image, release: kernel.release, initrd, stub, console, ipxe })
     }
 
     /// Writes a UKI with this command line of its own.
@@ -101,20 +83,16 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// The initial RAM file system that `make` makes of the kernel's modules and of `content`, packed once for what it is made of.
-fn packed(
-    kernel: &Kernel,
-    content: &impl Hash,
-    cache: &Path,
-    make: impl FnOnce(&[Module]) -> Initramfs,
-) -> Result<PathBuf> {
+/// The initial RAM file system with this agent and what of the kernel's modules it needs, packed once for what it is made of.
+fn packed(kernel: &Kernel, agent: &Path, cache: &Path) -> Result<PathBuf> {
+    let agent = read(agent)?;
     let mut hasher = DefaultHasher::new();
-    (content, &kernel.release, MODULES, EXTRA_MODULES).hash(&mut hasher);
+    (&agent, &kernel.release, MODULES, EXTRA_MODULES).hash(&mut hasher);
     let initrd = cache.join(format!("initrd-{:016x}.zst", hasher.finish()));
     if !initrd.exists() {
         let extra = EXTRA_MODULES.iter().filter(|name| kernel.has_module(name));
         let names: Vec<&str> = MODULES.iter().chain(extra).copied().collect();
-        store(&make(&kernel.modules(&names)?).compressed()?, &initrd)?;
+        store(&Initramfs::with_agent(&agent, &kernel.modules(&names)?).compressed()?, &initrd)?;
     }
     Ok(initrd)
 }
@@ -124,25 +102,4 @@ fn store(content: &[u8], path: &Path) -> Result<()> {
     let fresh = path.with_extension(format!("{}.new", std::process::id()));
     std::fs::write(&fresh, content).with_context(|| format!("cannot write {}", fresh.display()))?;
     Ok(std::fs::rename(&fresh, path)?)
-}
-
-/// The one without an agent: busybox, our script as `/init`, and the modules with their order in `/etc/lab/modules`.
-fn with_busybox(busybox: &[u8], modules: &[Module]) -> Initramfs {
-    let mut fs = Initramfs::new();
-    for folder in ["dev", "proc", "run", "sys", "tmp"] {
-        fs.folder(folder);
-    }
-    fs.char_device("dev/console", 0o600, 5, 1);
-    fs.char_device("dev/null", 0o666, 1, 3);
-    fs.file("bin/busybox", 0o755, busybox);
-    fs.file("init", 0o755, INIT.as_bytes());
-    fs.file("etc/lab/udhcpc", 0o755, ON_LEASE.as_bytes());
-    let mut order = String::new();
-    for module in modules {
-        let path = format!("lib/modules/{}.ko", module.name);
-        fs.file(&path, 0o644, &module.content);
-        order.push_str(&format!("/{path}\n"));
-    }
-    fs.file("etc/lab/modules", 0o644, order.as_bytes());
-    fs
 }

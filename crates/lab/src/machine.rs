@@ -95,11 +95,11 @@ const POWERING_OFF: &str = "slipway-agent: powering off";
 /// What a machine says last when it will not boot any more: SeaBIOS, edk2, Linux.
 const HOPELESS: &[&str] = &["No bootable device.", "BdsDxe: No bootable option or device was found", "Kernel panic - "];
 
-/// What begins the line with which a booted machine says so: our agent's, and that of the lab's own script where there is none.
-const BOOTED: [&str; 2] = ["slipway-agent: booted ", "lab-init: booted "];
+/// What begins the line with which our agent says that its machine has booted.
+const BOOTED: &str = "slipway-agent: booted ";
 /// The same for its report to the server, and for its failing.
-const REPORTED: [&str; 2] = ["slipway-agent: reported to ", "lab-init: reported to "];
-const NOT_REPORTED: [&str; 2] = ["slipway-agent: not reported: ", "lab-init: not reported: "];
+const REPORTED: &str = "slipway-agent: reported to ";
+const NOT_REPORTED: &str = "slipway-agent: not reported: ";
 
 /// The files that a machine's firmware is in.
 #[derive(Debug)]
@@ -390,12 +390,12 @@ impl Machine {
         self.on_at
     }
 
-    /// Waits until Linux runs on it and our agent (or where there is none, the lab's own script) has said what booted.
+    /// Waits until Linux runs on it and our agent has said what booted.
     ///
     /// # Errors
     /// It does not come to that within five minutes, or powers off first.
     pub fn wait_booted(&self) -> Result<Booted> {
-        let texts: Vec<&str> = BOOTED.iter().chain(HOPELESS).copied().collect();
+        let texts: Vec<&str> = [BOOTED].iter().chain(HOPELESS).copied().collect();
         let line = self.console().wait_for_any(0, &texts, BOOT)?;
         if HOPELESS.iter().any(|text| line.text.contains(text)) {
             bail!("{} does not boot: {}", self.name, line.text);
@@ -408,9 +408,8 @@ impl Machine {
     /// # Errors
     /// It says why it could not, or nothing within three minutes.
     pub fn wait_reported(&self) -> Result<Line> {
-        let texts = [REPORTED, NOT_REPORTED].concat();
-        let line = self.console().wait_for_any(0, &texts, Duration::from_secs(180))?;
-        if NOT_REPORTED.iter().any(|text| line.text.contains(text)) {
+        let line = self.console().wait_for_any(0, &[REPORTED, NOT_REPORTED], Duration::from_secs(180))?;
+        if line.text.contains(NOT_REPORTED) {
             bail!("{}: {}", self.name, line.text);
         }
         Ok(line)
@@ -449,13 +448,12 @@ impl Machine {
     pub fn stages(&self) -> Vec<Stage> {
         let story = Story::of(&self.packets.all()).of_machine(self.mac);
         let console = |text: &str| self.console().find(text).map(|line| line.at);
-        let either = |texts: [&str; 2]| texts.into_iter().find_map(console);
         let marks = [
             ("first DISCOVER", story.first_discover()),
             ("boot file loaded", story.boot_file_loaded()),
             ("kernel up", console("Linux version ")),
-            ("booted", either(BOOTED)),
-            ("reported", either(REPORTED)),
+            ("booted", console(BOOTED)),
+            ("reported", console(REPORTED)),
         ];
         Stage::between(self.on_at, &marks)
     }

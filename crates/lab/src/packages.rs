@@ -26,6 +26,8 @@ pub(crate) struct Foreign {
     pub(crate) arch: &'static str,
     /// The release.
     pub(crate) release: &'static str,
+    /// Whether packages of this computer's own kind are fetched beside them, and updates for security.
+    pub(crate) with_own: bool,
     /// systemd's EFI stub there.
     pub(crate) stub: &'static str,
     /// The console that a virtual machine's serial line is.
@@ -34,13 +36,18 @@ pub(crate) struct Foreign {
 
 /// Debian 12 for 64-bit ARM.
 pub(crate) const ARM64: Foreign =
-    Foreign { arch: "arm64", release: "bookworm", stub: "linuxaa64.efi.stub", console: "ttyAMA0" };
+    Foreign { arch: "arm64", release: "bookworm", with_own: false, stub: "linuxaa64.efi.stub", console: "ttyAMA0" };
 
 /// Debian 13 for 64-bit ARM: the first with iPXE for it.
 pub(crate) const ARM64_NEWER: Foreign = Foreign { release: "trixie", ..ARM64 };
 
+/// Debian 12's Rust compiler for this computer, with its standard library for 64-bit ARM: it is kept new for Firefox.
+pub(crate) const ARM64_RUST: Foreign = Foreign { with_own: true, ..ARM64 };
+
 /// Where Debian is when this computer is none that knows a nearer mirror.
 const MIRROR: &str = "http://deb.debian.org/debian";
+/// This computer's own architecture, as Debian calls it: the lab's machines are emulated, but its compiler runs here.
+const OWN: &str = "amd64";
 /// The keys that Debian's releases are signed with.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -69,7 +76,7 @@ impl Apt {
             fs::create_dir_all(folder.join("cache"))?;
             fs::write(folder.join("status"), "")?;
             fs::write(folder.join("debian.sources"), sources(debian, &mirror()))?;
-            fs::write(folder.join("apt.conf"), config(debian.arch, &folder))?;
+            fs::write(folder.join("apt.conf"), config(debian, &folder))?;
             run(apt.get().arg("update")).with_context(|| {
                 format!("cannot fetch Debian's package lists for {} from {}", debian.arch, mirror())
             })?;
@@ -79,7 +86,8 @@ impl Apt {
     }
 
     fn folder(debian: Foreign, cache: &Path) -> PathBuf {
-        cache.join(format!("apt-{}-{}", debian.arch, debian.release))
+        let own = if debian.with_own { "-own" } else { "" };
+        cache.join(format!("apt-{}-{}{own}", debian.arch, debian.release))
     }
 
     fn get(&self) -> Command {
@@ -117,6 +125,20 @@ impl Apt {
         bail!("apt knows no kernel package ({}): run apt-get update", names.join(", "))
     }
 
+    /// The first package that this one depends on and whose name begins so, and goes on with a digit.
+    ///
+    /// # Errors
+    /// apt does not know the package, or it depends on none.
+    pub(crate) fn depends(&self, package: &str, begins: &str) -> Result<String> {
+        let text = run(&mut self.command("apt-cache", &["depends", package]))?;
+        let names = text.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+        let mut found = names.filter(|name| {
+            name.strip_prefix(begins).is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+        });
+        let found = found.next().with_context(|| format!("{package} depends on no {begins}…"))?;
+        Ok(found.split(':').next().unwrap_or(found).to_owned())
+    }
+
     /// The kernel's package and, where the distribution keeps its modules in one of their own, that.
     ///
     /// # Errors
@@ -133,7 +155,8 @@ impl Apt {
     /// # Errors
     /// One can't be downloaded or unpacked.
     pub(crate) fn fetch(&self, packages: &[String], cache: &Path) -> Result<PathBuf> {
-        let name = packages.join("+");
+        // The first few tell them apart, for a file's name has an end; a colon would end a path in a list of paths.
+        let name = packages.iter().take(4).map(String::as_str).collect::<Vec<_>>().join("+").replace(':', "_");
         let root = cache.join(&name);
         let _alone = lock(&cache.join(format!("{name}.lock")))?;
         if !root.join("complete").exists() {
@@ -217,14 +240,25 @@ fn mirror() -> String {
 }
 
 fn sources(debian: Foreign, mirror: &str) -> String {
-    let Foreign { release, arch, .. } = debian;
-    format!(
-        "Types: deb\nURIs: {mirror}\nSuites: {release}\nComponents: main\nArchitectures: {arch}\nSigned-By: {KEYRING}\n"
-    )
+    let Foreign { release, arch, with_own, .. } = debian;
+    let archs = if with_own { format!("{OWN} {arch}") } else { arch.to_owned() };
+    let source = |uri: &str, suite: &str| {
+        format!(
+            "Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: main\nArchitectures: {archs}\nSigned-By: {KEYRING}\n"
+        )
+    };
+    let main = source(mirror, release);
+    if with_own {
+        format!("{main}\n{}", source(&format!("{mirror}-security"), &format!("{release}-security")))
+    } else {
+        main
+    }
 }
 
 /// apt's configuration on top of this computer's own, whose proxies it keeps and whose hooks it does not run.
-fn config(arch: &str, folder: &Path) -> String {
+fn config(debian: Foreign, folder: &Path) -> String {
+    let Foreign { arch, with_own, .. } = debian;
+    let (first, second) = if with_own { (OWN, format!(" \"{arch}\";")) } else { (arch, String::new()) };
     let folder = folder.display();
     format!(
         r#"#clear APT::Update::Pre-Invoke;
@@ -234,8 +268,8 @@ fn config(arch: &str, folder: &Path) -> String {
 #clear APT::Architectures;
 #clear Acquire::IndexTargets::deb::DEP-11;
 #clear Acquire::IndexTargets::deb::CNF;
-APT::Architecture "{arch}";
-APT::Architectures {{ "{arch}"; }};
+APT::Architecture "{first}";
+APT::Architectures {{ "{first}";{second} }};
 APT::Sandbox::User "root";
 Acquire::Languages "none";
 Dir::State "{folder}";
@@ -266,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_private_apt_keeps_its_hands_off_this_computers_own() {
-        let text = config("arm64", Path::new("/cache/apt-arm64"));
+        let text = config(ARM64, Path::new("/cache/apt-arm64"));
         for place in
             ["Dir::State \"/cache", "Dir::Cache \"/cache", "SourceParts \"/dev/null\"", "#clear APT::Update::Post"]
         {

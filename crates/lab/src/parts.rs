@@ -1,14 +1,12 @@
 //! What the lab is made of, and where it is found: programs, firmware, a kernel, our own two programs.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use slipway_wire::Cpu;
 
 use crate::linux::Linux;
-use crate::process::run;
 
 /// Everything that a scenario takes from outside its own network; handed to the scenario's process as one value.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -243,25 +241,6 @@ pub(crate) fn require(tools: &[Tool]) -> Result<()> {
 
 fn installed(program: &str) -> bool {
     PATH.split(':').any(|folder| Path::new(folder).join(program).exists())
-}
-
-/// Builds the agent as one static file, and returns where it is.
-///
-/// # Errors
-/// The build fails.
-pub(crate) fn build_agent(workspace: &Path) -> Result<PathBuf> {
-    let target = "x86_64-unknown-linux-gnu";
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "-q", "-p", "slipway-agent", "--profile", "agent", "--target", target]).current_dir(workspace);
-    // A build for a named target keeps this flag from build scripts and procedural macros, which can't be static.
-    cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static");
-    run(&mut cargo).context("cannot build the agent")?;
-    let target_folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
-    let agent = target_folder.join(target).join("agent/slipway-agent");
-    if !agent.exists() {
-        bail!("the build made no {}", agent.display());
-    }
-    Ok(agent)
 }
 
 #[cfg(test)]

@@ -13,7 +13,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use slipway_engine::journal::Entry;
+use slipway_engine::Why;
+use slipway_engine::enrol::Standing;
+use slipway_engine::journal::{About, Entry, Outcome};
 use slipway_engine::ladder::Ladders;
 use slipway_engine::machine::{Change, Course, Memories, Memory, expire, learn, matters};
 use slipway_store::machines::{Machines as Store, MachinesError};
@@ -59,7 +61,7 @@ struct Inner {
 #[derive(Debug)]
 enum Keeping {
     /// Whoever calls.
-    Here(Mutex<Keeper>),
+    Here(Box<Mutex<Keeper>>),
     /// A thread.
     Thread(Thread),
 }
@@ -95,7 +97,7 @@ impl Drop for Thread {
 
 impl Default for Keeping {
     fn default() -> Self {
-        Self::Here(Mutex::default())
+        Self::Here(Box::default())
     }
 }
 
@@ -106,6 +108,8 @@ enum Task {
     Heard(Arc<Entry>),
     /// This was learnt of a machine.
     Learnt { mac: MacAddr, uuid: Option<Uuid>, change: Change },
+    /// The org has spoken: where machines stand, and whether a window is open.
+    Stands { machines: Vec<(MacAddr, Option<Standing>)>, window: Option<bool> },
     /// An operator has spoken, or an installer.
     Told(Word, Sender<Result<Option<Memory>, MachinesError>>),
     /// Everything before is to be on disk.
@@ -169,7 +173,7 @@ impl Machines {
             }
         }
         let known = entry.mac.is_some_and(|mac| self.known().get(mac).is_some());
-        if !matters(entry, known) {
+        if !matters(entry, known) && !is_sent_to_its_disk(entry) {
             return;
         }
         match &self.0.keeper {
@@ -189,6 +193,30 @@ impl Machines {
                 self.publish_here();
             }
             Keeping::Thread(thread) => thread.teach(Some(mac), Task::Learnt { mac, uuid, change }),
+        }
+    }
+
+    /// Takes what the org says of machines: where each of these stands, by every hardware address that it has; none is a machine that
+    /// nobody knows. It decides what they are given when they boot from the network, from the next packet or soon after.
+    pub fn stand(&self, machines: Vec<(MacAddr, Option<Standing>)>) {
+        self.stands(machines, None);
+    }
+
+    /// Takes what the org says of its enrolment windows: whether one is open. It says so again when the last one closes.
+    pub fn set_window(&self, open: bool) {
+        self.stands(Vec::new(), Some(open));
+    }
+
+    fn stands(&self, machines: Vec<(MacAddr, Option<Standing>)>, window: Option<bool>) {
+        match &self.0.keeper {
+            Keeping::Here(keeper) => {
+                keeper.lock().unwrap_or_else(PoisonError::into_inner).stand(machines, window);
+                self.publish_here();
+            }
+            Keeping::Thread(thread) => {
+                // It is not lost: whoever speaks for the org waits while there is no room. The server may be stopping.
+                let _ = thread.queue().is_ok_and(|queue| queue.send(Task::Stands { machines, window }).is_ok());
+            }
         }
     }
 
@@ -268,6 +296,10 @@ impl Keeper {
                         self.change(mac, uuid, change);
                         changed = true;
                     }
+                    Task::Stands { machines, window } => {
+                        self.stand(machines, window);
+                        changed = true;
+                    }
                     Task::Told(word, answer) => {
                         let done = self.obey(word);
                         changed |= done.is_ok();
@@ -292,7 +324,7 @@ impl Keeper {
     fn next(&self, tasks: &Receiver<Task>) -> Option<Option<Task>> {
         let waits =
             |memory: &Memory| memory.intent.as_ref().is_some_and(|intent| intent.once && intent.taken.is_some());
-        if !self.memories.iter().any(|(_, memory)| waits(memory)) {
+        if !self.memories.standings().waits() && !self.memories.iter().any(|(_, memory)| waits(memory)) {
             return tasks.recv().ok().map(Some);
         }
         match tasks.recv_timeout(LOOK) {
@@ -306,7 +338,8 @@ impl Keeper {
     fn expire(&mut self) -> bool {
         let ended = self.memories.iter().filter_map(|(mac, memory)| Some((mac, expire(memory, now())?)));
         let ended: Vec<(MacAddr, Memory)> = ended.collect();
-        let any = !ended.is_empty();
+        let waits = self.memories.standings().waits();
+        let any = waits && self.memories.standings_mut().tick(now()) || !ended.is_empty();
         ended.into_iter().for_each(|(mac, memory)| self.put(mac, memory));
         any
     }
@@ -314,14 +347,25 @@ impl Keeper {
     /// Learns from an entry; whether there was anything to learn.
     fn hear(&mut self, entry: &Entry) -> bool {
         let Some(mac) = entry.mac else { return false };
+        let sent = is_sent_to_its_disk(entry) && self.memories.standings_mut().sent(mac, entry.at);
         let before = self.memories.of(mac, entry.uuid).clone();
         if self.courses.len() >= Memories::MOST && !self.courses.contains_key(&mac) {
             self.courses.clear();
         }
-        let Some(after) = learn(&before, self.courses.entry(mac).or_default(), entry) else { return false };
+        let Some(after) = learn(&before, self.courses.entry(mac).or_default(), entry) else { return sent };
         tell_of(mac, &before, &after);
         self.put(mac, after);
         true
+    }
+
+    fn stand(&mut self, machines: Vec<(MacAddr, Option<Standing>)>, window: Option<bool>) {
+        let standings = self.memories.standings_mut();
+        for (mac, standing) in machines {
+            standings.put(mac, standing);
+        }
+        if let Some(open) = window {
+            standings.set_window(open);
+        }
     }
 
     /// Changes what is remembered of a machine; it is written soon.
@@ -366,6 +410,14 @@ impl Keeper {
                 tracing::error!(%error, machines = rows.len(), "what was learnt of machines cannot be stored; a restart would forget it");
             }
         }
+    }
+}
+
+/// Whether a machine was told to boot from its own disk because it is enrolled.
+fn is_sent_to_its_disk(entry: &Entry) -> bool {
+    match (&entry.about, &entry.outcome) {
+        (_, Outcome::Declined(why)) | (About::Dhcp { refused: Some(why), .. }, _) => *why == Why::Enrolled,
+        _ => false,
     }
 }
 

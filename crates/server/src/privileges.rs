@@ -105,6 +105,20 @@ pub fn give(folder: &Path, user: &User) -> io::Result<()> {
     Ok(())
 }
 
+/// Gives a folder that was just made in the data folder to the data folder's owner: the server may run as another user than root, who
+/// asked for it at the command line.
+///
+/// # Errors
+/// The file system's.
+pub fn keep_owner(data: &Path, folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let owner = std::fs::metadata(data)?;
+    if !is_root() || owner.uid() == 0 {
+        return Ok(());
+    }
+    give(folder, &User { name: String::new(), uid: owner.uid(), gid: owner.gid() })
+}
+
 /// Becomes `user`, if one is given, keeps three capabilities of those there are, and forbids to gain any by `execve`.
 /// Must be called while there is one thread.
 ///

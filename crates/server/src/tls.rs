@@ -8,7 +8,7 @@ mod own;
 mod settings;
 
 pub use authority::{Authority, Error, Facts};
-pub(crate) use authority::{LONG_AGO, begin, common_name, fingerprint, keep_owner, name, new_key, write};
+pub(crate) use authority::{LONG_AGO, begin, common_name, fingerprint, name, new_key, write};
 pub use credentials::{Certificates, seconds};
 pub(crate) use handshake::{Failed, accept};
 pub use own::Own;

@@ -62,6 +62,9 @@ pub(crate) enum Command {
     /// Our own Secure Boot keys: for machines that start nothing but what you have signed
     #[command(subcommand, name = "secureboot")]
     SecureBoot(crate::secureboot::SecureBoot),
+    /// The org that this server belongs to: who may let machines in, and what they believe
+    #[command(subcommand)]
+    Org(crate::org::OrgCommand),
     /// List the machines that asked, and how their last boot stands
     Machines(Machines),
     /// One machine: how it booted, stage by stage, or why not

@@ -8,6 +8,7 @@ mod image;
 mod init;
 mod intent;
 mod machines;
+mod org;
 mod secureboot;
 mod status;
 
@@ -52,6 +53,7 @@ fn obey(Cli { global, command }: Cli) -> Result<ExitCode> {
         Command::Image(command) => change_images(&global, command),
         Command::Ca(ca) => ca::run(&global, &ca),
         Command::SecureBoot(command) => secureboot::run(&global, &command),
+        Command::Org(command) => org::run(&global, &command),
         Command::Machines(machines) => machines::list(&global, &machines),
         Command::Machine(Machine::Show(show)) => machines::show(&global, &show),
         Command::Machine(Machine::Boot(boot)) => intent::boot(&global, &boot),

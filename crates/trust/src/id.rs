@@ -28,7 +28,7 @@ macro_rules! name_of_bytes {
             type Err = NotHex;
 
             fn from_str(text: &str) -> Result<Self, NotHex> {
-                from_hex(text).map(Self).ok_or(NotHex { digits: $length * 2 })
+                bytes_of_hex(text).map(Self).ok_or(NotHex { digits: $length * 2 })
             }
         }
     };
@@ -79,8 +79,9 @@ pub struct NotHex {
     pub digits: usize,
 }
 
-/// Bytes from hexadecimal digits.
-fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+/// Bytes from exactly so many hexadecimal digits.
+#[must_use]
+pub fn bytes_of_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.as_bytes();
     if digits.len() != N * 2 {
         return None;

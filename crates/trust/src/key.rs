@@ -6,7 +6,7 @@ use ed25519_dalek::Signer as _;
 use minicbor::{CborLen, Decode, Encode};
 use p256::ecdsa::signature::Verifier as _;
 
-use crate::id::Digest;
+use crate::id::{Digest, bytes_of_hex};
 
 /// A public key.
 #[derive(Clone, Copy, CborLen, Decode, Encode, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -85,6 +85,35 @@ impl fmt::Debug for PublicKey {
         fmt::Display::fmt(self, f)
     }
 }
+
+impl core::str::FromStr for PublicKey {
+    type Err = NoKey;
+
+    fn from_str(text: &str) -> Result<Self, NoKey> {
+        let (kind, digits) = text.split_once(':').ok_or(NoKey)?;
+        match kind {
+            "ed25519" => bytes_of_hex(digits).map(Self::Ed25519),
+            "p256" => bytes_of_hex(digits).map(Self::P256),
+            _ => None,
+        }
+        .filter(Self::is_a_point)
+        .ok_or(NoKey)
+    }
+}
+
+impl PublicKey {
+    fn is_a_point(&self) -> bool {
+        match self {
+            Self::Ed25519(bytes) => ed25519_dalek::VerifyingKey::from_bytes(bytes).is_ok_and(|key| !key.is_weak()),
+            Self::P256(point) => p256::ecdsa::VerifyingKey::from_sec1_bytes(point).is_ok(),
+        }
+    }
+}
+
+/// A text that is no public key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not a public key: write `ed25519:` and 64 hexadecimal digits, or `p256:` and 66")]
+pub struct NoKey;
 
 impl fmt::Display for Kid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,6 +12,7 @@ pub mod id;
 pub mod image;
 pub mod invite;
 pub mod key;
+pub mod keyfile;
 pub mod life;
 pub mod org;
 pub mod record;

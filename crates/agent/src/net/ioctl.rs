@@ -67,16 +67,21 @@ fn request_for(name: &str) -> io::Result<libc::ifreq> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the interface's name is too long"));
     }
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-        *to = from.cast_signed();
+        *to = c_char(from);
     }
     Ok(request)
 }
 
 /// The address in the kernel's form. `sockaddr` is filled by its bytes: `sockaddr_in` is family, port (zero), address.
 fn socket_address(ip: Ipv4Addr) -> libc::sockaddr {
-    let [a, b, c, d] = ip.octets().map(u8::cast_signed);
+    let [a, b, c, d] = ip.octets().map(c_char);
     let family = libc::sa_family_t::try_from(libc::AF_INET).unwrap_or(2);
     libc::sockaddr { sa_family: family, sa_data: [0, 0, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0] }
+}
+
+/// A byte as C's `char`, which has a sign on x86 and none on ARM.
+fn c_char(byte: u8) -> libc::c_char {
+    libc::c_char::from_ne_bytes([byte])
 }
 
 fn call<T>(request: libc::c_ulong, argument: *mut T) -> io::Result<()> {

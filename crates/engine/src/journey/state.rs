@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::Why;
+use crate::decide::ENROLMENT;
 use crate::journal::Outcome;
 
 /// How a boot stands, by its last entry that says anything about that.
@@ -78,6 +79,7 @@ impl State {
     pub(super) fn of_why(at: &str, why: &Why) -> Self {
         match why {
             Why::LocalBoot { rule } => Self::Local { rule: rule.clone() },
+            Why::Enrolled => Self::Local { rule: ENROLMENT.to_owned() },
             Why::Installed { image } => Self::Installed { image: image.clone() },
             Why::ReinstallGuard { .. } => Self::Guarded { why: why.to_string() },
             why => Self::Stopped { at: at.to_owned(), why: Outcome::Declined(why.clone()).to_string() },

@@ -1,7 +1,6 @@
 //! A machine with a 64-bit ARM processor: edk2 loads a UKI that is built for it, by TFTP and by HTTP.
 //!
-//! The Linux in it is Debian's kernel with Debian's busybox. Our agent is not in it: nothing here compiles it for this processor. What
-//! the scenarios wait for is said and reported by the lab's own script, under the name `lab-init`.
+//! The Linux in it is Debian's kernel with our agent, compiled for this processor.
 
 use anyhow::{Context, Result, ensure};
 

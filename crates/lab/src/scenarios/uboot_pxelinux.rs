@@ -1,7 +1,7 @@
 //! U-Boot on 64-bit ARM, left to itself: it goes through its boot targets until one asks for a script over the network, and ours has it
 //! look for its configuration (`pxe get`) and boot by that (`pxe boot`).
 //!
-//! The Linux in it is Debian's kernel with Debian's busybox: nothing here compiles our agent for this processor.
+//! The Linux in it is Debian's kernel with our agent, compiled for this processor.
 
 use anyhow::{Context, Result, ensure};
 

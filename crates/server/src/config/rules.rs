@@ -161,7 +161,7 @@ fn leads_through(then: &Then) -> Option<Loader> {
             (Path::Shim, _) => Some(Loader::Grub),
             (Path::Direct | Path::Pxelinux, _) | (Path::Auto, None) => None,
         },
-        Then::Local | Then::Ignore => None,
+        Then::Enrol(_) | Then::Local | Then::Ignore => None,
     }
 }
 

@@ -38,12 +38,16 @@ fn declined(why: &Why) -> Level {
         | Why::WrongClock
         | Why::WrongName
         | Why::NoCommonCipher
-        | Why::OldTls => Level::WARN,
+        | Why::OldTls
+        | Why::Revoked => Level::WARN,
         Why::NoMenu { .. }
         | Why::NoRule
         | Why::Ignored { .. }
         | Why::LocalBoot { .. }
         | Why::Installed { .. }
+        | Why::NoWindow
+        | Why::Enrolled
+        | Why::Suspended
         | Why::UnknownArch { .. }
         | Why::WrongAddress => Level::INFO,
         _ => Level::DEBUG,

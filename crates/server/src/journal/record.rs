@@ -282,7 +282,7 @@ fn reason(why: &Why) -> Reason {
 }
 
 /// Every reason that carries nothing.
-const BARE: [Why; 20] = [
+const BARE: [Why; 24] = [
     Why::NotNetboot,
     Why::NoRule,
     Why::PoolEmpty,
@@ -303,6 +303,10 @@ const BARE: [Why; 20] = [
     Why::OldTls,
     Why::NotTls,
     Why::WrongPass,
+    Why::NoWindow,
+    Why::Enrolled,
+    Why::Suspended,
+    Why::Revoked,
 ];
 
 fn why(reason: Reason) -> Option<Why> {

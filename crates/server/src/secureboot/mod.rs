@@ -19,7 +19,8 @@ use slipway_wire::efi::{GLOBAL, IMAGE_SECURITY, Time, encode_update, update_to_s
 use slipway_wire::esl;
 use uuid::Uuid;
 
-use crate::tls::{LONG_AGO, begin, common_name, fingerprint, keep_owner, name, new_key, write};
+use crate::privileges::keep_owner;
+use crate::tls::{LONG_AGO, begin, common_name, fingerprint, name, new_key, write};
 
 pub use sign::{Signature, Standing, signatures};
 

@@ -81,6 +81,7 @@ fn rules(site: &Site) -> String {
             Then::Choose(menu) => format!("each is shown the menu `{}` by rule `{}`", menu.name, only.name),
             Then::Boot(boot) => format!("each boots {} by rule `{}`", boot.image, only.name),
             Then::San(san) => format!("each has the network disk {} by rule `{}`", san.disk.name, only.name),
+            Then::Enrol(enrol) => format!("the org decides who enrols in {}", enrol.boot.image),
             Then::Local => "each boots from its own disk".to_owned(),
             Then::Ignore => "none is answered".to_owned(),
         },

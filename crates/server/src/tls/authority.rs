@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use openssl::asn1::{Asn1Integer, Asn1Time};
@@ -18,7 +18,7 @@ use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder, X509NameRef, X
 use slipway_wire::esl;
 
 use super::credentials::Names;
-use crate::privileges;
+use crate::privileges::keep_owner;
 
 /// The folder in the data folder.
 const FOLDER: &str = "tls";
@@ -266,17 +266,10 @@ pub(crate) fn write(path: &Path, mode: u32, text: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// The server may run as another user than root, who asked for the CA at the command line.
-pub(crate) fn keep_owner(data: &Path, folder: &Path) -> io::Result<()> {
-    let owner = fs::metadata(data)?;
-    if !privileges::is_root() || owner.uid() == 0 {
-        return Ok(());
-    }
-    privileges::give(folder, &privileges::User { name: String::new(), uid: owner.uid(), gid: owner.gid() })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     const NOW: i64 = 1_795_000_000;

@@ -53,7 +53,7 @@ pub enum Error {
     MachineKey,
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
-    Random(#[source] getrandom::Error),
+    Random(#[source] rustix::io::Errno),
 }
 
 /// The machine CA with its key.
@@ -122,9 +122,10 @@ impl Authority {
 
     fn leaf(&self, name: &str, from: Time, until: Time) -> Result<CertificateParams, Error> {
         let mut serial = [0; 16];
-        getrandom::fill(&mut serial).map_err(Error::Random)?;
+        super::random::fill(&mut serial).map_err(Error::Random)?;
         // A positive number of 16 bytes (RFC 5280 §4.1.2.2).
-        serial[0] = serial[0] & 0x7f | 0x40;
+        let [first, ..] = &mut serial;
+        *first = *first & 0x7f | 0x40;
         let mut params = CertificateParams::default();
         let mut subject = DistinguishedName::new();
         subject.push(DnType::CommonName, name);

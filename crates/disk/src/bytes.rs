@@ -1,0 +1,57 @@
+//! Fields at an offset, for formats that are all offsets.
+
+/// The `len` bytes at `at`, if they are all there.
+pub(crate) fn slice(data: &[u8], at: usize, len: usize) -> Option<&[u8]> {
+    data.get(at..at.checked_add(len)?)
+}
+
+/// The `N` bytes at `at`, if they are all there.
+pub(crate) fn array<const N: usize>(data: &[u8], at: usize) -> Option<[u8; N]> {
+    slice(data, at, N)?.try_into().ok()
+}
+
+pub(crate) fn u16_at(data: &[u8], at: usize) -> Option<u16> {
+    array(data, at).map(u16::from_le_bytes)
+}
+
+pub(crate) fn u32_at(data: &[u8], at: usize) -> Option<u32> {
+    array(data, at).map(u32::from_le_bytes)
+}
+
+pub(crate) fn u64_at(data: &[u8], at: usize) -> Option<u64> {
+    array(data, at).map(u64::from_le_bytes)
+}
+
+/// Overwrites bytes at an offset. What would go beyond the end is left out: callers write into buffers of a size that they chose.
+pub(crate) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
+    if let Some(target) = at.checked_add(value.len()).and_then(|end| bytes.get_mut(at..end)) {
+        target.copy_from_slice(value);
+    }
+}
+
+/// A 64-bit file field as an index into memory; one that memory cannot have becomes one that nothing has.
+pub(crate) fn index(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+/// A length in memory as a file's field.
+pub(crate) fn length(value: usize) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX)
+}
+
+/// CRC-32 as GPT has it (ISO 3309, reflected, polynomial 0xEDB88320).
+pub(crate) fn crc32(data: &[u8]) -> u32 {
+    !data.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_check_value_of_crc_32_comes_out() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+    }
+}

@@ -1,0 +1,180 @@
+//! Another kernel started from this one: a UKI taken apart, files added to its initramfs, `kexec_file_load`.
+
+use core::ops::Range;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::AsRawFd as _;
+
+use rustix::fs::MemfdFlags;
+use rustix::system::{RebootCommand, reboot};
+use slipway_image::{Initramfs, Uki, uki::UkiError};
+use zeroize::Zeroizing;
+
+use crate::bytes::length;
+
+/// A file for the next system alone, such as the key of its disk: it is never on a disk, and in memory until that system drops it.
+pub struct Handed {
+    /// Where the next system finds it, without a slash before it: `run/slipway/disk.key`.
+    pub path: String,
+    /// Its permissions.
+    pub mode: u32,
+    /// What is in it.
+    pub content: Zeroizing<Vec<u8>>,
+}
+
+/// What is handed to the kernel.
+pub struct Start<'a> {
+    /// The kernel, in the image's bytes.
+    kernel: &'a [u8],
+    /// The initramfs: the UKI's own, and then what is added.
+    initrd: [&'a [u8]; 2],
+    added: Zeroizing<Vec<u8>>,
+    /// The command line.
+    cmdline: CString,
+}
+
+/// Why no other kernel is started.
+#[derive(Debug, thiserror::Error)]
+pub enum KexecError {
+    /// The image is not a UKI.
+    #[error("the generation is not a UKI: {0}")]
+    Uki(UkiError),
+    /// The command line, or a file that is handed over, cannot be given.
+    #[error("{0}")]
+    Unfit(&'static str),
+    /// This kernel lets nobody do it, or only with a signature.
+    #[error(
+        "the kernel refuses to load another one: it is locked down (Secure Boot) and the kernel in the image is not signed by a key that it knows, or kexec is switched off (kernel.kexec_load_disabled)"
+    )]
+    Denied,
+    /// The kernel in the image carries no signature, a wrong one, or one of an unknown key.
+    #[error("the kernel in the image has no signature that this kernel accepts, which Secure Boot asks for")]
+    Signature,
+    /// This kernel cannot do it.
+    #[error("this kernel was built without kexec_file_load")]
+    Missing,
+    /// What the image holds is not a kernel that this one can load.
+    #[error("what the image holds is not a kernel that this one can start")]
+    Format,
+    /// Anything else.
+    #[error("{0}: {1}")]
+    Io(&'static str, io::Error),
+}
+
+impl<'a> Start<'a> {
+    /// Takes a UKI apart. `words` go behind its own command line, `files` are laid over its initramfs.
+    ///
+    /// # Errors
+    /// It is not a UKI, or what is added cannot be.
+    pub fn from_uki(image: &'a [u8], words: &str, files: &[Handed]) -> Result<Self, KexecError> {
+        let uki = Uki::parse(image).map_err(KexecError::Uki)?;
+        let part = |range: Range<usize>| image.get(range).unwrap_or_default();
+        let own = uki.cmdline.unwrap_or_default();
+        let line = [own.as_str(), words]
+            .into_iter()
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ");
+        // x86 takes 2,047 bytes, ARM64 as many; the NUL counts.
+        if line.len() > 2047 {
+            return Err(KexecError::Unfit("the command line is longer than 2,047 bytes"));
+        }
+        let cmdline = CString::new(line).map_err(|_| KexecError::Unfit("the command line has a NUL in it"))?;
+        let first = uki.initrd.map(part).unwrap_or_default();
+        Ok(Self { kernel: part(uki.linux), initrd: [first, padding(first.len())], added: appended(files)?, cmdline })
+    }
+
+    /// The initramfs that the next kernel unpacks, piece by piece: its own archive, zeros up to a multiple of four, as the kernel asks for
+    /// between archives, then the archive of what is added.
+    pub fn initrd(&self) -> impl Iterator<Item = &[u8]> {
+        self.initrd.into_iter().chain([self.added.as_slice()])
+    }
+
+    /// The command line.
+    #[must_use]
+    pub fn cmdline(&self) -> &CString {
+        &self.cmdline
+    }
+
+    /// Hands all of it to the kernel, which checks it. The machine goes on as before until [`go`].
+    ///
+    /// # Errors
+    /// The kernel's refusal, in words.
+    pub fn load(&self) -> Result<(), KexecError> {
+        let kernel = in_memory(c"kernel", [self.kernel].into_iter())?;
+        let initrd = in_memory(c"initrd", self.initrd())?;
+        let cmdline = self.cmdline.as_bytes_with_nul();
+        // SAFETY: both files are open, and the command line is as long as said, with its NUL.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_kexec_file_load,
+                kernel.as_raw_fd(),
+                initrd.as_raw_fd(),
+                cmdline.len(),
+                cmdline.as_ptr(),
+                0_u64,
+            )
+        };
+        if result == 0 { Ok(()) } else { Err(in_words(io::Error::last_os_error())) }
+    }
+}
+
+/// Starts the kernel that was loaded. File systems must be unmounted and mappings removed before: nothing of this system goes on.
+///
+/// # Errors
+/// Nothing is loaded.
+pub fn go() -> KexecError {
+    rustix::fs::sync();
+    match reboot(RebootCommand::Kexec) {
+        Ok(()) => KexecError::Io("kexec", io::Error::other("the kernel came back")),
+        Err(error) => KexecError::Io("cannot start the loaded kernel", error.into()),
+    }
+}
+
+/// Zeros that fill a length up to a multiple of four.
+fn padding(length: usize) -> &'static [u8] {
+    ZEROS.get(..length.next_multiple_of(4).saturating_sub(length)).unwrap_or_default()
+}
+
+static ZEROS: [u8; 3] = [0; 3];
+
+/// An archive of these files, uncompressed. The kernel unpacks archives one after another, the later over the earlier.
+fn appended(files: &[Handed]) -> Result<Zeroizing<Vec<u8>>, KexecError> {
+    if files.is_empty() {
+        return Ok(Zeroizing::default());
+    }
+    let mut archive = Initramfs::new();
+    for Handed { path, mode, content } in files {
+        if path.is_empty() || path.split('/').any(|part| matches!(part, "." | "..")) {
+            return Err(KexecError::Unfit("a file that is handed over has no plain path"));
+        }
+        archive.file(path, *mode, content);
+    }
+    let bytes = archive.archive().map_err(|_| KexecError::Unfit("a file that is handed over is 4 GiB or more"))?;
+    Ok(Zeroizing::new(bytes))
+}
+
+fn in_memory<'a>(name: &std::ffi::CStr, pieces: impl Iterator<Item = &'a [u8]>) -> Result<File, KexecError> {
+    let fault = |error| KexecError::Io("no memory for the next kernel", error);
+    let mut file =
+        File::from(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC).map_err(|error| fault(error.into()))?);
+    let mut done = 0;
+    for piece in pieces {
+        file.write_all(piece).map_err(fault)?;
+        done += length(piece.len());
+    }
+    file.set_len(done).map_err(fault)?;
+    Ok(file)
+}
+
+fn in_words(error: io::Error) -> KexecError {
+    match error.raw_os_error() {
+        Some(libc::EPERM) => KexecError::Denied,
+        Some(libc::EKEYREJECTED | libc::ENODATA | libc::ENOKEY | libc::EBADMSG) => KexecError::Signature,
+        Some(libc::ENOSYS) => KexecError::Missing,
+        Some(libc::ENOEXEC) => KexecError::Format,
+        _ => KexecError::Io("the kernel does not load the next one", error),
+    }
+}
