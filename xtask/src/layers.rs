@@ -69,7 +69,7 @@ const LAYERS: &[Layer] = &[
     ),
     shell("netio", &["wire"]),
     shell("store", &["engine", "wire"]),
-    shell("image", &[]),
+    shell("image", &["trust"]),
     shell("api", &[]),
     shell("disk", &["image"]),
     shell("agent", &["wire", "image", "disk"]),

@@ -30,6 +30,11 @@ const NETWORK_PATIENCE: Duration = Duration::from_secs(90);
 
 fn main() -> ExitCode {
     if std::process::id() != 1 {
+        // The initramfs has this program under that name too: the kernel runs it when it needs a module.
+        let mut words = std::env::args();
+        if words.next().is_some_and(|name| name.ends_with("/modprobe")) {
+            return modules::modprobe(words);
+        }
         eprintln!(
             "slipway-agent is PID 1 of an initramfs: it would take over and power off this machine. Nothing was done."
         );
@@ -38,7 +43,7 @@ fn main() -> ExitCode {
     power::halt_on_panic();
     let mounted = mounts::mount_all();
     let console = Console::open();
-    for fault in mounted.into_iter().chain(modules::load_listed()) {
+    for fault in mounted.into_iter().chain(modules::load_listed()).chain(modules::follow_devices()) {
         console.say(&fault);
     }
     // EFI variables are a module's in many kernels, so they come after the modules.

@@ -2,11 +2,12 @@
 //!
 //! Three folders hold files: `loader/<file>` and, for pxelinux's sake, `pxelinux/<file>` boot loaders, `shim/<file>` those of them that
 //! shim and GRUB look for beside themselves, `image/<name>/<file>` the newest version of an image and
-//! `image/<name>@<version>/<file>` a certain one. What depends on who asks is [`lookup`](crate::lookup)'s, and for GRUB
+//! `image/<name>@<version>/<file>` a certain one. `blob/sha256/<digest>` is a file of any image by its content: who was told by a signed
+//! manifest what to fetch asks any node for that, and checks what comes. What depends on who asks is [`lookup`](crate::lookup)'s, and for GRUB
 //! [`crate::grub::lookup`]'s.
 
 use crate::Why;
-use crate::catalog::{Catalog, FileRef};
+use crate::catalog::{Catalog, Digest, FileRef};
 use crate::lookup::{PXELINUX, U_BOOT};
 
 /// The longest name that is looked at, in bytes.
@@ -85,9 +86,33 @@ pub fn resolve(path: &str, catalog: &Catalog) -> Result<FileRef, Why> {
             };
             catalog.image(name, version).and_then(|image| image.files.get(file))
         }
+        BLOB => rest.strip_prefix("sha256/").and_then(|digits| by_content(digits, catalog)),
         _ => None,
     };
     file.copied().ok_or(Why::NotFound)
+}
+
+/// The folder of files by their content.
+pub const BLOB: &str = "blob";
+
+/// The name of a file by its content.
+#[must_use]
+pub fn blob(digest: &Digest) -> String {
+    format!("{BLOB}/sha256/{digest}")
+}
+
+/// A file of an image by its digest's 64 lower-case hexadecimal digits. What no image has is not served, though it may still be stored.
+fn by_content<'a>(digits: &str, catalog: &'a Catalog) -> Option<&'a FileRef> {
+    let mut digest = Digest([0; 32]);
+    let pairs = digits.as_bytes().chunks_exact(2);
+    if digits.len() != 64 || !digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+        return None;
+    }
+    for (byte, pair) in digest.0.iter_mut().zip(pairs) {
+        *byte = u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    let files = catalog.images.values().flatten().flat_map(|image| image.files.values());
+    files.into_iter().find(|file| file.digest == digest)
 }
 
 #[cfg(test)]
@@ -95,7 +120,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::catalog::{Digest, Image, ImageKind};
+    use crate::catalog::{Image, ImageKind};
 
     #[test]
     fn the_spellings_of_firmware_become_one_name() {
@@ -196,6 +221,27 @@ mod tests {
         ] {
             let size = size.ok_or(Why::NotFound);
             assert_eq!(resolve(path, &catalog).map(|file| file.size), size, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_an_image_is_had_by_its_content_and_nothing_else_is() {
+        let catalog = catalog();
+        for (path, size) in [
+            (blob(&Digest([1; 32])), Some(1)),
+            (blob(&Digest([9; 32])), Some(9)),
+            // A loader's is not an image's.
+            (blob(&Digest([7; 32])), None),
+            (blob(&Digest([3; 32])), None),
+            (format!("blob/sha256/{}", "0A".repeat(32)), None),
+            (format!("blob/sha256/{}", "01".repeat(31)), None),
+            (format!("blob/sha256/{}", "+1".repeat(32)), None),
+            (format!("blob/sha256/{}/x", "01".repeat(32)), None),
+            (format!("blob/sha512/{}", "01".repeat(32)), None),
+            ("blob/sha256/".to_owned(), None),
+            ("blob".to_owned(), None),
+        ] {
+            assert_eq!(resolve(&path, &catalog).map(|file| file.size), size.ok_or(Why::NotFound), "{path}");
         }
     }
 

@@ -134,6 +134,19 @@ pub fn sign<E: From<AuthenticodeError>>(
     Ok(signed)
 }
 
+/// The image without its signatures. Linux takes a kernel for kexec only with a single one.
+///
+/// # Errors
+/// As [`digest`].
+pub fn unsigned(image: &[u8]) -> Result<Vec<u8>, AuthenticodeError> {
+    let Gaps { checksum: sum_at, entry, table } = Gaps::find(image)?;
+    let mut bare = image.get(..table).unwrap_or(image).to_vec();
+    put(&mut bare, entry, &[0; 8]);
+    let sum = checksum(&bare, sum_at);
+    put(&mut bare, sum_at, &sum.to_le_bytes());
+    Ok(bare)
+}
+
 fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     if let Some(place) = bytes.get_mut(at..at.saturating_add(value.len())) {
         place.copy_from_slice(value);
@@ -380,6 +393,16 @@ mod tests {
         for length in 0..pkcs7.len() {
             assert_eq!(statement(&pkcs7[..length]), None, "cut at {length}");
         }
+    }
+
+    #[test]
+    fn an_image_loses_its_signatures_and_keeps_its_digest() {
+        let image = signed(&program());
+        let bare = unsigned(&image).unwrap();
+        assert_eq!(signatures(&bare).unwrap(), [[]; 0]);
+        assert_eq!(digest(&bare).unwrap(), digest(&image).unwrap());
+        assert_eq!(signed(&bare), image);
+        assert_eq!(unsigned(&bare).unwrap(), bare);
     }
 
     proptest! {

@@ -33,17 +33,24 @@ impl Initramfs {
         Self::default()
     }
 
-    /// The one that our agent boots in: the agent as `/init`, its modules in `/lib/modules` with their order in
-    /// `/etc/slipway/modules`, the mount points, and a console for PID 1 to speak on before `/dev` is mounted.
+    /// One with a program as `/init`, the mount points, and a console for PID 1 to speak on before `/dev` is mounted.
     #[must_use]
-    pub fn with_agent(agent: &[u8], modules: &[Module]) -> Self {
+    pub fn with_program(init: &[u8]) -> Self {
         let mut fs = Self::new();
         for folder in ["dev", "etc/slipway", "lib/modules", "proc", "run", "sys", "tmp"] {
             fs.folder(folder);
         }
         fs.char_device("dev/console", 0o600, 5, 1);
         fs.char_device("dev/null", 0o666, 1, 3);
-        fs.file("init", 0o755, agent);
+        fs.file("init", 0o755, init);
+        fs
+    }
+
+    /// The one that our agent boots in where it is only to report: all modules are loaded at once, in the order of
+    /// `/etc/slipway/modules`.
+    #[must_use]
+    pub fn with_agent(agent: &[u8], modules: &[Module]) -> Self {
+        let mut fs = Self::with_program(agent);
         let mut order = String::new();
         for module in modules {
             let path = format!("lib/modules/{}.ko", module.name);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::bytes::{u16_at, until_nul};
 use crate::modinfo;
@@ -65,6 +66,9 @@ pub struct Module {
     pub name: String,
     /// Its ELF file, uncompressed and with its signature.
     pub content: Vec<u8>,
+    /// The modules to load before it, by normalised name: what it needs, and its soft dependencies that the kernel has. Those
+    /// compiled in are left out.
+    pub depends: Vec<String>,
 }
 
 impl Kernel {
@@ -97,6 +101,15 @@ impl Kernel {
         fs::read(&self.image).map_err(at(&self.image))
     }
 
+    /// When the kernel's file was made, in seconds since the Unix epoch, as its package says: the same wherever it is unpacked.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn made(&self) -> Result<u64, KernelError> {
+        let modified = fs::metadata(&self.image).and_then(|metadata| metadata.modified()).map_err(at(&self.image))?;
+        Ok(modified.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+    }
+
     /// Whether it has this module, loadable or built in.
     #[must_use]
     pub fn has_module(&self, name: &str) -> bool {
@@ -127,11 +140,14 @@ impl Kernel {
         let missing = || KernelError::NoModule { release: self.release.clone(), name: name.clone() };
         let path = self.modules.get(&name).ok_or_else(missing)?;
         let content = read_module(path)?;
-        let depends = modinfo::depends(&content).ok_or_else(|| KernelError::NotAModule(path.clone()))?;
-        for dependency in depends {
+        let hard = modinfo::depends(&content).ok_or_else(|| KernelError::NotAModule(path.clone()))?;
+        let soft = modinfo::soft_depends(&content).into_iter().filter(|name| self.has_module(name));
+        let depends: Vec<String> = hard.into_iter().chain(soft).map(normalised).collect();
+        let depends: Vec<String> = depends.into_iter().filter(|name| !self.builtin.contains(name)).collect();
+        for dependency in &depends {
             self.collect(dependency, seen, out)?;
         }
-        out.push(Module { name, content });
+        out.push(Module { name, content, depends });
         Ok(())
     }
 }

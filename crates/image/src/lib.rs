@@ -6,11 +6,15 @@
 pub mod authenticode;
 mod bytes;
 pub mod der;
+pub mod drivers;
 pub mod initramfs;
 pub mod iso;
 pub mod kernel;
+pub mod measure;
+pub mod modalias;
 pub mod modinfo;
 pub mod pe;
+pub mod recipe;
 pub mod uki;
 
 pub use initramfs::Initramfs;

@@ -20,6 +20,30 @@ pub fn depends(module: &[u8]) -> Option<Vec<&str>> {
     Some(depends.flat_map(|(_, list)| list.split(',')).filter(|name| !name.is_empty()).collect())
 }
 
+/// What the kernel may ask for this module by: patterns of `modalias` texts, and names such as `fs-vfat` and `crypto-xts`.
+#[must_use]
+pub fn aliases(module: &[u8]) -> Vec<&str> {
+    values(module, "alias").collect()
+}
+
+/// Modules that this one works better, or only, with, but which no symbol binds it to: `pre` and `post` of its soft dependencies.
+#[must_use]
+pub fn soft_depends(module: &[u8]) -> Vec<&str> {
+    let words = values(module, "softdep").flat_map(str::split_whitespace);
+    words.filter(|word| !word.ends_with(':')).collect()
+}
+
+/// Files that this module asks the kernel to load from `/lib/firmware`.
+#[must_use]
+pub fn firmware(module: &[u8]) -> Vec<&str> {
+    values(module, "firmware").collect()
+}
+
+fn values<'a>(module: &'a [u8], wanted: &str) -> impl Iterator<Item = &'a str> {
+    let entries = entries(module).unwrap_or_default().into_iter();
+    entries.filter_map(move |(key, value)| (key == wanted).then_some(value))
+}
+
 /// The data of a section of an ELF file (ELF-64 object file format, "Section Header").
 fn section<'a>(elf: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
     const CLASS_64_LITTLE_ENDIAN: &[u8] = b"\x7fELF\x02\x01";

@@ -41,6 +41,7 @@ mod disks;
 mod ear;
 mod filter;
 pub mod firmware;
+pub mod kernels;
 mod lab;
 mod linux;
 pub mod loadgen;

@@ -103,19 +103,12 @@ impl Apt {
         command
     }
 
-    /// The versioned package behind the distribution's name for its smallest kernel for virtual machines.
+    /// The versioned package behind the first of these names that the distribution knows.
     ///
     /// # Errors
     /// apt knows none.
-    fn kernel_package(&self) -> Result<String> {
-        let arch = self.arch;
-        let names = [
-            format!("linux-image-cloud-{arch}"),
-            "linux-image-virtual".to_owned(),
-            format!("linux-image-{arch}"),
-            "linux-image-generic".to_owned(),
-        ];
-        for name in &names {
+    fn kernel_package(&self, names: &[String]) -> Result<String> {
+        for name in names {
             // Not known to this distribution is no error; the list has others.
             let depends = run(&mut self.command("apt-cache", &["depends", name])).unwrap_or_default();
             if let Some(package) = versioned_kernel(&depends) {
@@ -139,15 +132,30 @@ impl Apt {
         Ok(found.split(':').next().unwrap_or(found).to_owned())
     }
 
-    /// The kernel's package and, where the distribution keeps its modules in one of their own, that.
+    /// The package of the distribution's smallest kernel for virtual machines, and those of its modules where they have their own.
     ///
     /// # Errors
     /// apt knows no kernel.
     pub(crate) fn kernel_packages(&self) -> Result<Vec<String>> {
-        let package = self.kernel_package()?;
-        let modules = package.replacen("linux-image-", "linux-modules-", 1).replacen("unsigned-", "", 1);
-        let apart = run(&mut self.command("apt-cache", &["show", &modules])).is_ok();
-        Ok(std::iter::once(package).chain(apart.then_some(modules)).collect())
+        let arch = self.arch;
+        let smallest = [format!("linux-image-cloud-{arch}"), "linux-image-virtual".to_owned()];
+        Ok(self.with_modules(self.kernel_package(&[&smallest[..], &whole(arch)].concat())?, &["linux-modules-"]))
+    }
+
+    /// The same for the distribution's kernel for every machine, with all of its modules.
+    ///
+    /// # Errors
+    /// apt knows no kernel.
+    pub(crate) fn whole_kernel_packages(&self) -> Result<Vec<String>> {
+        let package = self.kernel_package(&whole(self.arch))?;
+        Ok(self.with_modules(package, &["linux-modules-", "linux-modules-extra-"]))
+    }
+
+    fn with_modules(&self, package: String, kinds: &[&str]) -> Vec<String> {
+        let apart = |kind| package.replacen("linux-image-", kind, 1).replacen("unsigned-", "", 1);
+        let known = |name: &String| run(&mut self.command("apt-cache", &["show", name])).is_ok();
+        let apart: Vec<String> = kinds.iter().map(|kind| apart(kind)).filter(known).collect();
+        std::iter::once(package).chain(apart).collect()
     }
 
     /// Downloads packages and unpacks them all into one folder of `cache`, once. Returns the folder, whose name is theirs.
@@ -219,6 +227,11 @@ fn lock(path: &Path) -> Result<File> {
     rustix::fs::flock(&file, FlockOperation::LockExclusive)
         .with_context(|| format!("cannot lock {}", path.display()))?;
     Ok(file)
+}
+
+/// The distributions' names for the kernel for every machine: Debian's, Ubuntu's.
+fn whole(arch: &str) -> [String; 2] {
+    [format!("linux-image-{arch}"), "linux-image-generic".to_owned()]
 }
 
 fn versioned_kernel(depends: &str) -> Option<String> {

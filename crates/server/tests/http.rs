@@ -298,6 +298,23 @@ async fn parts_are_the_bytes_that_were_asked_for() {
 }
 
 #[tokio::test]
+async fn a_file_of_an_image_is_had_by_its_digest_whole_and_in_parts() {
+    let lab = Lab::start(Limits::default());
+    let path = |n: u8| format!("/{}", slipway_engine::namespace::blob(&Digest([n; 32])));
+    let (whole, by_name) = (lab.get(&path(1)).await, lab.get("/image/lab/uki.efi").await);
+    assert_eq!((whole.status(), whole.body.as_slice()), (200, &b"0123456789"[..]));
+    assert_eq!(whole.header("ETag"), by_name.header("ETag"));
+    assert_eq!(lab.ask(&format!("HEAD {} HTTP/1.1\r\n\r\n", path(1))).await.header("Content-Length"), Some("10"));
+    let part = lab.ask(&format!("GET {} HTTP/1.1\r\nRange: bytes=7-\r\n\r\n", path(1))).await;
+    assert_eq!((part.status(), part.body.as_slice()), (206, &b"789"[..]));
+    // Stored, but no image's any more; and a path that is not of this form.
+    store(&lab.site.load().blobs, 8, b"secret");
+    for target in [path(8), path(1).to_uppercase(), "/blob/sha256/".to_owned()] {
+        assert_eq!(lab.get(&target).await.status(), 404, "{target}");
+    }
+}
+
+#[tokio::test]
 async fn a_big_file_arrives_identical_and_in_parts_too() {
     let lab = Lab::start(Limits::default());
     let big = &*BIG;

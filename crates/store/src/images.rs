@@ -24,7 +24,7 @@ use writer::UNFINISHED;
 
 pub use error::StoreError;
 pub(crate) use manifest::FileRecord;
-pub use manifest::Stored;
+pub use manifest::{Built, Stored};
 pub use tree::walk;
 pub(crate) use writer::seal;
 pub use writer::{Added, NewImage, Writer};
@@ -185,6 +185,25 @@ impl Images {
         }
     }
 
+    /// The signed manifest of a version, if it has one: `trust::Signed` as CBOR. It stands beside the record, because signatures are
+    /// added to it while the version stays what it is.
+    ///
+    /// # Errors
+    /// It cannot be read; the names are not allowed.
+    pub fn manifest(&self, name: &str, version: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        check_name(name).and_then(|()| check_version(version))?;
+        let path = self.manifest_path(name, version);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::reading(&path)(error)),
+        }
+    }
+
+    fn manifest_path(&self, name: &str, version: &str) -> PathBuf {
+        self.records().join(name).join(format!("{version}.manifest"))
+    }
+
     /// Reads every stored file again and compares it with its digest. `progress` is told the bytes of each step.
     ///
     /// # Errors
@@ -234,6 +253,8 @@ impl Images {
         for stored in &versions {
             let path = self.record(&stored.image.name, &stored.image.version);
             fs::remove_file(&path).map_err(StoreError::writing(&path))?;
+            // Most have none.
+            let _ = fs::remove_file(self.manifest_path(&stored.image.name, &stored.image.version));
         }
         sync_folder(&folder)?;
         // Fails while it holds other versions, which is right.

@@ -132,3 +132,6 @@ impl<'a> Variable<'a> {
         self.guid == GLOBAL && self.name == b"S\0e\0c\0u\0r\0e\0B\0o\0o\0t\0"
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use crate::error::TpmError;
 use crate::session::{Authorisation, Doubt, open_reply, seal_command};
 use crate::template::{self, EkKind};
 use crate::wire::DecodeError;
-use crate::{CommandCode, Credential, Handle, PcrSet, Public, Symmetric};
+use crate::{CommandCode, Credential, Handle, PcrSet, Public, ResponseCode, Symmetric};
 
 /// A TPM behind a function that sends a command and returns the reply, each whole: `/dev/tpmrm0`, or an emulator's socket.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl<T: FnMut(&[u8]) -> io::Result<Vec<u8>>> Tpm<T> {
     /// The TPM's refusal. One that was started already is no error.
     pub fn start(&mut self) -> Result<()> {
         match self.run(command::startup(), &mut []) {
-            Err(TpmError::Refused { code: crate::ResponseCode::INITIALIZE, .. }) => Ok(()),
+            Err(TpmError::Refused { code: ResponseCode::INITIALIZE, .. }) => Ok(()),
             other => other.map(drop),
         }
     }
@@ -187,8 +187,7 @@ impl<T: FnMut(&[u8]) -> io::Result<Vec<u8>>> Tpm<T> {
         let code = command.code;
         let (bytes, sent) = seal_command(&mut command, authorisations).ok_or(TpmError::Entropy)?;
         let bytes = Zeroizing::new(bytes);
-        let reply = (self.transport)(&bytes).map_err(|source| TpmError::Transport { command: code, source })?;
-        let reply = Zeroizing::new(reply);
+        let reply = self.ask(code, &bytes)?;
         let reply = Reply::decode(&reply, command.makes_handle).map_err(|no| match no {
             NoReply::Refused(refusal) => TpmError::Refused { command: code, code: refusal },
             NoReply::Unreadable(fault) => TpmError::Unreadable { command: code, fault },
@@ -198,6 +197,21 @@ impl<T: FnMut(&[u8]) -> io::Result<Vec<u8>>> Tpm<T> {
             Doubt::Forged => TpmError::Forged { command: code },
         })?;
         Ok(Answer { handle: reply.handle, parameters })
+    }
+
+    /// Sends these bytes, and the same again where the TPM says that it could not begin: it does so before it first uses a key
+    /// whose wrong passwords it counts (part 1 §19.8.3).
+    fn ask(&mut self, command: CommandCode, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        let mut left = 4_u8;
+        loop {
+            let reply = (self.transport)(bytes).map_err(|source| TpmError::Transport { command, source })?;
+            let reply = Zeroizing::new(reply);
+            left = left.saturating_sub(1);
+            let refused = Reply::decode(&reply, false).err();
+            if left == 0 || refused != Some(NoReply::Refused(ResponseCode::RETRY)) {
+                return Ok(reply);
+            }
+        }
     }
 
     /// Makes a primary key, works with it, and flushes it.

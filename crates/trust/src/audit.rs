@@ -74,6 +74,11 @@ impl Default for Head {
 }
 
 impl Head {
+    /// The head after this entry.
+    pub(crate) fn after(self, entry: &Entry) -> Self {
+        Self { count: entry.number, last: Digest::of(&crate::encode(entry)) }
+    }
+
     /// The next entry. The head moves on to it.
     pub fn append(&mut self, at: Time, said: Said) -> Entry {
         let Said { actor, event, subject, from, to, detail, evidence } = said;

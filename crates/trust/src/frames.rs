@@ -215,9 +215,6 @@ pub struct Quote {
     #[n(2)]
     #[cbor(with = "minicbor::bytes")]
     pub log: Vec<u8>,
-    /// PCR 11's value, if the log is silent on it (the stub's measurements are not always in the firmware's log): a PCR that is quoted.
-    #[n(3)]
-    pub pcr11: Option<Digest>,
 }
 
 /// M6.

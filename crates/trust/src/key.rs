@@ -5,6 +5,7 @@ use core::fmt;
 use ed25519_dalek::Signer as _;
 use minicbor::{CborLen, Decode, Encode};
 use p256::ecdsa::signature::Verifier as _;
+use p256::elliptic_curve::sec1::ToSec1Point as _;
 
 use crate::id::{Digest, bytes_of_hex};
 
@@ -40,6 +41,15 @@ pub struct Kid(
 pub type SignatureBytes = [u8; 64];
 
 impl PublicKey {
+    /// The key with this point: x and y, 32 bytes each, as a TPM tells them. None if there is no such point on the curve.
+    #[must_use]
+    pub fn p256(point: &[u8; 64]) -> Option<Self> {
+        let uncompressed = [&[4], point.as_slice()].concat();
+        let key = p256::PublicKey::from_sec1_bytes(&uncompressed).ok()?;
+        let point = key.to_sec1_point(true);
+        point.as_bytes().try_into().ok().map(Self::P256)
+    }
+
     /// Its short name.
     #[must_use]
     pub fn kid(&self) -> Kid {

@@ -6,17 +6,24 @@
 
 pub mod assurance;
 pub mod audit;
+pub mod desk;
 pub mod disk_key;
+pub mod enroller;
 pub mod frames;
+pub mod gateway;
 pub mod id;
 pub mod image;
 pub mod invite;
 pub mod key;
 pub mod keyfile;
 pub mod life;
+pub mod machine;
+mod net;
+pub mod node;
 pub mod org;
 pub mod record;
 pub mod refusal;
+pub mod registry;
 pub mod seal;
 pub mod transcript;
 pub mod window;
@@ -28,6 +35,7 @@ pub use image::{Arch, ImageManifest, Role};
 pub use key::{Kid, PublicKey, SigningKey};
 pub use org::{OrgFacts, OrgManifest};
 pub use refusal::Refusal;
+pub use registry::{Change, Draft, Registry, Table};
 pub use seal::{Domain, Signed};
 
 /// Encodes a value as CBOR. Writing to memory cannot fail.

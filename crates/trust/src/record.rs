@@ -5,9 +5,12 @@ use minicbor::{CborLen, Decode, Encode};
 use crate::assurance::Assurance;
 use crate::id::{Digest, InviteId, MachineId, TicketId, Time};
 use crate::image::Arch;
+use crate::invite::Invite;
 use crate::key::PublicKey;
 use crate::life::State;
 use crate::refusal::Refusal;
+use crate::seal::Signed;
+use crate::window::Window;
 
 /// What a machine says of itself. Nothing of it is proof.
 #[derive(Clone, CborLen, Debug, Decode, Default, Encode, Eq, PartialEq)]
@@ -140,16 +143,19 @@ pub struct MachineRecord {
     pub invite: Option<InviteId>,
     /// The approval of a person, as it was signed.
     #[n(16)]
-    pub approval: Option<crate::seal::Signed>,
+    pub approval: Option<Signed>,
     /// The lowest preboot version that it may run: never falls.
     #[n(17)]
     pub floor: u64,
     /// The generation that it last said to be healthy in.
     #[n(18)]
     pub generation: Option<Digest>,
-    /// Versions of a certificate below this are void: rises when it is revoked.
+    /// Certificates of an epoch below this are void: rises when its identity ends.
     #[n(19)]
     pub epoch: u64,
+    /// When the last act of an admin on it was signed: one that was signed before is void.
+    #[n(20)]
+    pub acted: Time,
 }
 
 /// Our share of a disk key.
@@ -226,10 +232,25 @@ pub struct Ticket {
     pub address: String,
     /// The approval of a person, as it was signed.
     #[n(17)]
-    pub approval: Option<crate::seal::Signed>,
+    pub approval: Option<Signed>,
     /// The machine that was made of it, once the grant was given: giving it again to the same key changes nothing.
     #[n(18)]
     pub granted: Option<MachineId>,
+    /// The machine's name, once it is approved.
+    #[n(19)]
+    pub name: String,
+    /// Its role, once it is approved.
+    #[n(20)]
+    pub role: String,
+    /// What it is to do with its disk, once it is approved.
+    #[n(21)]
+    pub plan: Option<DiskPlan>,
+    /// The image that it was told to install.
+    #[n(22)]
+    pub image: Option<Digest>,
+    /// The machine whose identity ends when this one is granted: the same hardware, but for the key that it lost.
+    #[n(23)]
+    pub replaces: Option<MachineId>,
 }
 
 /// A person's word on a ticket ([`crate::Domain::Approval`]): bound to key, TPM and transcript, so that it is of use for nobody else.
@@ -262,6 +283,9 @@ pub struct Approval {
     /// When.
     #[n(8)]
     pub at: Time,
+    /// The machine that this one takes the place of: retired in the same act.
+    #[n(9)]
+    pub replaces: Option<MachineId>,
 }
 
 /// What an admin does to a known machine ([`crate::Domain::Act`]).
@@ -297,4 +321,163 @@ pub enum Verb {
     /// Its identity ends, and its key and its TPM are never let in again.
     #[n(3)]
     Revoke,
+    /// Key and TPM of a revoked machine may enrol anew; its identity stays dead.
+    #[n(4)]
+    Unban,
+}
+
+impl Verb {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Suspend, Self::Resume, Self::Retire, Self::Revoke, Self::Unban];
+
+    /// Its name, as the command line and the audit log spell it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+            Self::Retire => "retire",
+            Self::Revoke => "revoke",
+            Self::Unban => "unban",
+        }
+    }
+}
+
+/// An invite as the org keeps it.
+#[derive(Clone, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct InviteRecord {
+    /// As the admin signed it.
+    #[n(0)]
+    pub signed: Signed,
+    /// The same, read.
+    #[n(1)]
+    pub invite: Invite,
+    /// Who was let in by it.
+    #[n(2)]
+    pub uses: Vec<Use>,
+    /// When it was revoked.
+    #[n(3)]
+    pub revoked: Option<Time>,
+}
+
+/// One use of an invite: a grant.
+#[derive(Clone, Copy, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct Use {
+    /// The digest of the machine's key.
+    #[n(0)]
+    pub key: Digest,
+    /// The machine.
+    #[n(1)]
+    pub machine: MachineId,
+    /// When.
+    #[n(2)]
+    pub at: Time,
+}
+
+impl InviteRecord {
+    /// Whether it holds at this time, for a machine with this key: a use by the same key is the same use.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn admits(&self, key: &Digest, now: Time) -> Result<(), Refusal> {
+        if self.revoked.is_some() || !self.invite.is_valid(now) {
+            return Err(Refusal::BadInvite);
+        }
+        let most = usize::try_from(self.invite.max_uses).unwrap_or(usize::MAX);
+        let again = self.uses.iter().any(|used| used.key == *key);
+        if again || self.uses.len() < most { Ok(()) } else { Err(Refusal::InviteUsed) }
+    }
+}
+
+/// An invite is revoked ([`crate::Domain::InviteRevoke`]).
+#[derive(Clone, Copy, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct InviteRevoke {
+    /// The invite.
+    #[n(0)]
+    pub invite: InviteId,
+    /// When.
+    #[n(1)]
+    pub at: Time,
+}
+
+/// A window as the org keeps it.
+#[derive(Clone, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct WindowRecord {
+    /// As the admin signed it.
+    #[n(0)]
+    pub signed: Signed,
+    /// The same, read.
+    #[n(1)]
+    pub window: Window,
+    /// When it was closed before its time.
+    #[n(2)]
+    pub closed: Option<Time>,
+    /// The digests of the keys of machines that were granted an identity in it.
+    #[n(3)]
+    pub granted: Vec<Digest>,
+}
+
+impl WindowRecord {
+    /// Whether there is room in it for the machine with this key.
+    #[must_use]
+    pub fn has_room(&self, key: &Digest) -> bool {
+        let most = usize::try_from(self.window.max_machines).unwrap_or(usize::MAX);
+        self.granted.contains(key) || self.granted.len() < most
+    }
+}
+
+/// A window is closed before its time ([`crate::Domain::WindowClose`]).
+#[derive(Clone, Copy, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct WindowClose {
+    /// The window.
+    #[n(0)]
+    pub window: InviteId,
+    /// When.
+    #[n(1)]
+    pub at: Time,
+}
+
+/// TPMs whose machines may enrol without a person, in a window ([`crate::Domain::EkList`]). A new list replaces the old one.
+#[derive(Clone, CborLen, Debug, Decode, Default, Encode, Eq, PartialEq)]
+pub struct EkList {
+    /// The TPMs.
+    #[n(0)]
+    pub entries: Vec<EkEntry>,
+    /// When it was signed: an older list is refused.
+    #[n(1)]
+    pub at: Time,
+}
+
+/// A TPM that may enrol.
+#[derive(Clone, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct EkEntry {
+    /// SHA-256 of the endorsement key's public area.
+    #[n(0)]
+    pub ek: Digest,
+    /// The machine's name; none: one is made.
+    #[n(1)]
+    pub name: Option<String>,
+    /// Its role.
+    #[n(2)]
+    pub role: String,
+    /// Whether its disk may be wiped.
+    #[n(3)]
+    pub wipe: bool,
+}
+
+/// A key or a TPM that is never let in.
+#[derive(Clone, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct Denied {
+    /// The digest of the key, or of the endorsement key.
+    #[n(0)]
+    pub what: Digest,
+    /// The machine whose it was.
+    #[n(1)]
+    pub machine: MachineId,
+    /// Since when.
+    #[n(2)]
+    pub at: Time,
+    /// Why, in words.
+    #[n(3)]
+    pub reason: String,
 }

@@ -83,11 +83,14 @@ pub enum Refusal {
     /// We failed: the server's log says why.
     #[n(24)]
     Internal,
+    /// There is no image for this machine to install or to start.
+    #[n(25)]
+    NoImage,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Malformed,
         Self::Version,
         Self::WrongOrg,
@@ -113,6 +116,7 @@ impl Refusal {
         Self::RecoveryLimit,
         Self::NotHere,
         Self::Internal,
+        Self::NoImage,
     ];
 
     /// Its stable code, and what to tell the person before the machine.
@@ -144,6 +148,7 @@ impl Refusal {
             Self::RecoveryLimit => ("recovery-limit", "too many recoveries: a person must approve this one"),
             Self::NotHere => ("not-here", "this server does not decide that: another is tried"),
             Self::Internal => ("internal", "the server failed: its log says why"),
+            Self::NoImage => ("no-image", "there is no image for this machine: `slipway image build` makes one"),
         }
     }
 
@@ -156,7 +161,7 @@ impl Refusal {
     /// Whether it is worth trying again by itself, later or elsewhere.
     #[must_use]
     pub const fn passes(self) -> bool {
-        matches!(self, Self::TooMany | Self::Stale | Self::NoWindow | Self::NotHere | Self::Internal)
+        matches!(self, Self::TooMany | Self::Stale | Self::NoWindow | Self::NotHere | Self::Internal | Self::NoImage)
     }
 }
 

@@ -22,6 +22,10 @@ pub enum Domain {
     Act,
     /// A list of TPMs that may enrol, by an admin.
     EkList,
+    /// The end of a window before its time, by an admin.
+    WindowClose,
+    /// The end of an invite before its time, by an admin.
+    InviteRevoke,
     /// The use of an invite, by the key that grows from its seed.
     InviteUse,
     /// A frame from a machine, by its identity key.
@@ -42,6 +46,8 @@ impl Domain {
             Self::Approval => "slipway/approval/v1",
             Self::Act => "slipway/act/v1",
             Self::EkList => "slipway/ek-list/v1",
+            Self::WindowClose => "slipway/window-close/v1",
+            Self::InviteRevoke => "slipway/invite-revoke/v1",
             Self::InviteUse => "slipway/invite-use/v1",
             Self::Frame => "slipway/frame/v1",
             Self::Grant => "slipway/grant/v1",

@@ -12,6 +12,7 @@ use slipway_engine::dhcp4::{
     Book, ClientKey, Desk, Draft, Heard, Holder, Link, Policy, Record, Transmit, beside, classify, settle,
 };
 use slipway_engine::ladder::Ladders;
+use slipway_engine::machine::Memories;
 use slipway_engine::quirks::{Departure, departs};
 use slipway_engine::request::{Exchange, Loader};
 use slipway_wire::dhcp4::{Message, MessageType, OptionCode};
@@ -28,6 +29,8 @@ static SITE: LazyLock<Site> = LazyLock::new(Site::new);
 pub struct World<'a> {
     dice: Dice<'a>,
     site: &'static Site,
+    /// What is known of machines; the org changes it.
+    machines: Memories,
     desk: Desk,
     now: Timestamp,
     /// What a restart finds.
@@ -47,6 +50,7 @@ impl<'a> World<'a> {
         let mut world = Self {
             dice: Dice(bytes),
             site,
+            machines: site.machines.clone(),
             desk: Desk::default(),
             now,
             disk: HashMap::new(),
@@ -65,6 +69,7 @@ impl<'a> World<'a> {
             match step & 15 {
                 0 => self.arrange(self.dice.peek()),
                 1 => self.restart(),
+                3 => site::org_says(&mut self.machines, self.dice.byte(), self.now),
                 2 => {
                     let data = self.dice.take_some();
                     self.hear(data);
@@ -162,7 +167,7 @@ impl<'a> World<'a> {
         let policy = Policy {
             rules: &self.site.rules,
             catalog: &self.site.catalog,
-            machines: &self.site.machines,
+            machines: &self.machines,
             ladders: &self.ladders,
         };
         let draft = match exchange {
@@ -178,6 +183,10 @@ impl<'a> World<'a> {
         let Some(reply) = reply else { return };
         let told = check_reply(&asked, &reply, exchange, mtu);
         assert!(writes.is_empty() || disk_works, "an answer that is not durable");
+        let request = classify(&asked, exchange, "eth1");
+        if self.machines.standings().is_revoked(request.mac, request.uuid) {
+            assert_eq!(told.options.get(OptionCode::BOOT_FILE), None, "a revoked machine is given a boot file");
+        }
         self.take(&asked, &told, exchange, &writes);
     }
 

@@ -2,6 +2,7 @@
 
 use slipway_engine::Timestamp;
 use slipway_engine::catalog::{Catalog, Digest, FileRef, Image, ImageKind};
+use slipway_engine::enrol::{Enrol, Standing, State};
 use slipway_engine::machine::{Aim, Change, Memories, Memory};
 use slipway_engine::request::Loader;
 use slipway_engine::rules::{Boot, Path, Rule, Rules, Then, When};
@@ -158,6 +159,7 @@ impl Site {
             rule("local", When { mac: vec![mac(3)], ..When::default() }, Then::Local),
             rule("menu", When { mac: vec![mac(4)], loader: vec![Loader::Ipxe], ..When::default() }, Then::Menu),
             rule("disk", When { mac: vec![mac(5)], ..When::default() }, Self::disk()),
+            rule("org", When { mac: vec![mac(0), mac(1)], ..When::default() }, Self::enrol()),
             rule("arm", When { cpu: vec![Cpu::Arm64], ..When::default() }, boot("kernel")),
             rule("all", When::default(), boot("uki")),
         ];
@@ -165,5 +167,28 @@ impl Site {
         let local = Change::Boot { aim: Aim::Local, once: false };
         machines.put(mac(5), Memory::default().after(local, Timestamp(1)));
         Self { rules: Rules { rules }, catalog, machines }
+    }
+
+    /// What the org decides about.
+    fn enrol() -> Then {
+        let boot = Boot { image: "uki".into(), version: None, path: Path::Auto, append: None };
+        Then::Enrol(Box::new(Enrol { boot, open_discovery: false, recover_after: Enrol::RECOVER_AFTER }))
+    }
+}
+
+/// The org says where two machines stand, or time passes for them.
+pub fn org_says(machines: &mut Memories, word: u8, now: Timestamp) {
+    let states = [State::Asking, State::Awaited, State::Enrolled, State::Suspended, State::Revoked];
+    let who = mac(word & 1);
+    let standings = machines.standings_mut();
+    match word >> 1 & 15 {
+        0 => standings.set_window(word & 64 != 0),
+        1 => drop(standings.sent(who, now)),
+        2 => drop(standings.tick(now)),
+        3 => standings.put(who, None),
+        n => {
+            let state = states[usize::from(n) % states.len()];
+            standings.put(who, Some(Standing { state, uuid: None, heard: now }));
+        }
     }
 }

@@ -8,6 +8,7 @@ use crate::request::Place;
 use crate::rules::When;
 
 mod disks;
+mod enrol;
 mod memories;
 mod menus;
 mod shim;

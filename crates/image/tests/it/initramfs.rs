@@ -23,7 +23,7 @@ fn entries(archive: &[u8]) -> Vec<(String, u32, Vec<u8>)> {
 }
 
 fn agent() -> Initramfs {
-    let module = |name: &str| Module { name: name.to_owned(), content: name.as_bytes().to_vec() };
+    let module = |name: &str| Module { name: name.to_owned(), content: name.as_bytes().to_vec(), depends: Vec::new() };
     Initramfs::with_agent(b"agent", &[module("virtio"), module("a_later_one")])
 }
 

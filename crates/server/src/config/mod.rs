@@ -1,5 +1,6 @@
 //! The configuration: one TOML file. Reading it is pure, and tells every fault at once.
 
+mod enrolment;
 mod fault;
 mod https;
 mod menus;
@@ -224,7 +225,7 @@ fn line_of(text: &str, span: Option<Span>) -> Range<usize> {
     first..last + 1
 }
 
-const TOP: [&str; 13] = [
+const TOP: [&str; 14] = [
     "data",
     "user",
     "control",
@@ -237,6 +238,7 @@ const TOP: [&str; 13] = [
     "subnet6",
     "menu",
     "san",
+    "enrolment",
     "rule",
 ];
 const LEVELS: [(&str, Level); 5] = [
@@ -260,7 +262,7 @@ fn read(top: &Section<'_>) -> Config {
     let section = https::read(top);
     let menus = menus::read(top);
     section.check_names(top, &subnets);
-    let rules = rules::read(top, &section, &menus);
+    let rules = rules::read(top, &section, &menus, enrolment::read(top).as_ref());
     let https = section.wanted(top, &rules, http_port);
     Config {
         file: String::new(),

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use slipway_engine::decide::INTENT;
+use slipway_engine::decide::{ENROLMENT, INTENT};
 use slipway_engine::machine::Guard;
 use slipway_engine::request::Loader;
 use slipway_engine::rules::{Boot, Path, Rule, Rules, Then, When};
 
+use super::enrolment::Enrolment;
 use super::fault::At;
 use super::https::Https;
 use super::menus::Menus;
@@ -14,8 +15,8 @@ use super::reader::Section;
 use super::san::{self, Disks};
 use super::{ConfiguredRule, reach, values};
 
-const KEYS: [&str; 12] =
-    ["name", "when", "boot", "san", "path", "append", "scheme", "menu", "local", "ignore", "install", "guard"];
+const KEYS: [&str; 13] =
+    ["name", "when", "boot", "san", "path", "append", "scheme", "menu", "enrol", "local", "ignore", "install", "guard"];
 const WHEN: [&str; 12] = [
     "mac",
     "uuid",
@@ -31,9 +32,20 @@ const WHEN: [&str; 12] = [
     "uefi",
 ];
 
-/// The rules of the file; where it has none, one that shows every machine the menu.
-pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<ConfiguredRule> {
+/// The rules of the file, and behind them the one by which the org decides; where it has neither, one that shows every machine the
+/// menu.
+pub(super) fn read(
+    top: &Section<'_>,
+    https: &Https,
+    menus: &Menus,
+    enrolment: Option<&Enrolment>,
+) -> Vec<ConfiguredRule> {
     let disks = san::read(top);
+    if let Some(enrolment) = enrolment.filter(|_| !top.has("rule")) {
+        menus.warn_of_unused(top, &[]);
+        disks.warn_of_unused(top, &[]);
+        return vec![enrolment.last_rule()];
+    }
     if !top.has("rule") {
         menus.warn_of_unused(top, &[]);
         let mut rules = Rules::zero_configuration().rules;
@@ -57,6 +69,10 @@ pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<Confi
             let reason = "is what the journal calls an operator's word on one machine (`slipway machine boot`)";
             section.error(at.span.clone(), "name", reason, "give the rule another name");
         }
+        if let Some(at) = name.as_ref().filter(|at| at.value == ENROLMENT) {
+            let reason = "is what the journal calls the rule by which the org decides, behind all others";
+            section.error(at.span.clone(), "name", reason, "give the rule another name");
+        }
         let name = name.map_or_else(|| format!("rule {}", n + 1), |at| at.value);
         let criteria = section.table("when", &WHEN);
         let (when, interfaces_at) = criteria.as_ref().map_or((When::default(), Vec::new()), read_when);
@@ -70,7 +86,7 @@ pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<Confi
         if let Some((criteria, (key, reason))) = criteria.as_ref().zip(reach::contradiction(&when)) {
             criteria.error(criteria.span_of(key), key, reason, "take one of the two out, or make two rules of it");
         }
-        let Some((then, secret_at)) = read_then(section, menus, &disks) else { continue };
+        let Some((then, secret_at)) = read_then(section, menus, &disks, enrolment) else { continue };
         check_then(section, &when, &then);
         if is_for_uefi_alone(&when) && leads_through_pxelinux(&then) {
             let span = section.span_of("path");
@@ -80,7 +96,10 @@ pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<Confi
         on_the_way.extend(leads_through(&then).map(|loader| (loader, section)));
         let https = https.of_rule(read_scheme(section));
         let install = read_install(section);
-        let boot_at = section.has("boot").then(|| section.span_of("boot"));
+        let boot_at = match &then {
+            Then::Enrol(_) => enrolment.map(Enrolment::image_at),
+            _ => section.has("boot").then(|| section.span_of("boot")),
+        };
         let rule = Rule { name, when, then, https, install };
         rules.push(ConfiguredRule { rule, secret_at, boot_at, interfaces_at });
     }
@@ -92,6 +111,15 @@ pub(super) fn read(top: &Section<'_>, https: &Https, menus: &Menus) -> Vec<Confi
         }
     }
     menus.warn_of_unused(top, &rules);
+    if let Some(enrolment) = enrolment.filter(|_| !rules.iter().any(|other| matches!(other.rule.then, Then::Enrol(_))))
+    {
+        if let Some((shadow, _)) = before.iter().find(|(_, wide)| *wide == When::default()) {
+            let reason = format!("the org is never asked, because rule {shadow:?} matches every machine");
+            let remedy = "put a rule with `enrol = true` before that one, for the machines that the org decides about";
+            top.warning(enrolment.image_at(), "enrolment", reason, remedy);
+        }
+        rules.push(enrolment.last_rule());
+    }
     rules
 }
 
@@ -248,13 +276,24 @@ fn bare<T>(list: Vec<At<T>>) -> Vec<T> {
     list.into_iter().map(|at| at.value).collect()
 }
 
-/// What the rule gives: exactly one of `boot`, `san`, `menu`, `local`, `ignore`, but for `boot` with `san`. With a disk, where its secret
+/// What the rule gives: exactly one of `boot`, `san`, `menu`, `enrol`, `local`, `ignore`, but for `boot` with `san`. With a disk, where its secret
 /// is.
-fn read_then(section: &Section<'_>, menus: &Menus, disks: &Disks) -> Option<(Then, Option<At<PathBuf>>)> {
+fn read_then(
+    section: &Section<'_>,
+    menus: &Menus,
+    disks: &Disks,
+    enrolment: Option<&Enrolment>,
+) -> Option<(Then, Option<At<PathBuf>>)> {
     let boot = section.text("boot", values::image);
     let path = section.text("path", values::path).map_or(Path::Auto, |at| at.value);
     let append = section.text("append", values::one_line);
-    let flags = [("menu", Then::Menu), ("local", Then::Local), ("ignore", Then::Ignore)];
+    let mut flags = vec![("menu", Then::Menu), ("local", Then::Local), ("ignore", Then::Ignore)];
+    flags.extend(enrolment.map(|enrolment| ("enrol", enrolment.then())));
+    if enrolment.is_none() && section.has("enrol") {
+        let remedy = "add the section `[enrolment]`, which names the image";
+        section.error(section.span_of("enrol"), "enrol", "there is no org to decide", remedy);
+        return None;
+    }
     let mut given: Vec<&str> = Vec::new();
     given.extend(["boot", "san"].into_iter().find(|key| section.has(key)));
     let boot =
@@ -281,10 +320,10 @@ fn read_then(section: &Section<'_>, menus: &Menus, disks: &Disks) -> Option<(The
             None => {}
         }
     }
-    let choice = "give exactly one of: boot = \"IMAGE\", san = \"DISK\", menu = true or menu = \"NAME\", local = true, ignore = true; \
-                  or `boot` and `san`";
+    let choice = "give exactly one of: boot = \"IMAGE\", san = \"DISK\", menu = true or menu = \"NAME\", enrol = true, local = true, \
+                  ignore = true; or `boot` and `san`";
     match given.as_slice() {
-        [] if !["menu", "local", "ignore"].iter().any(|key| section.has(key)) => {
+        [] if !["menu", "enrol", "local", "ignore"].iter().any(|key| section.has(key)) => {
             section.error(section.span.clone(), "boot", "the rule does not say what a machine is given", choice);
         }
         [_, second, ..] => {

@@ -133,6 +133,14 @@ mode = "proxy"
 # mac = "52:54:00:12:34:56"
 # ip = "fd77::10"
 
+# The org's word on what a machine is given: one that nobody knows gets the image while an enrolment window is open, or always where
+# discovery is open; an enrolled one is sent to its own disk, or gets the image to recover when it was not heard for a while after that.
+# It holds where no rule below has decided, or in a rule with `enrol = true`. Example:
+# [enrolment]
+# image = "bootstrap"
+# open-discovery = false
+# recover-after = "2m"
+
 # Which machine boots what. The first rule that matches decides; a machine that none matches is not answered.
 # when: mac, uuid, arch, cpu, loader, subnet, interface, relay, circuit-id, remote-id, user-class (each a value or a list of them),
 #   uefi (true or false).
@@ -140,7 +148,7 @@ mode = "proxy"
 #   cpu     ia32, x64, arm32, arm64, riscv64, loongarch64
 #   loader  pxe, uefi-http, ipxe, u-boot, agent
 # Then one of: boot = "IMAGE" or "IMAGE@VERSION", menu = true (all images) or menu = "NAME" (of a [[menu]]),
-#   local = true (its own disk), ignore = true.
+#   enrol = true (the org decides), local = true (its own disk), ignore = true.
 # With boot or menu also: scheme = "http" or "https" (for UEFI HTTP Boot).
 # With boot also: path = "auto", "direct" (the firmware itself), "ipxe" or "shim"; append = "text after the image's command line".
 #
@@ -149,6 +157,11 @@ mode = "proxy"
 # when = { mac = ["52:54:00:12:34:56"], uefi = true }
 # boot = "debian"
 # append = "console=ttyS0"
+#
+# [[rule]]
+# name = "fleet"
+# when = { uefi = true }
+# enrol = true
 
 [[rule]]
 name = "default"
@@ -205,7 +218,7 @@ mod tests {
         assert_eq!(config.subnets.len(), 1);
         assert_eq!(config.subnets[0].value.reservations.len(), 1);
         assert_eq!(config.subnets6[0].value.reservations.len(), 1);
-        assert_eq!(config.rules.len(), 2);
+        assert_eq!(config.rules.len(), 3);
     }
 
     #[test]

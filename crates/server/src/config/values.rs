@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use slipway_engine::enrol::Enrol;
 use slipway_engine::ra::Ra;
 use slipway_engine::request::Loader;
 use slipway_engine::rules::Path;
@@ -200,6 +201,15 @@ pub(super) fn window(raw: &str) -> Result<Duration, Reject> {
         return reject(format!("{raw:?} is out of range"), "boots are counted over \"1m\" to \"365d\"");
     }
     Ok(window)
+}
+
+/// How long a machine that was sent to its disk may take to be heard: 1 second to an hour.
+pub(super) fn patience(raw: &str) -> Result<Duration, Reject> {
+    let patience = duration(raw)?;
+    if patience.is_zero() || patience > Enrol::LONGEST {
+        return reject(format!("{raw:?} is out of range"), "a machine is waited for from \"1s\" to \"1h\"");
+    }
+    Ok(patience)
 }
 
 /// A host or domain name: labels of letters, digits and dashes (rfc1123#2.1).

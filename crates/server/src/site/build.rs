@@ -284,10 +284,12 @@ fn check_rules(config: &Config, facts: &Facts, interfaces: &[Interface], faults:
         let boot = match &configured.rule.then {
             Then::Boot(boot) => Some(boot),
             Then::San(san) => san.boot.as_ref(),
+            Then::Enrol(enrol) => Some(&enrol.boot),
             _ => None,
         };
         let (Some(boot), Some(span)) = (boot, &configured.boot_at) else { continue };
-        check_image(facts, &boot.image, boot.version.as_deref(), span, "rule.boot", faults);
+        let thing = if matches!(configured.rule.then, Then::Enrol(_)) { "enrolment.image" } else { "rule.boot" };
+        check_image(facts, &boot.image, boot.version.as_deref(), span, thing, faults);
     }
     for named in &config.menu_images {
         check_image(facts, &named.image, named.version.as_deref(), &named.span, "menu.item.image", faults);

@@ -124,6 +124,7 @@ pub(super) fn add(
         cpu,
         cmdline,
         source: Some(content.source()),
+        built: None,
         files,
     };
     Ok(writer.add(new)?)

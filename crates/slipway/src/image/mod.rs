@@ -1,6 +1,9 @@
 //! `slipway image`: what there is to boot.
 
+mod build;
 mod import;
+mod manifest;
+mod org;
 mod output;
 mod progress;
 mod signatures;
@@ -14,7 +17,9 @@ use slipway_server::secureboot::Keys;
 use slipway_store::images::{Added, Images, Swept, Verified};
 use slipway_store::loaders;
 
+use crate::org::place::Org;
 use import::Content;
+use manifest::Standing;
 use output::{Shown, say};
 use progress::Progress;
 
@@ -23,6 +28,11 @@ use progress::Progress;
 pub(crate) enum ImageCommand {
     /// Add an image, or a new version of one
     Add(Box<Add>),
+    /// Build what machines boot on their way into the org: from a kernel's package and our agent to one EFI program
+    ///
+    /// The same kernel, agent, org, version and time make the same bytes. It is signed for Secure Boot where there are keys (`slipway
+    /// secureboot init`), and is served at once.
+    Build(Box<build::Build>),
     /// List images and boot loaders
     List,
     /// Show an image: what it is, where it came from, its files
@@ -31,10 +41,13 @@ pub(crate) enum ImageCommand {
         #[arg(value_name = "NAME[@VERSION]")]
         image: String,
     },
-    /// Sign an image with our Secure Boot key; the signed one becomes its newest version
+    /// Sign an image with our Secure Boot key; the signed one becomes its newest version. Or, with --with, its manifest
     ///
     /// What is signed is the program that firmware starts: the UKI, the EFI program, or the kernel. The keys are made by `slipway
     /// secureboot init`.
+    ///
+    /// With --with the image stays as it is, and its manifest (of images that `slipway image build` has made) gets a signature by an
+    /// image key of the org, beside those that it has: machines take an image that as many keys have signed as the org asks for.
     Sign {
         /// The image: NAME (its newest version) or NAME@VERSION
         #[arg(value_name = "NAME[@VERSION]")]
@@ -42,6 +55,9 @@ pub(crate) enum ImageCommand {
         /// The signed image's version [default: the next number]
         #[arg(long)]
         version: Option<String>,
+        /// Sign the manifest instead, with this image key
+        #[arg(long, value_name = "FILE", conflicts_with = "version")]
+        with: Option<PathBuf>,
     },
     /// Read every stored file again and compare it with its digest, and signed programs with their signatures
     Verify,
@@ -112,7 +128,7 @@ pub(crate) struct Add {
 impl ImageCommand {
     /// Whether a server that runs on the same data serves something else after this.
     pub(crate) const fn changes_what_is_served(&self) -> bool {
-        matches!(self, Self::Add(_) | Self::Sign { .. } | Self::Remove { .. })
+        matches!(self, Self::Add(_) | Self::Build(_) | Self::Sign { .. } | Self::Remove { .. })
     }
 }
 
@@ -121,6 +137,7 @@ pub(crate) fn run(command: ImageCommand, data: &Path, json: bool) -> Result<()> 
     let images = Images::under(data);
     match command {
         ImageCommand::Add(add) => run_add(&images, data, *add, json),
+        ImageCommand::Build(build) => build::run(&images, data, &build, json),
         ImageCommand::List => list(&images, data, json),
         ImageCommand::Show { image } => {
             let (name, version) = split(&image);
@@ -128,12 +145,22 @@ pub(crate) fn run(command: ImageCommand, data: &Path, json: bool) -> Result<()> 
             let versions = images.versions(name)?;
             let newest = versions.last().is_some_and(|last| last.image.version == stored.image.version);
             let signed = signing::signed(&stored, images.blobs(), data);
-            let value = output::Detailed { image: Shown::new(&stored, newest), signatures: &signed };
-            say(json, &value, || output::details(&stored, images.blobs(), &signed))
+            let org = org::find(data).ok().flatten();
+            let standing = org.and_then(|org| Standing::of(&images, &stored, &org).transpose()).transpose()?;
+            let manifest = standing.as_ref().map(Standing::value);
+            let value = output::Detailed { image: Shown::new(&stored, newest), signatures: &signed, manifest };
+            say(json, &value, || output::details(&stored, images.blobs(), &signed, standing.as_ref()))
         }
-        ImageCommand::Sign { image, version } => {
+        ImageCommand::Sign { image, version, with: None } => {
             let (name, of) = split(&image);
             told(signing::sign(&images, data, name, of, version)?, json)
+        }
+        ImageCommand::Sign { image, with: Some(key), .. } => {
+            let (name, version) = split(&image);
+            let (stored, org) = (images.find(name, version)?, Org::open(data)?);
+            let standing = manifest::add_signature(&images, &stored, &org, &manifest::key(&key, &org)?)?;
+            let value = serde_json::json!({ "image": output::label(&stored), "manifest": standing.value() });
+            say(json, &value, || format!("{}: {}", output::label(&stored), standing.line()))
         }
         ImageCommand::Verify => verify(&images, data, json),
         ImageCommand::Remove { image, all_versions } => {

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use super::manifest::Standing;
 use super::signing::Shown as Signed;
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
@@ -38,6 +39,8 @@ pub(super) struct Shown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<&'a str>,
     size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    built: Option<serde_json::Value>,
     files: Vec<ShownFile<'a>>,
 }
 
@@ -66,6 +69,7 @@ impl<'a> Shown<'a> {
             added: time(stored).map(|time| time.to_string()).unwrap_or_default(),
             source: stored.source.as_deref(),
             size: size(stored),
+            built: stored.built.as_ref().map(super::build::value),
             files: image.files.iter().map(file).collect(),
         }
     }
@@ -77,6 +81,8 @@ pub(super) struct Detailed<'a> {
     #[serde(flatten)]
     pub(super) image: Shown<'a>,
     pub(super) signatures: &'a [Signed],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) manifest: Option<serde_json::Value>,
 }
 
 /// All images and loaders in JSON.
@@ -153,12 +159,14 @@ const fn kind(kind: ImageKind) -> &'static str {
 }
 
 /// Everything about one image.
-pub(super) fn details(stored: &Stored, blobs: &Blobs, signed: &[Signed]) -> String {
+pub(super) fn details(stored: &Stored, blobs: &Blobs, signed: &[Signed], manifest: Option<&Standing>) -> String {
     let mut lines = vec![summary(stored), format!("added {}", minute(stored))];
     if let Some(source) = &stored.source {
         lines.push(format!("from {source}"));
     }
+    lines.extend(stored.built.as_ref().map(super::build::facts).unwrap_or_default());
     lines.extend(signed.iter().map(Signed::line));
+    lines.extend(manifest.map(Standing::line));
     let mut table = table(&["FILE", "SIZE", "SHA-256"]);
     right(&mut table, 1);
     for (name, file) in &stored.image.files {

@@ -35,6 +35,11 @@ impl Shown {
         Some(format!("{}: the signature by {} {fault}", self.file, self.signer))
     }
 
+    /// Whether it is of this file.
+    pub(super) fn is_of(&self, file: &str) -> bool {
+        self.file == file
+    }
+
     /// In a line.
     pub(super) fn line(&self) -> String {
         let whose = if self.ours { " (our key)" } else { "" };
@@ -112,6 +117,7 @@ pub(super) fn sign(
         cpu: image.cpu,
         cmdline: image.cmdline,
         source: stored.source,
+        built: stored.built,
         files,
     };
     Ok(writer.add(new)?)

@@ -24,6 +24,29 @@ pub struct Stored {
     pub added: Timestamp,
     /// Where it came from, in words: a path.
     pub source: Option<String>,
+    /// What is known of it beside that, if it was built here.
+    pub built: Option<Built>,
+}
+
+/// What is known of an image that was built here (`slipway image build`), of its UKI.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Built {
+    /// What it is for: `bootstrap`, `preboot` or `generation`.
+    pub role: String,
+    /// Its version as a number: a later one is greater.
+    pub version: u64,
+    /// Who runs it takes nothing below this version from then on.
+    pub floor: u64,
+    /// Its Authenticode digest (SHA-256): what firmware measures into PCR 4.
+    pub authenticode: Digest,
+    /// That of the kernel inside, which firmware measures too.
+    pub kernel_authenticode: Option<Digest>,
+    /// PCR 11 of the SHA-256 bank after systemd's stub has measured the sections.
+    pub pcr11: Option<Digest>,
+    /// The stub, as it calls itself.
+    pub stub: Option<String>,
+    /// Digest over everything that it was made of but its version and time: one that is made of the same need not be made again.
+    pub inputs: Digest,
 }
 
 /// The format of records written here. A record of another one is refused, not guessed at.
@@ -43,7 +66,60 @@ struct Record {
     added: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     source: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    built: Option<BuiltRecord>,
     files: BTreeMap<String, FileRecord>,
+}
+
+/// [`Built`] in a record: digests in hexadecimal digits.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct BuiltRecord {
+    role: String,
+    version: u64,
+    floor: u64,
+    authenticode: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kernel_authenticode: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pcr11: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stub: Option<String>,
+    inputs: String,
+}
+
+impl From<&Built> for BuiltRecord {
+    fn from(built: &Built) -> Self {
+        let text = |digest: &Digest| digest.to_string();
+        Self {
+            role: built.role.clone(),
+            version: built.version,
+            floor: built.floor,
+            authenticode: text(&built.authenticode),
+            kernel_authenticode: built.kernel_authenticode.as_ref().map(text),
+            pcr11: built.pcr11.as_ref().map(text),
+            stub: built.stub.clone(),
+            inputs: text(&built.inputs),
+        }
+    }
+}
+
+impl BuiltRecord {
+    fn built(self) -> Result<Built, String> {
+        let digest = |text: &String| {
+            parse_digest(text).ok_or_else(|| format!("the digest {text:?} is not 64 lower-case hexadecimal digits"))
+        };
+        Ok(Built {
+            authenticode: digest(&self.authenticode)?,
+            kernel_authenticode: self.kernel_authenticode.as_ref().map(digest).transpose()?,
+            pcr11: self.pcr11.as_ref().map(digest).transpose()?,
+            inputs: digest(&self.inputs)?,
+            role: self.role,
+            version: self.version,
+            floor: self.floor,
+            stub: self.stub,
+        })
+    }
 }
 
 /// A stored file in a record.
@@ -91,6 +167,7 @@ pub(super) fn encode(stored: &Stored) -> String {
         sequence: stored.sequence,
         added: stored.added.0,
         source: stored.source.clone(),
+        built: stored.built.as_ref().map(BuiltRecord::from),
         files: image.files.iter().map(|(name, file)| (name.clone(), (*file).into())).collect(),
     };
     // A struct of strings and numbers always has a text.
@@ -131,7 +208,8 @@ fn decode(text: &str, name: &str, version: &str) -> Result<Stored, String> {
         cmdline: record.cmdline,
         files,
     };
-    Ok(Stored { image, sequence: record.sequence, added: Timestamp(record.added), source: record.source })
+    let built = record.built.map(BuiltRecord::built).transpose()?;
+    Ok(Stored { image, sequence: record.sequence, added: Timestamp(record.added), source: record.source, built })
 }
 
 /// Checks an image's name.
@@ -182,13 +260,25 @@ mod tests {
             sequence: 3,
             added: Timestamp(1_700_000_000_000),
             source: None,
+            built: None,
         }
     }
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
-        let text = encode(&stored());
-        assert_eq!(decode(&text, "debian", "1"), Ok(stored()));
+        let built = Built {
+            role: "preboot".into(),
+            version: 7,
+            floor: 3,
+            authenticode: Digest([1; 32]),
+            kernel_authenticode: Some(Digest([2; 32])),
+            pcr11: None,
+            stub: Some("systemd-stub 252".into()),
+            inputs: Digest([3; 32]),
+        };
+        for stored in [stored(), Stored { built: Some(built), ..stored() }] {
+            assert_eq!(decode(&encode(&stored), "debian", "1"), Ok(stored));
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use slipway_engine::catalog::{FileRef, Image, ImageKind};
 use slipway_wire::Cpu;
 
 use super::lock::Lock;
-use super::manifest::{self, check_file, check_name, check_version};
+use super::manifest::{self, Built, check_file, check_name, check_version};
 use super::{Images, StoreError, Stored};
 use crate::blobs::{create_folder, sync_folder};
 
@@ -31,6 +31,8 @@ pub struct NewImage {
     pub cmdline: Option<String>,
     /// Where it came from, in words.
     pub source: Option<String>,
+    /// What is known of it, if it was built here.
+    pub built: Option<Built>,
     /// Its files by name.
     pub files: BTreeMap<String, FileRef>,
 }
@@ -82,9 +84,9 @@ impl Writer<'_> {
         for file in new.files.keys() {
             check_file(&new.name, &version, file)?;
         }
-        let NewImage { name, kind, cpu, cmdline, source, files, .. } = new;
+        let NewImage { name, kind, cpu, cmdline, source, built, files, .. } = new;
         let image = Image { name, version, kind, cpu, cmdline, files };
-        let stored = Stored { image, sequence: newest.saturating_add(1), added: now(), source };
+        let stored = Stored { image, sequence: newest.saturating_add(1), added: now(), source, built };
         if self.publish(&stored)? {
             return Ok(Added::New(stored));
         }
@@ -95,6 +97,24 @@ impl Writer<'_> {
         } else {
             Err(StoreError::Conflict { name: name.clone(), version: version.clone() })
         }
+    }
+
+    /// Gives a version its signed manifest, in place of the one that it has.
+    ///
+    /// # Errors
+    /// There is no such version; the store cannot be written.
+    pub fn put_manifest(&self, name: &str, version: &str, manifest: &[u8]) -> Result<(), StoreError> {
+        self.images.find(name, Some(version))?;
+        let path = self.images.manifest_path(name, version);
+        let folder = self.images.records().join(name);
+        let write = || {
+            let mut temporary = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&folder)?;
+            temporary.write_all(manifest)?;
+            seal(temporary.as_file())?;
+            temporary.persist(&path).map_err(|error| error.error)
+        };
+        write().map_err(StoreError::writing(&path))?;
+        sync_folder(&folder)
     }
 
     /// Writes the record, unless there is one: whether it did.

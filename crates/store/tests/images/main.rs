@@ -24,6 +24,7 @@ fn add(images: &Images, name: &str, version: Option<&str>, content: &[u8]) -> Re
         cpu: None,
         cmdline: None,
         source: None,
+        built: None,
         files: BTreeMap::from([("boot.efi".to_owned(), file)]),
     })
 }

@@ -1,0 +1,81 @@
+//! What admins do to machines that are known.
+
+use super::{Desk, Objection, Taken, evidence};
+use crate::audit::Said;
+use crate::life::{Event, State};
+use crate::record::{Act, Denied, MachineRecord, Verb};
+use crate::registry::{Change, Draft, Pen};
+use crate::seal::{Domain, Signed};
+
+impl Desk<'_> {
+    /// Suspends, resumes, retires or revokes a machine, or lets the hardware of a revoked one enrol anew.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn act(&self, signed: &Signed) -> Result<Draft<Taken>, Objection> {
+        let verb = signed.peek::<Act>().map_err(|_| Objection::Malformed)?.verb;
+        // To stop a machine, one admin is enough.
+        let needed = if verb == Verb::Suspend { 1 } else { usize::from(self.org.admins.threshold) };
+        let (act, actor): (Act, _) = self.read_by(signed, Domain::Act, needed)?;
+        let mut machine = self.registry.machine(&act.machine).ok_or(Objection::NoMachine)?.clone();
+        self.is_timely(act.at, machine.acted)?;
+        let mut pen = self.pen();
+        pen.settle(&mut machine);
+        machine.acted = act.at;
+        let (event, done) = told(verb);
+        let said = Said { actor, event, detail: act.reason.clone(), evidence: evidence(signed), ..Said::default() };
+        match change_of(verb, machine.state) {
+            Some(change) => drop(pen.advance(&mut machine, change, said).map_err(Objection::State)?),
+            None => self.unban(&mut pen, &machine, said)?,
+        }
+        if verb == Verb::Revoke {
+            deny(&mut pen, &machine, &act);
+        }
+        let (subject, summary) = (format!("machine {}", machine.id), format!("the machine `{}` {done}", machine.name));
+        pen.write(Change::Machine(Box::new(machine)));
+        Ok(pen.draft(Taken { event, subject, summary }))
+    }
+
+    fn unban(&self, pen: &mut Pen, machine: &MachineRecord, said: Said) -> Result<(), Objection> {
+        let digests = [Some(machine.key.digest()), machine.tpm.as_ref().map(|tpm| tpm.ek)];
+        let mut denied =
+            digests.into_iter().flatten().filter(|digest| self.registry.denied(digest).is_some()).peekable();
+        if denied.peek().is_none() {
+            return Err(Objection::State(crate::Refusal::WrongState));
+        }
+        denied.for_each(|digest| pen.write(Change::Allow(digest)));
+        pen.say(Said { subject: format!("machine {}", machine.id), ..said });
+        Ok(())
+    }
+}
+
+const fn told(verb: Verb) -> (&'static str, &'static str) {
+    match verb {
+        Verb::Suspend => ("machine-suspended", "is given nothing until it is resumed"),
+        Verb::Resume => ("machine-resumed", "is given again what it needs"),
+        Verb::Retire => ("machine-retired", "has no identity any more; its hardware may enrol anew"),
+        Verb::Revoke => {
+            ("machine-revoked", "is revoked, with its key and its TPM, and its share of the disk key is gone")
+        }
+        Verb::Unban => ("machine-unbanned", "stays revoked; its hardware may enrol anew"),
+    }
+}
+
+/// What an act does to the machine's life. A machine that has not come up yet cannot be suspended: its enrolment ends.
+const fn change_of(verb: Verb, state: State) -> Option<Event> {
+    match (verb, state) {
+        (Verb::Suspend, State::Pending) => Some(Event::TimeOut),
+        (Verb::Suspend, _) => Some(Event::Suspend),
+        (Verb::Resume, _) => Some(Event::Resume),
+        (Verb::Retire, _) => Some(Event::Retire),
+        (Verb::Revoke, _) => Some(Event::Revoke),
+        (Verb::Unban, _) => None,
+    }
+}
+
+fn deny(pen: &mut Pen, machine: &MachineRecord, act: &Act) {
+    for what in [Some(machine.key.digest()), machine.tpm.as_ref().map(|tpm| tpm.ek)].into_iter().flatten() {
+        let denied = Denied { what, machine: machine.id, at: act.at, reason: act.reason.clone() };
+        pen.write(Change::Deny(denied));
+    }
+}

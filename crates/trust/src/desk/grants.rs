@@ -1,0 +1,144 @@
+//! Windows, invites, lists of TPMs, the org's manifest: what an admin allows beforehand.
+
+use super::{Desk, Objection, Taken, evidence};
+use crate::audit::Said;
+use crate::id::Time;
+use crate::invite::Invite;
+use crate::org::OrgManifest;
+use crate::record::{EkList, InviteRecord, InviteRevoke, WindowClose, WindowRecord};
+use crate::registry::{Change, Draft, Registry};
+use crate::seal::{Domain, Signed};
+use crate::window::Window;
+
+impl Desk<'_> {
+    /// Opens a window; one that is open ends with it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn open_window(&self, signed: &Signed) -> Result<Draft<Taken>, Objection> {
+        let (window, actor): (Window, _) = self.read(signed, Domain::Window)?;
+        window.check()?;
+        if window.expires <= self.now {
+            return Err(Objection::Over);
+        }
+        if let Some(last) = self.registry.window()
+            && (last.window.id == window.id || window.opens < last.window.opens)
+        {
+            return Err(Objection::Used);
+        }
+        let (event, subject) = ("window-opened", format!("window {}", window.id));
+        let detail = format!("until {} for {} machines", window.expires.0, window.max_machines);
+        let summary = format!("the enrolment window is open for {} machines", window.max_machines);
+        let mut pen = self.pen();
+        let record = WindowRecord { signed: signed.clone(), window, closed: None, granted: Vec::new() };
+        pen.write(Change::Window(Box::new(record)));
+        pen.say(Said { actor, event, subject: subject.clone(), detail, evidence: evidence(signed), ..Said::default() });
+        Ok(pen.draft(Taken { event, subject, summary }))
+    }
+
+    /// Closes a window before its time.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn close_window(&self, signed: &Signed) -> Result<Draft<Taken>, Objection> {
+        let (close, actor): (WindowClose, _) = self.read_stop(signed, Domain::WindowClose)?;
+        let open = self.registry.open_window(self.now).filter(|record| record.window.id == close.window);
+        let mut record = open.ok_or(Objection::NoWindow)?.clone();
+        record.closed = Some(self.now);
+        let (event, subject) = ("window-closed", format!("window {}", close.window));
+        let summary = format!("the enrolment window is closed; {} machines came in by it", record.granted.len());
+        let mut pen = self.pen();
+        pen.write(Change::Window(Box::new(record)));
+        pen.say(Said { actor, event, subject: subject.clone(), evidence: evidence(signed), ..Said::default() });
+        Ok(pen.draft(Taken { event, subject, summary }))
+    }
+
+    /// Takes an invite.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn create_invite(&self, signed: &Signed) -> Result<Draft<Taken>, Objection> {
+        let (invite, actor): (Invite, _) = self.read(signed, Domain::Invite)?;
+        invite.check()?;
+        if invite.expires <= self.now {
+            return Err(Objection::Over);
+        }
+        if !super::is_word(&invite.role) {
+            return Err(Objection::Name(invite.role));
+        }
+        if self.registry.invite(&invite.id).is_some() {
+            return Err(Objection::Used);
+        }
+        if self.registry.invites().count() >= Registry::MOST_INVITES {
+            return Err(Objection::TooManyInvites);
+        }
+        let (event, subject) = ("invite-created", format!("invite {}", invite.id));
+        let detail = format!("{}: {} uses until {}", invite.label, invite.max_uses, invite.expires.0);
+        let summary = format!("the invite `{}` lets {} machines ask", invite.label, invite.max_uses);
+        let mut pen = self.pen();
+        let record = InviteRecord { signed: signed.clone(), invite, uses: Vec::new(), revoked: None };
+        pen.write(Change::Invite(Box::new(record)));
+        pen.say(Said { actor, event, subject: subject.clone(), detail, evidence: evidence(signed), ..Said::default() });
+        Ok(pen.draft(Taken { event, subject, summary }))
+    }
+
+    /// Revokes an invite. Machines that came in by it stay.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn revoke_invite(&self, signed: &Signed) -> Result<Draft<Taken>, Objection> {
+        let (revoke, actor): (InviteRevoke, _) = self.read_stop(signed, Domain::InviteRevoke)?;
+        let mut record = self.registry.invite(&revoke.invite).ok_or(Objection::NoInvite)?.clone();
+        if record.revoked.is_some() {
+            return Err(Objection::Used);
+        }
+        record.revoked = Some(self.now);
+        let (event, subject) = ("invite-revoked", format!("invite {}", revoke.invite));
+        let summary =
+            format!("the invite `{}` holds no more; {} machines came in by it", record.invite.label, record.uses.len());
+        let mut pen = self.pen();
+        pen.write(Change::Invite(Box::new(record)));
+        pen.say(Said { actor, event, subject: subject.clone(), evidence: evidence(signed), ..Said::default() });
+        Ok(pen.draft(Taken { event, subject, summary }))
+    }
+
+    /// Takes a list of TPMs that may enrol by themselves; it replaces the one before.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn import_ek_list(&self, signed: &Signed) -> Result<Draft<Taken>, Objection> {
+        let (list, actor): (EkList, _) = self.read(signed, Domain::EkList)?;
+        self.is_timely(list.at, self.registry.ek_list().map_or(Time(0), |before| before.at))?;
+        let words = list.entries.iter().flat_map(|entry| entry.name.iter().chain([&entry.role]));
+        if let Some(bad) = words.into_iter().find(|word| !super::is_word(word)) {
+            return Err(Objection::Name(bad.clone()));
+        }
+        let (event, subject) = ("ek-list-imported", "ek-list".to_owned());
+        let summary = format!("{} TPMs may enrol by themselves while a window is open", list.entries.len());
+        let detail = format!("{} TPMs", list.entries.len());
+        let mut pen = self.pen();
+        pen.write(Change::EkList(signed.clone(), list));
+        pen.say(Said { actor, event, subject: subject.clone(), detail, evidence: evidence(signed), ..Said::default() });
+        Ok(pen.draft(Taken { event, subject, summary }))
+    }
+
+    /// Takes the org's manifest. Its epoch never falls.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn install_manifest(&self, signed: &Signed) -> Result<Draft<Taken>, Objection> {
+        let before = self.registry.org();
+        let seen = before.map_or(0, |(epoch, _)| epoch).max(self.org.epoch);
+        let manifest = OrgManifest::open(signed, self.root, seen)?;
+        if before.is_some_and(|(epoch, old)| epoch == manifest.epoch && old.payload != signed.payload) {
+            return Err(Objection::SameEpoch(manifest.epoch));
+        }
+        let (event, subject) = ("manifest-installed", format!("epoch {}", manifest.epoch));
+        let summary = format!("the org's manifest of epoch {} holds", manifest.epoch);
+        let actor = format!("root {}", self.root.kid());
+        let mut pen = self.pen();
+        pen.write(Change::Org(manifest.epoch, signed.clone()));
+        pen.say(Said { actor, event, subject: subject.clone(), evidence: evidence(signed), ..Said::default() });
+        Ok(pen.draft(Taken { event, subject, summary }))
+    }
+}

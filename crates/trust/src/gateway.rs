@@ -1,0 +1,7 @@
+//! A server's end of a boot: M11 to M13.
+
+mod boot;
+mod healthy;
+
+pub(crate) use boot::on_boot;
+pub(crate) use healthy::on_healthy;
