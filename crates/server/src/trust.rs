@@ -29,8 +29,7 @@ use tokio::time::{MissedTickBehavior, interval};
 pub use authority::Authority;
 pub use clock::Clock;
 pub use folder::{Keys, Unusable, folder, keys};
-pub(crate) use plane::NotTaken;
-pub use plane::{Error, Plane, Roles};
+pub use plane::{Error, NotTaken, Plane, Roles};
 
 use crate::http::{Phase, bind, has_no_ipv6, reached};
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use slipway_store::org::{Org, OrgError, Row, Write};
-use slipway_trust::registry::{BadRow, Change, Draft, Registry, Table, Unsettled};
 use slipway_trust::audit;
+use slipway_trust::registry::{BadRow, Change, Draft, Registry, Table, Unsettled};
 
 /// Why the registry cannot be kept.
 #[derive(Debug, thiserror::Error)]

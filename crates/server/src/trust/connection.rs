@@ -9,6 +9,7 @@ use slipway_engine::Why;
 use slipway_engine::journal::{About, Entry, Outcome, Proto};
 use slipway_trust::frames::{EXPORTER, LARGEST, MEDIA_TYPE, PATH};
 use slipway_trust::node::{Answer, Conversation, Note};
+use slipway_wire::MacAddr;
 use slipway_wire::http::{Method, Request, ResponseHead, Status, render_date};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -100,7 +101,13 @@ struct Response {
 
 impl Response {
     fn text(status: Status, text: &str) -> Self {
-        Self { status, kind: "text/plain; charset=utf-8", body: format!("{text}\n").into_bytes(), allow: None, ends: false }
+        Self {
+            status,
+            kind: "text/plain; charset=utf-8",
+            body: format!("{text}\n").into_bytes(),
+            allow: None,
+            ends: false,
+        }
     }
 
     fn fault(status: Status, text: &str) -> Self {
@@ -171,7 +178,9 @@ impl Connection {
                 }
                 return response;
             }
-            (PATH, _) => Response { allow: Some("POST"), ..Response::fault(Status::MethodNotAllowed, "frames are posted") },
+            (PATH, _) => {
+                Response { allow: Some("POST"), ..Response::fault(Status::MethodNotAllowed, "frames are posted") }
+            }
             (HEALTH, _) => {
                 Response { allow: Some("GET"), ..Response::fault(Status::MethodNotAllowed, "this is only read") }
             }
@@ -216,10 +225,12 @@ impl Connection {
             plane.answer(&mut conversation, &frame, &from)
         });
         let Ok(Answer { frame, note: told }) = answered.await else {
-            return Response::fault(Status::ServiceUnavailable, "the server is stopping");
+            return Response::fault(Status::Unavailable, "the server is stopping");
         };
         let (asked, outcome) = words(&told);
-        note(&self.plane, self.peer, &asked, outcome);
+        // Who has which address, DHCP knows; where it does not, what the machine has said of itself must do.
+        let mac = self.plane.journal().mac_of(self.peer.ip()).or_else(|| self.plane.mac_of(&told.subject));
+        note_of(&self.plane, (self.peer, mac), &asked, outcome);
         Response { status: Status::Ok, kind: MEDIA_TYPE, body: frame, allow: None, ends: told.ends }
     }
 
@@ -271,12 +282,16 @@ fn words(told: &Note) -> (String, Outcome) {
     }
 }
 
-/// One entry of the journal.
+/// One entry of the journal, about whoever has this address.
 pub(super) fn note(plane: &Plane, peer: SocketAddr, asked: &str, outcome: Outcome) {
+    note_of(plane, (peer, None), asked, outcome);
+}
+
+fn note_of(plane: &Plane, (peer, mac): (SocketAddr, Option<MacAddr>), asked: &str, outcome: Outcome) {
     plane.journal().note(Entry {
         at: now(),
         proto: Proto::Trust,
-        mac: None,
+        mac,
         ip: Some(peer.ip()),
         uuid: None,
         interface: String::new(),

@@ -82,7 +82,8 @@ fn enroller(path: &Path) -> Result<SigningKey, Unusable> {
 }
 
 fn key_file(path: &Path, kind: Kind) -> Result<KeyFile, Unusable> {
-    let file: KeyFile = text(path)?.parse().map_err(|error: slipway_trust::keyfile::BadKeyFile| damaged(path, error))?;
+    let file: KeyFile =
+        text(path)?.parse().map_err(|error: slipway_trust::keyfile::BadKeyFile| damaged(path, error))?;
     if file.kind == kind { Ok(file) } else { Err(damaged(path, format!("it is a key of kind {}", file.kind))) }
 }
 

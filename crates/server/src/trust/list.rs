@@ -11,8 +11,8 @@ use slipway_trust::life::State;
 use slipway_trust::record::{self, InviteRecord, MachineRecord, TpmFacts, WindowRecord};
 use slipway_trust::{TicketId, Time};
 
-use super::plane::{Error, Plane};
 use super::images;
+use super::plane::{Error, Plane};
 use crate::control::time;
 
 /// The most entries of the audit log in one answer.
@@ -20,7 +20,7 @@ const AUDIT_PAGE: usize = 1000;
 
 impl Plane {
     /// The org, as this server sees it.
-    pub(crate) fn status(&self, listen: &[String]) -> OrgStatus {
+    pub fn status(&self, listen: &[String]) -> OrgStatus {
         let (org, now, roles) = (self.org(), self.clock().now(), self.roles());
         let book = self.book();
         let registry = book.registry();
@@ -34,7 +34,8 @@ impl Plane {
             listen: listen.to_vec(),
             roles: [(roles.enroller, "enroller"), (roles.gateway, "gateway")]
                 .into_iter()
-                .filter_map(|(plays, name)| plays.then(|| name.to_owned()))
+                .filter(|(plays, _)| *plays)
+                .map(|(_, name)| name.to_owned())
                 .collect(),
             enroller: self.keys().enroller.as_ref().map(|key| key.public().kid().to_string()),
             gateways: manifest.gateways.clone(),
@@ -49,13 +50,13 @@ impl Plane {
     }
 
     /// The windows.
-    pub(crate) fn windows(&self) -> Windows {
+    pub fn windows(&self) -> Windows {
         let now = self.clock().now();
         Windows { windows: self.book().registry().window().map(|record| window(record, now)).into_iter().collect() }
     }
 
     /// The invites, the newest first.
-    pub(crate) fn invites(&self) -> Invites {
+    pub fn invites(&self) -> Invites {
         let now = self.clock().now();
         let book = self.book();
         let mut records: Vec<&InviteRecord> = book.registry().invites().collect();
@@ -64,7 +65,7 @@ impl Plane {
     }
 
     /// Who asks, the best known first; with `all`, those too whose asking is over.
-    pub(crate) fn tickets(&self, all: bool) -> Tickets {
+    pub fn tickets(&self, all: bool) -> Tickets {
         let now = self.clock().now();
         let book = self.book();
         let open = |ticket: &&record::Ticket| {
@@ -77,13 +78,13 @@ impl Plane {
     }
 
     /// One ticket.
-    pub(crate) fn ticket(&self, id: &TicketId) -> Option<Ticket> {
+    pub fn ticket(&self, id: &TicketId) -> Option<Ticket> {
         let now = self.clock().now();
         self.book().registry().ticket(id).map(|one| ticket(one, now))
     }
 
     /// The machines, by name.
-    pub(crate) fn org_machines(&self) -> OrgMachines {
+    pub fn org_machines(&self) -> OrgMachines {
         let now = self.clock().now();
         let book = self.book();
         let mut machines: Vec<&MachineRecord> = book.registry().machines().collect();
@@ -95,7 +96,7 @@ impl Plane {
     ///
     /// # Errors
     /// It cannot be read.
-    pub(crate) fn audit(&self, from: u64) -> Result<Audit, Error> {
+    pub fn audit(&self, from: u64) -> Result<Audit, Error> {
         let book = self.book();
         let rows = book.audit(from, AUDIT_PAGE)?;
         let entries = rows.into_iter().filter_map(|bytes| Some(entry(slipway_trust::decode(&bytes).ok()?, &bytes)));
@@ -202,16 +203,15 @@ fn ticket(ticket: &record::Ticket, now: Time) -> Ticket {
 }
 
 fn machine(machine: &MachineRecord, now: Time) -> OrgMachine {
-    let mut settled = machine.clone();
-    settled.settle(now);
+    let state = machine.state.at(machine.since, now);
     let tpm = machine.tpm.as_ref();
     OrgMachine {
         id: machine.id.to_string(),
         name: machine.name.clone(),
         role: machine.role.clone(),
-        state: settled.state.to_string(),
-        since: stamp(settled.since),
-        stuck: settled.state.is_stuck(settled.since, now),
+        state: state.to_string(),
+        since: stamp(machine.since),
+        stuck: machine.state.is_stuck(machine.since, now),
         assurance: machine.assurance.to_string(),
         key: machine.key.digest().to_string(),
         ek: tpm.map(|tpm| tpm.ek.to_string()),
@@ -233,12 +233,8 @@ fn secure_boot(tpm: Option<&TpmFacts>) -> Option<bool> {
 }
 
 fn inventory(said: &record::Inventory) -> Inventory {
-    let disk = |disk: &record::Disk| Disk {
-        id: disk.id.clone(),
-        size: disk.size,
-        model: disk.model.clone(),
-        used: disk.used,
-    };
+    let disk =
+        |disk: &record::Disk| Disk { id: disk.id.clone(), size: disk.size, model: disk.model.clone(), used: disk.used };
     Inventory {
         uuid: said.uuid.clone(),
         serial: said.serial.clone(),

@@ -13,6 +13,7 @@ use slipway_trust::frames::{Refused, Reply};
 use slipway_trust::node::{Answer, Conversation, Door, DoorLimits, Fresh, Images, Note, Peer, Step, View};
 use slipway_trust::registry::{Draft, Registry};
 use slipway_trust::{OrgManifest, Refusal, Signed};
+use slipway_wire::MacAddr;
 
 use super::authority::{self, Authority};
 use super::book::{self, Book};
@@ -69,7 +70,7 @@ pub(super) struct Org {
 #[derive(Debug)]
 pub struct Plane {
     data: PathBuf,
-    keys: Keys,
+    keys: Arc<Keys>,
     roles: Roles,
     clock: Clock,
     site: SharedSite,
@@ -105,7 +106,7 @@ impl Plane {
     /// Something of it is missing or damaged.
     pub fn open(
         data: &Path,
-        keys: Keys,
+        keys: Arc<Keys>,
         (roles, limits): (Roles, DoorLimits),
         clock: Clock,
         (site, journal): (SharedSite, Journal),
@@ -173,6 +174,18 @@ impl Plane {
         }
     }
 
+    /// A hardware address of what a note is about: a machine, or a ticket.
+    pub(super) fn mac_of(&self, subject: &str) -> Option<MacAddr> {
+        let (kind, id) = subject.split_once(' ')?;
+        let book = lock(&self.book);
+        let inventory = match kind {
+            "machine" => &book.registry().machine(&id.parse().ok()?)?.inventory,
+            "ticket" => &book.registry().ticket(&id.parse().ok()?)?.inventory,
+            _ => return None,
+        };
+        inventory.macs.first()?.parse().ok()
+    }
+
     /// A connection is over.
     pub(super) fn leave(&self, conversation: &mut Conversation) {
         conversation.close(&mut lock(&self.door));
@@ -182,7 +195,7 @@ impl Plane {
     ///
     /// # Errors
     /// Why not, in words.
-    pub(crate) fn submit(&self, kind: Kind, signed: &Signed) -> Result<Taken, NotTaken> {
+    pub fn submit(&self, kind: Kind, signed: &Signed) -> Result<Taken, NotTaken> {
         let org = self.org.load_full();
         let mut book = lock(&self.book);
         let desk = self.desk(book.registry(), &org);
@@ -228,6 +241,14 @@ impl Plane {
         self.org.store(Arc::new(org));
         self.look_at_images(faults);
         Ok(())
+    }
+
+    /// Looks at the image store again.
+    pub fn look_at_store(&self) {
+        let (_, faults) = folder::tpm_roots(&self.data);
+        let mut warnings: Vec<String> = faults.iter().map(|fault| crate::dhcp::story(fault)).collect();
+        warnings.extend(not_ours(&self.keys, &self.org.load().manifest));
+        self.look_at_images(warnings);
     }
 
     fn look_at_images(&self, mut warnings: Vec<String>) {
@@ -288,7 +309,7 @@ impl Plane {
     }
 
     /// Our own signer of grants.
-    pub(super) const fn keys(&self) -> &Keys {
+    pub(super) fn keys(&self) -> &Keys {
         &self.keys
     }
 
@@ -314,11 +335,13 @@ impl Plane {
 }
 
 /// Why a record was not taken.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum NotTaken {
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NotTaken {
     /// The desk's objection.
+    #[error("{0}")]
     Objection(String),
     /// Ours.
+    #[error("{0}")]
     Failed(String),
 }
 
@@ -329,7 +352,11 @@ fn newest(data: &Path, keys: &Keys, book: &mut Book, clock: &Clock) -> Result<Si
     match book.registry().org() {
         Some((epoch, installed)) if epoch >= found.epoch => {
             if epoch > found.epoch {
-                tracing::debug!(epoch, found = found.epoch, "the manifest in the org's folder is older than the one in force");
+                tracing::debug!(
+                    epoch,
+                    found = found.epoch,
+                    "the manifest in the org's folder is older than the one in force"
+                );
             }
             Ok(installed.clone())
         }
@@ -351,9 +378,21 @@ fn stand(data: &Path, keys: &Keys, signed: Signed, clock: &Clock) -> Result<(Org
     let (tpm_roots, faults) = folder::tpm_roots(data);
     let mut warnings: Vec<String> = faults.iter().map(|fault| crate::dhcp::story(fault)).collect();
     if keys.enroller.as_ref().is_some_and(|key| !manifest.enrollers.contains(&key.public())) {
-        warnings.push("this server's enroller key is not among those of the org's manifest: machines will not take its grants".to_owned());
+        warnings.push(
+            "this server's enroller key is not among those of the org's manifest: machines will not take its grants"
+                .to_owned(),
+        );
     }
     Ok((Org { manifest, signed, authority, tls, tpm_roots }, warnings))
+}
+
+/// A warning where machines would not take what this server grants.
+fn not_ours(keys: &Keys, org: &OrgManifest) -> Option<String> {
+    let foreign = keys.enroller.as_ref().is_some_and(|key| !org.enrollers.contains(&key.public()));
+    foreign.then(|| {
+        "this server's enroller key is not among those of the org's manifest: machines will not take its grants"
+            .to_owned()
+    })
 }
 
 /// Where images are to be had: from us, first by the address that the machine has reached.

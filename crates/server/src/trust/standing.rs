@@ -46,9 +46,9 @@ fn standing(registry: &Registry, mac: MacAddr) -> Option<Standing> {
     let asking: Vec<&Ticket> = registry.tickets().filter(|ticket| has(&ticket.inventory) && asks(ticket)).collect();
     let living = machines.iter().find_map(|machine| known(machine, living(machine.state)?));
     let recovering = asking.iter().find(|ticket| ticket.recovers.is_some());
-    let revoked = machines.iter().find(|machine| {
-        machine.state == life::State::Revoked && registry.denied(&machine.key.digest()).is_some()
-    });
+    let revoked = machines
+        .iter()
+        .find(|machine| machine.state == life::State::Revoked && registry.denied(&machine.key.digest()).is_some());
     recovering
         .map(|ticket| asker(ticket))
         .or(living)
