@@ -208,6 +208,9 @@ impl Lab {
         for machine in &self.machines {
             out += &format!("Last lines of {}'s console:\n{}", machine.name(), indent(&machine.console().tail(25)));
         }
+        for tpm in self.machines.iter().filter_map(Machine::tpm) {
+            out += &format!("Last words of the TPM {} ({0}-swtpm.log):\n{}", tpm.name(), indent(&tpm.last_words()));
+        }
         for capture in &self.captures {
             let story = Story::of(&capture.packets().all());
             out += &format!("Packets in {}:\n{}", capture.path().display(), indent(&story.lines()));

@@ -1,21 +1,20 @@
 //! Virtual machines: blank computers with a chosen firmware, in QEMU without hardware help.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use slipway_wire::{Cpu, MacAddr};
 
 use crate::capture::Packets;
-use crate::ear::{Ear, Hears};
 use crate::log::{Line, Log};
-use crate::net::Lan;
-use crate::parts;
 use crate::process::Running;
 use crate::record::Stage;
-use crate::secure::{self, Keys};
 use crate::story::Story;
+use crate::tpm::Tpm;
+
+mod order;
+
+pub use order::Order;
 
 /// What a machine does when it is switched on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,6 +46,7 @@ pub struct Machine {
     on_at: SystemTime,
     packets: Packets,
     process: Running,
+    tpm: Option<Tpm>,
 }
 
 /// What a machine that booted said of itself on its console.
@@ -193,17 +193,33 @@ impl Machine {
                     return Err(error.context(format!("the last line of its console is {last:?}")));
                 }
                 println!("note: {error:#}; it was switching off, so its plug was pulled, after {last:?}");
-                self.process.kill()
+                self.pull_plug()
             }
         }
     }
 
-    /// Pulls its plug, whatever it does.
+    /// Pulls its plug, whatever it does. What its disks, its firmware's variables and its TPM hold by then, they hold when it is switched
+    /// on again, by the same [`Order`].
     ///
     /// # Errors
-    /// It cannot be ended.
+    /// It cannot be ended, or its TPM does not end with it.
     pub fn pull_plug(&self) -> Result<()> {
-        self.process.kill()
+        self.process.kill()?;
+        self.tpm.as_ref().map_or(Ok(()), Tpm::rest)
+    }
+
+    /// Its TPM, if it has one.
+    #[must_use]
+    pub fn tpm(&self) -> Option<&Tpm> {
+        self.tpm.as_ref()
+    }
+
+    /// Presses keys on its console, whatever it is doing, and looks at nothing: for what waits for a key.
+    ///
+    /// # Errors
+    /// It no longer reads.
+    pub fn press(&self, keys: &str) -> Result<()> {
+        self.process.type_in(keys)
     }
 
     /// How long each part of the boot took.

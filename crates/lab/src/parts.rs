@@ -83,6 +83,14 @@ pub(crate) const MFORMAT: Tool = Tool { program: "mformat", package: "mtools" };
 pub(crate) const MMD: Tool = Tool { program: "mmd", package: "mtools" };
 /// Puts files into one.
 pub(crate) const MCOPY: Tool = Tool { program: "mcopy", package: "mtools" };
+/// Lists the files in one.
+pub(crate) const MDIR: Tool = Tool { program: "mdir", package: "mtools" };
+/// Makes and checks partition tables.
+pub(crate) const SGDISK: Tool = Tool { program: "sgdisk", package: "gdisk" };
+/// A TPM.
+pub(crate) const SWTPM: Tool = Tool { program: "swtpm", package: "swtpm" };
+/// Makes a TPM, as its maker would.
+pub(crate) const SWTPM_SETUP: Tool = Tool { program: "swtpm_setup", package: "swtpm-tools" };
 /// Makes it boot on a BIOS.
 pub(crate) const SYSLINUX: Tool = Tool { program: "syslinux", package: "syslinux" };
 /// Makes ISO images.

@@ -48,7 +48,8 @@ impl Running {
         Self::start_with(name, command, folder, Stdio::piped())
     }
 
-    fn start_with(name: &str, mut command: Command, folder: &Path, input: Stdio) -> Result<Self> {
+    /// As [`start`](Self::start), with this input.
+    pub(crate) fn start_with(name: &str, mut command: Command, folder: &Path, input: Stdio) -> Result<Self> {
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("{name}: cannot start {}", shown(&command)))?;
         let (id, log) = (child.id(), Log::new(name));

@@ -1,5 +1,22 @@
 //! A machine to be made: its parts, and QEMU's words for them.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use slipway_wire::{Cpu, MacAddr};
+
+use super::{Firmware, Machine};
+use crate::capture::Packets;
+use crate::drive::Drive;
+use crate::ear::{Ear, Hears};
+use crate::net::Lan;
+use crate::parts;
+use crate::process::Running;
+use crate::secure::{self, Keys};
+use crate::tpm::Tpm;
+
 /// A machine to be made.
 #[derive(Clone, Debug)]
 pub struct Order {
@@ -9,24 +26,18 @@ pub struct Order {
     memory_mib: u32,
     cpus: u8,
     trusted: Option<PathBuf>,
-    disk: Option<Disk>,
+    drives: Vec<Drive>,
+    by_itself: bool,
+    tpm: Option<Tpm>,
+    oem_strings: Vec<String>,
     restarts: bool,
     hears: Option<Hears>,
     secure: Option<Keys>,
 }
 
-/// A machine's own disk.
-#[derive(Clone, Debug)]
-enum Disk {
-    /// This raw image.
-    Image(PathBuf),
-    /// A FAT file system with the files of this folder: a UEFI system partition, for instance.
-    Folder(PathBuf),
-}
-
 /// The files that a machine's firmware is in.
 #[derive(Debug)]
-enum Flash {
+pub(super) enum Flash {
     /// QEMU's own.
     Own,
     /// U-Boot.
@@ -46,7 +57,10 @@ impl Order {
             memory_mib: 1024,
             cpus: 1,
             trusted: None,
-            disk: None,
+            drives: Vec::new(),
+            by_itself: false,
+            tpm: None,
+            oem_strings: Vec::new(),
             restarts: false,
             hears: None,
             secure: None,
@@ -74,17 +88,45 @@ impl Order {
         self
     }
 
-    /// A disk of its own, tried after the network: this raw image (no disk unless said).
+    /// A disk of its own: this raw image (no disk unless said). The network is tried first, unless it boots
+    /// [by itself](Self::by_itself).
     #[must_use]
-    pub fn disk(mut self, image: &Path) -> Self {
-        self.disk = Some(Disk::Image(image.to_owned()));
-        self
+    pub fn disk(self, image: &Path) -> Self {
+        self.drive(&Drive::image(image))
     }
 
     /// The same with a FAT file system that holds the files of this folder.
     #[must_use]
-    pub fn disk_with(mut self, folder: &Path) -> Self {
-        self.disk = Some(Disk::Folder(folder.to_owned()));
+    pub fn disk_with(self, folder: &Path) -> Self {
+        self.drive(&Drive::folder(folder))
+    }
+
+    /// One more disk.
+    #[must_use]
+    pub fn drive(mut self, drive: &Drive) -> Self {
+        self.drives.push(drive.clone());
+        self
+    }
+
+    /// It boots in the order that its own firmware keeps in its variables, and the lab rules nothing (otherwise: the network first, then
+    /// its disks, at every start anew).
+    #[must_use]
+    pub fn by_itself(mut self) -> Self {
+        self.by_itself = true;
+        self
+    }
+
+    /// Its TPM (none unless said).
+    #[must_use]
+    pub fn tpm(mut self, tpm: &Tpm) -> Self {
+        self.tpm = Some(tpm.clone());
+        self
+    }
+
+    /// One more of the strings that its maker, or a cloud, put into SMBIOS (type 11).
+    #[must_use]
+    pub fn oem_string(mut self, text: &str) -> Self {
+        self.oem_strings.push(text.to_owned());
         self
     }
 
@@ -137,16 +179,24 @@ impl Order {
         lan.tap(&tap)?;
         let mut command = Command::new(qemu.program);
         command.args(self.arguments(&flash, &tap));
+        for text in &self.oem_strings {
+            // A comma ends a value, two are one.
+            command.args(["-smbios", &format!("type=11,value={}", text.replace(',', ",,"))]);
+        }
         if let Some(hears) = self.hears {
             command.args(Ear::open(&self.name, hears)?.arguments());
         }
         let on_at = SystemTime::now();
+        if let Some(tpm) = &self.tpm {
+            tpm.start()?;
+        }
         let process = Running::start_with_input(&self.name, command, folder)?;
-        Ok(Machine { name: self.name.clone(), mac: self.mac(), uuid: self.uuid(), on_at, packets, process })
+        let (name, tpm) = (self.name.clone(), self.tpm.clone());
+        Ok(Machine { name, mac: self.mac(), uuid: self.uuid(), on_at, packets, process, tpm })
     }
 
     /// QEMU's arguments. UEFI firmware is its code and its variable store; its card has no ROM, which would put iPXE in edk2's place.
-    fn arguments(&self, flash: &Flash, tap: &str) -> Vec<String> {
+    pub(super) fn arguments(&self, flash: &Flash, tap: &str) -> Vec<String> {
         let mut words: Vec<String> = Vec::new();
         let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
         add("-name", self.name.clone());
@@ -175,10 +225,11 @@ impl Order {
         let whole = if self.hears.is_some() { ",vnet_hdr=off" } else { "" };
         add("-netdev", format!("tap,id=lan,ifname={tap},script=no,downscript=no{whole}"));
         let rom = if self.firmware == Firmware::Bios { "" } else { ",romfile=" };
+        let first = if self.by_itself { "" } else { ",bootindex=0" };
         let card = match self.firmware {
             // On PCI, U-Boot 2023.01 reads the first octet of the card's hardware address six times.
             Firmware::Arm64UBoot => format!("virtio-net-device,netdev=lan,mac={}", self.mac()),
-            _ => format!("virtio-net-pci,netdev=lan,mac={},bootindex=0{rom}", self.mac()),
+            _ => format!("virtio-net-pci,netdev=lan,mac={}{first}{rom}", self.mac()),
         };
         add("-device", card);
         // edk2 of 2024 and later has no network boot without a source of randomness.
@@ -200,13 +251,12 @@ impl Order {
         if let Some(trusted) = &self.trusted {
             add("-fw_cfg", format!("name=etc/edk2/https/cacerts,file={}", trusted.display()));
         }
-        if let Some(disk) = &self.disk {
-            let file = match disk {
-                Disk::Image(path) => format!("format=raw,file={}", path.display()),
-                Disk::Folder(path) => format!("format=raw,file=fat:rw:{}", path.display()),
-            };
-            add("-drive", format!("if=none,id=disk,{file}"));
-            add("-device", "virtio-blk-pci,drive=disk,bootindex=1".to_owned());
+        for (number, drive) in self.drives.iter().enumerate() {
+            words.extend(drive.arguments(number, (!self.by_itself).then_some(number + 1)));
+        }
+        if let Some(tpm) = &self.tpm {
+            let device = if self.firmware.cpu() == Cpu::Arm64 { "tpm-tis-device" } else { "tpm-tis" };
+            words.extend(tpm.arguments(device));
         }
         words.push("-nodefaults".to_owned());
         if !self.restarts {
@@ -236,4 +286,3 @@ impl Order {
         Ok(Flash::Uefi { code: code.find()?, vars: path })
     }
 }
-

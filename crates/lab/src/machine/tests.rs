@@ -1,4 +1,9 @@
+use std::path::Path;
+
+use super::order::Flash;
 use super::*;
+use crate::drive::{Bus, Drive};
+use crate::secure::Keys;
 
 fn arguments(firmware: Firmware) -> String {
     let flash = match firmware {
@@ -38,7 +43,7 @@ fn each_firmware_gets_its_own_rom_and_switches() {
 fn a_disk_comes_after_the_network_and_a_restart_is_the_end_unless_said() {
     let order = Order::new("node1", 7, Firmware::Bios).disk(Path::new("/disk.img"));
     let words = order.arguments(&Flash::Own, "lan.7").join(" ");
-    assert!(words.contains("format=raw,file=/disk.img") && words.contains("drive=disk,bootindex=1"), "{words}");
+    assert!(words.contains("format=raw,file=/disk.img") && words.contains("drive=disk0,bootindex=1"), "{words}");
     assert!(words.contains("bootindex=0") && words.ends_with(" -no-reboot"), "{words}");
     let order = order.disk_with(Path::new("/esp")).restarting();
     let words = order.arguments(&Flash::Own, "lan.7").join(" ");
@@ -64,4 +69,17 @@ fn the_agents_line_is_read_whole() {
     assert_eq!((booted.ip.as_str(), booted.kernel.as_str()), ("10.77.0.100", "6.1.0"));
     assert_eq!(booted.cmdline, r#"console=ttyS0 a="b" x"#);
     assert_eq!(Booted::parse("slipway-agent: booted mac=x"), None);
+}
+
+#[test]
+fn a_machine_that_boots_by_itself_is_told_no_order() {
+    let drives = [Drive::image(Path::new("/a.img")), Drive::image(Path::new("/b.img")).on(Bus::Nvme)];
+    let order = Order::new("node1", 7, Firmware::UefiPxe).drive(&drives[0]).drive(&drives[1]);
+    let flash = Flash::Uefi { code: "/code".into(), vars: "/vars".into() };
+    let ruled = order.arguments(&flash, "lan.7").join(" ");
+    for place in ["mac=52:54:00:77:00:07,bootindex=0", "drive=disk0,bootindex=1", "serial=LAB-1,bootindex=2"] {
+        assert!(ruled.contains(place), "{place} in {ruled}");
+    }
+    let free = order.by_itself().arguments(&flash, "lan.7").join(" ");
+    assert!(!free.contains("bootindex") && free.contains("drive=disk1"), "{free}");
 }

@@ -1,0 +1,109 @@
+//! A few words with a TPM whose machine is off: what a person in the firmware's setup, or its maker, would do.
+//!
+//! swtpm's control channel (its manual page `swtpm_ioctls`) takes a socket for the commands, and starts the TPM; the commands are those of
+//! TPM 2.0 Library, Part 3.
+
+use std::io::{IoSlice, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+use super::done;
+
+const CMD_INIT: u32 = 2;
+const CMD_SET_DATAFD: u32 = 16;
+/// How long swtpm may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The platform's handle, and the empty password that it has while the machine is off.
+const PLATFORM: [u8; 4] = [0x40, 0, 0, 0x0c];
+const NO_PASSWORD: [u8; 13] = [0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0];
+/// Bytes of NV memory read at once.
+const PIECE: u16 = 512;
+
+pub(super) struct Talk {
+    data: UnixStream,
+    /// The TPM ends when it is closed.
+    _control: UnixStream,
+}
+
+impl Talk {
+    pub(super) fn begin(socket: &Path) -> Result<Self> {
+        let mut control = UnixStream::connect(socket).context("cannot reach it")?;
+        let (data, its) = UnixStream::pair()?;
+        for end in [&control, &data] {
+            end.set_read_timeout(Some(PATIENCE))?;
+        }
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut passed = SendAncillaryBuffer::new(&mut space);
+        let fds = [its.as_fd()];
+        ensure!(passed.push(SendAncillaryMessage::ScmRights(&fds)), "no room for a descriptor");
+        let word = CMD_SET_DATAFD.to_be_bytes();
+        sendmsg(&control, &[IoSlice::new(&word)], &mut passed, SendFlags::empty())?;
+        obeyed(&mut control, "take a socket")?;
+        control.write_all(&[CMD_INIT.to_be_bytes(), [0; 4]].concat())?;
+        obeyed(&mut control, "start")?;
+        let mut talk = Self { data, _control: control };
+        // TPM2_Startup(CLEAR).
+        done(&talk.ask(&[0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 0])?)?;
+        Ok(talk)
+    }
+
+    /// `TPM2_Clear`, as the platform.
+    pub(super) fn clear(&mut self) -> Result<()> {
+        let reply = self.command(0x126, &[&PLATFORM, &NO_PASSWORD])?;
+        done(&reply)
+    }
+
+    /// The content of an NV index, by `TPM2_NV_ReadPublic` and `TPM2_NV_Read`.
+    pub(super) fn nv_read(&mut self, index: u32) -> Result<Vec<u8>> {
+        let index = index.to_be_bytes();
+        let public = self.ask(&[&[0x80, 1, 0, 0, 0, 14, 0, 0, 1, 0x69], index.as_slice()].concat())?;
+        done(&public)?;
+        // The public area's length, then index, algorithm, attributes, policy, and at its end the size.
+        let area = public.get(10..12).and_then(|len| public.get(12..12 + number(len))).context("cut short")?;
+        let size = area.last_chunk::<2>().map(|size| u16::from_be_bytes(*size)).context("cut short")?;
+        let mut content = Vec::new();
+        while content.len() < usize::from(size) {
+            let at = u16::try_from(content.len())?;
+            let piece = PIECE.min(size - at);
+            let words = [&PLATFORM, index.as_slice(), &NO_PASSWORD, &piece.to_be_bytes(), &at.to_be_bytes()];
+            let reply = self.command(0x14e, &words)?;
+            done(&reply)?;
+            content.extend(reply.get(16..16 + usize::from(piece)).context("a piece is cut short")?);
+        }
+        Ok(content)
+    }
+
+    /// A command with a password.
+    fn command(&mut self, code: u32, parts: &[&[u8]]) -> Result<Vec<u8>> {
+        let body = parts.concat();
+        let len = u32::try_from(body.len() + 10)?;
+        self.ask(&[&[0x80, 2], len.to_be_bytes().as_slice(), &code.to_be_bytes(), &body].concat())
+    }
+
+    fn ask(&mut self, command: &[u8]) -> Result<Vec<u8>> {
+        self.data.write_all(command)?;
+        let mut reply = vec![0; 10];
+        self.data.read_exact(&mut reply).context("it does not answer")?;
+        let len = reply.get(2..6).map_or(0, number);
+        reply.resize(len.max(10), 0);
+        self.data.read_exact(reply.get_mut(10..).unwrap_or_default()).context("its answer is cut short")?;
+        Ok(reply)
+    }
+}
+
+fn number(bytes: &[u8]) -> usize {
+    bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+}
+
+fn obeyed(control: &mut UnixStream, what: &str) -> Result<()> {
+    let mut result = [0; 4];
+    control.read_exact(&mut result).with_context(|| format!("swtpm does not {what}"))?;
+    ensure!(result == [0; 4], "swtpm does not {what}: result {result:02x?}");
+    Ok(())
+}
