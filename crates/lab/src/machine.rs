@@ -13,6 +13,7 @@ use crate::story::Story;
 use crate::tpm::Tpm;
 
 mod order;
+mod steps;
 
 pub use order::Order;
 

@@ -5,8 +5,8 @@ use anyhow::Result;
 use crate::firmware::{AAVMF, Boots, GRUB, IPXE, OVMF, OVMF_SECURE, PXELINUX, SEABIOS, SHIM, U_BOOT};
 use crate::lab::Lab;
 use crate::parts::{
-    ATFTP, BUSYBOX, CURL, DHCLIENT, DHCPCD, DHCRELAY, DNSMASQ, MFORMAT, SYSLINUX, TFTP_HPA, TGTD, Tool, UDHCPC, VBLADE,
-    XORRISO,
+    ATFTP, BUSYBOX, CURL, DHCLIENT, DHCPCD, DHCRELAY, DNSMASQ, MFORMAT, SGDISK, SWTPM, SWTPM_SETUP, SYSLINUX, TFTP_HPA,
+    TGTD, Tool, UDHCPC, VBLADE, XORRISO,
 };
 
 mod arm64_uefi;
@@ -40,6 +40,7 @@ mod uefi_http_iso;
 mod uefi_http_uki;
 mod uefi_https;
 mod uefi_ipxe_uki;
+mod uefi_own_order;
 mod uefi_proxy_late;
 mod uefi_proxy_uki;
 mod uefi_pxe6_uki;
@@ -91,6 +92,13 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::x64(&[OVMF], "PXE, deaf to the usual offer and to port 4011: UKI by TFTP"),
         tools: &[],
         run: ignored_offer_ladder::run,
+    },
+    Scenario {
+        name: "uefi-own-order",
+        about: "UEFI in its own order: past an empty disk to the network, then from the disk alone, through a power cut; with a TPM",
+        boots: Boots::x64(&[OVMF], "its own disk (NVMe), by an entry of its own"),
+        tools: &[SGDISK, MFORMAT, SWTPM, SWTPM_SETUP],
+        run: uefi_own_order::run,
     },
     Scenario {
         name: "uefi-http-uki",
