@@ -60,6 +60,8 @@ pub(crate) const NEEDS: &[Need] = &[
         Work::Build,
         "OpenSSL, for HTTPS Boot with what firmware knows of TLS",
     ),
+    program("swtpm", "swtpm", Work::Build, "the TPM that tests of crates/tpm speak to"),
+    program("swtpm_setup", "swtpm-tools", Work::Build, "puts a maker's certificates into it"),
     program("g++", "g++", Work::Fuzz, "compiles libFuzzer"),
     program("qemu-system-x86_64", "qemu-system-x86", Work::Boot, "the virtual machine"),
     file(

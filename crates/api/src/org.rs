@@ -324,3 +324,27 @@ pub struct AuditEntry {
     /// The entry as it is stored: who verifies the chain hashes these bytes and believes no other field.
     pub bytes: String,
 }
+
+/// `GET /v1/org/ek-list`: the TPMs whose machines may enrol without a person, while a window is open.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct EkList {
+    /// When the list was signed; empty where there is none.
+    pub at: String,
+    /// The TPMs.
+    pub entries: Vec<EkEntry>,
+}
+
+/// A TPM that may enrol.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct EkEntry {
+    /// SHA-256 of its endorsement key's public area.
+    pub ek: String,
+    /// The machine's name, where one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its role.
+    pub role: String,
+    /// Whether its disk may be wiped.
+    #[serde(default)]
+    pub wipe: bool,
+}

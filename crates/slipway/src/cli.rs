@@ -65,6 +65,26 @@ pub(crate) enum Command {
     /// The org that this server belongs to: who may let machines in, and what they believe
     #[command(subcommand)]
     Org(crate::org::OrgCommand),
+    /// Enrolment windows: only while one is open may new machines join
+    #[command(subcommand)]
+    Window(crate::enrol::window::WindowCommand),
+    /// Invites: the right to ask, or to be let in
+    #[command(subcommand)]
+    Invite(crate::enrol::invite::InviteCommand),
+    /// List who asks to join, or to recover: what is known of them, and their six words
+    Requests(crate::enrol::requests::Requests),
+    /// Let a machine in, after its six words were compared with those on its console
+    ///
+    /// Shows what is known of the machine, and asks. What you sign holds for this machine, this key and this conversation alone.
+    Approve(Box<crate::enrol::approve::Approve>),
+    /// Tell a machine that it may not join
+    Deny(crate::enrol::approve::Deny),
+    /// TPMs whose machines may join by themselves, while a window is open
+    #[command(subcommand)]
+    EkList(crate::enrol::ek_list::EkListCommand),
+    /// What was done in the org, by whom; and whether the log of it is whole
+    #[command(subcommand)]
+    Audit(crate::enrol::audit::AuditCommand),
     /// List the machines that asked, and how their last boot stands
     Machines(Machines),
     /// One machine: how it booted, stage by stage, or why not
@@ -138,6 +158,16 @@ pub(crate) enum Machine {
     /// Firmware that ignores an offer is made another kind, and what it takes is remembered (`slipway machine show` tells). After a change of
     /// its firmware, or when the fault was elsewhere, this starts it from the first kind again.
     Reset(Which),
+    /// Withhold everything from a machine of the org, until it is resumed: it gets no generation and no share of its disk key
+    Suspend(crate::enrol::acts::ActWords),
+    /// End that
+    Resume(crate::enrol::acts::ActWords),
+    /// End a machine's identity: the org's share of its disk key is destroyed, its hardware may enrol anew
+    Retire(crate::enrol::acts::ActWords),
+    /// End a machine's identity for ever: its key and its TPM are never let in again, its disk stays closed
+    Revoke(crate::enrol::acts::ActWords),
+    /// Let the hardware of a revoked machine enrol anew; the old identity stays dead
+    Unban(crate::enrol::acts::ActWords),
 }
 
 #[derive(Args, Clone, Debug)]

@@ -38,6 +38,11 @@ impl Client {
         Self { socket, unread: config.err().map(|fault| fault.to_string()) }
     }
 
+    /// Whether a server answers on the socket at all.
+    pub(crate) fn is_running(&self) -> bool {
+        std::os::unix::net::UnixStream::connect(&self.socket).is_ok()
+    }
+
     /// Asks for a resource.
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         self.ask(Method::GET, path, Vec::new())

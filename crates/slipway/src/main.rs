@@ -1,9 +1,11 @@
 //! The one command.
 
+mod ask;
 mod ca;
 mod check;
 mod cli;
 mod client;
+mod enrol;
 mod image;
 mod init;
 mod intent;
@@ -22,6 +24,7 @@ use slipway_server::config::{Level, LogFormat};
 use slipway_server::places::{Surroundings, config_file, load};
 use slipway_server::serve::{Options, Start};
 use slipway_server::{logging, serve};
+use slipway_trust::record::Verb;
 
 fn main() -> ExitCode {
     // A reader that has seen enough (`slipway machines | head`) ends this program quietly, as it ends others.
@@ -60,6 +63,18 @@ fn obey(Cli { global, command }: Cli) -> Result<ExitCode> {
         Command::Machine(Machine::Release(which)) => intent::release(&global, &which),
         Command::Machine(Machine::Forget(which)) => intent::forget(&global, &which),
         Command::Machine(Machine::Reset(reset)) => machines::reset(&global, &reset),
+        Command::Machine(Machine::Suspend(words)) => enrol::acts::run(&global, Verb::Suspend, &words),
+        Command::Machine(Machine::Resume(words)) => enrol::acts::run(&global, Verb::Resume, &words),
+        Command::Machine(Machine::Retire(words)) => enrol::acts::run(&global, Verb::Retire, &words),
+        Command::Machine(Machine::Revoke(words)) => enrol::acts::run(&global, Verb::Revoke, &words),
+        Command::Machine(Machine::Unban(words)) => enrol::acts::run(&global, Verb::Unban, &words),
+        Command::Window(command) => enrol::window::run(&global, &command),
+        Command::Invite(command) => enrol::invite::run(&global, &command),
+        Command::Requests(words) => enrol::requests::run(&global, &words),
+        Command::Approve(words) => enrol::approve::approve(&global, &words),
+        Command::Deny(words) => enrol::approve::deny(&global, &words),
+        Command::EkList(command) => enrol::ek_list::run(&global, &command),
+        Command::Audit(command) => enrol::audit::run(&global, &command),
         Command::Status => status::status(&global),
         Command::Reload => status::reload(&global),
         Command::Lab(lab) => slipway_lab::cli::run(lab, &["lab"]),

@@ -4,6 +4,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::exchange::{by_curve, by_rsa};
 use crate::hash::Hash;
+use crate::public::pad;
 use crate::template::EkKind;
 use crate::wire::{DecodeError, Writer};
 use crate::{Kind, Name, Public, cipher};
@@ -13,6 +14,7 @@ use crate::{Kind, Name, Public, cipher};
 pub struct EkPublic {
     kind: EkKind,
     public: Public,
+    canonical: [u8; 32],
 }
 
 /// Why something is no EK.
@@ -41,7 +43,8 @@ impl EkPublic {
     /// No template that we know fits.
     pub fn new(public: Public) -> Result<Self, EkFault> {
         let kind = EkKind::ALL.into_iter().find(|kind| kind.fits(&public)).ok_or(EkFault::NoTemplate)?;
-        Ok(Self { kind, public })
+        let canonical = canonical(kind, &public).ok_or(EkFault::NoTemplate)?.sha256();
+        Ok(Self { kind, public, canonical })
     }
 
     /// Which template made it.
@@ -62,11 +65,33 @@ impl EkPublic {
         self.public.encode()
     }
 
-    /// SHA-256 of its `TPMT_PUBLIC`: the identity of its TPM.
+    /// SHA-256 of its `TPMT_PUBLIC`: the identity of its TPM. A point's numbers count in full length, so that one key has one
+    /// hash however it is written.
     #[must_use]
-    pub fn hash(&self) -> [u8; 32] {
-        self.public.sha256()
+    pub const fn hash(&self) -> [u8; 32] {
+        self.canonical
     }
+}
+
+/// The same key with all its zeros; nothing if its numbers are none of this kind's.
+fn canonical(kind: EkKind, public: &Public) -> Option<Public> {
+    let mut public = public.clone();
+    match &mut public.kind {
+        Kind::Rsa { modulus, .. } => {
+            // A modulus of 2048 bits begins with its highest bit.
+            let whole = modulus.len() == 256 && modulus.first().is_some_and(|first| first & 0x80 != 0);
+            whole.then_some(())?;
+        }
+        Kind::Ecc { x, y, .. } => {
+            for number in [x, y] {
+                let mut whole = vec![0; if kind == EkKind::P384 { 48 } else { 32 }];
+                pad(number, &mut whole)?;
+                *number = whole;
+            }
+        }
+        Kind::KeyedHash { .. } => return None,
+    }
+    Some(public)
 }
 
 /// 64 random bytes, drawn for one use by whoever can draw them.
@@ -121,5 +146,39 @@ fn seed_for(ek: &EkPublic, hash: Hash, entropy: &Entropy) -> Option<(Zeroizing<V
             Some((shared.seed, shared.sent))
         }
         Kind::KeyedHash { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(x: Vec<u8>) -> Result<EkPublic, EkFault> {
+        let mut public = EkKind::P256.template();
+        let Kind::Ecc { x: place, .. } = &mut public.kind else { unreachable!() };
+        *place = x;
+        EkPublic::new(public)
+    }
+
+    #[test]
+    fn one_endorsement_key_has_one_hash_however_it_is_written() {
+        let whole = point([vec![0], vec![7; 31]].concat()).unwrap();
+        let short = point(vec![7; 31]).unwrap();
+        assert_ne!(whole.encode(), short.encode());
+        assert_eq!(whole.hash(), short.hash());
+        assert_eq!(whole.hash(), whole.public().sha256());
+        assert_eq!(point([vec![0], vec![7; 32]].concat()), Err(EkFault::NoTemplate));
+    }
+
+    #[test]
+    fn what_no_template_made_is_no_endorsement_key() {
+        let mut signing = EkKind::P256.template();
+        signing.attributes = signing.attributes | crate::Attributes::SIGN;
+        let mut small = EkKind::Rsa2048.template();
+        let Kind::Rsa { modulus, .. } = &mut small.kind else { unreachable!() };
+        *modulus = vec![0x7f; 256];
+        for public in [signing, small, crate::template::storage(), crate::template::attestation(&[1; 16])] {
+            assert_eq!(EkPublic::new(public), Err(EkFault::NoTemplate));
+        }
     }
 }

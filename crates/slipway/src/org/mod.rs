@@ -1,9 +1,12 @@
 //! `slipway org`: the trust domain that this server belongs to, its keys, its manifest.
 
+mod edit;
 mod init;
-#[allow(dead_code, reason = "acts and edits that are under way sign with its keys")]
+mod keys;
 pub(crate) mod place;
-mod show;
+pub(crate) mod sheet;
+pub(crate) mod show;
+pub(crate) mod told;
 pub(crate) mod words;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -30,6 +33,35 @@ pub(crate) enum OrgCommand {
     ///
     /// `slipway image build` finds it by itself; this is for building elsewhere.
     Facts(Facts),
+    /// Where machines reach the org
+    #[command(subcommand)]
+    Gateway(edit::Gateway),
+    /// Say which version of a kind of image is the oldest that is still allowed; it never falls
+    Floor(edit::FloorWords),
+    /// The persons whose word counts
+    #[command(subcommand)]
+    Admin(edit::SignersCommand),
+    /// The build hosts whose word counts
+    #[command(subcommand)]
+    ImageKey(edit::SignersCommand),
+    /// The servers that may grant identities
+    #[command(subcommand)]
+    Enroller(edit::Enroller),
+    /// What the org allows
+    Policy(edit::PolicyWords),
+    /// Make a key of one's own, or show what a key file is
+    #[command(subcommand)]
+    Key(keys::Key),
+    /// Sign what somebody else has prepared with `--sheet`: shows what it says, asks, and adds a signature
+    Cosign(sheet::Cosign),
+    /// Print what is to be signed, for a hardware token
+    ///
+    /// The token signs these bytes with Ed25519 (not a digest of them); `slipway org attach` puts the signature in.
+    Bytes(sheet::Bytes),
+    /// Put in a signature that was made elsewhere
+    Attach(sheet::Attach),
+    /// Hand in what has been signed
+    Submit(sheet::SubmitFile),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -47,6 +79,17 @@ pub(crate) fn run(global: &Global, command: &OrgCommand) -> Result<ExitCode> {
         OrgCommand::Init(words) => init::run(global, words),
         OrgCommand::Show => show::run(global),
         OrgCommand::Facts(words) => facts(global, words),
+        OrgCommand::Gateway(words) => edit::gateways(global, words),
+        OrgCommand::Floor(words) => edit::floor(global, words),
+        OrgCommand::Admin(words) => edit::admins(global, words),
+        OrgCommand::ImageKey(words) => edit::image_keys(global, words),
+        OrgCommand::Enroller(words) => edit::enrollers(global, words),
+        OrgCommand::Policy(words) => edit::policy(global, words),
+        OrgCommand::Key(words) => keys::run(global, words),
+        OrgCommand::Cosign(words) => sheet::cosign(global, words),
+        OrgCommand::Bytes(words) => sheet::print_bytes(words),
+        OrgCommand::Attach(words) => sheet::attach(global, words),
+        OrgCommand::Submit(words) => sheet::submit_file(global, words),
     }
 }
 

@@ -43,8 +43,6 @@ pub(crate) struct Org {
     pub(crate) data: PathBuf,
     /// The root's public key.
     pub(crate) root: PublicKey,
-    /// The manifest as it is signed.
-    pub(crate) signed: Signed,
     /// The manifest.
     pub(crate) manifest: OrgManifest,
 }
@@ -68,7 +66,7 @@ impl Org {
         let damaged = || format!("{} cannot be used; restore {} from a backup", file.display(), folder.display());
         let signed: Signed = slipway_trust::decode(&bytes).with_context(damaged)?;
         let manifest = OrgManifest::open(&signed, &root, 0).with_context(damaged)?;
-        Ok(Self { data: data.to_owned(), root, signed, manifest })
+        Ok(Self { data: data.to_owned(), root, manifest })
     }
 
     /// Its id.

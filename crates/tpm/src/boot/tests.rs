@@ -132,7 +132,7 @@ fn a_tpm_started_at_another_locality_begins_pcr_0_with_it() {
 
 proptest! {
     #[test]
-    fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), cut in 0_usize..PLAIN.len(), at in any::<prop::sample::Index>()) {
+    fn no_bytes_make_the_log_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), cut in 0_usize..PLAIN.len(), at in any::<prop::sample::Index>()) {
         let _ = EventLog::decode(&bytes);
         let mut mixed = PLAIN[..cut].to_vec();
         let place = at.index(mixed.len() + 1);

@@ -12,4 +12,5 @@ mod chain;
 mod credential;
 mod emulator;
 mod identity;
+mod replies;
 mod sealing;
