@@ -21,8 +21,8 @@ const NAME: &str = "lab";
 /// The images of a machine's life.
 const IMAGES: [&str; 3] = ["bootstrap", "preboot", "generation"];
 
-/// A server's configuration for them: DHCP, and the org decides what machines are given. What has lost its way is believed lost after a
-/// second.
+/// A server's configuration for them: DHCP, and the org decides what machines are given. What has lost its way is believed lost after
+/// twenty seconds.
 pub const CONFIG: &str = r#"
 [[interface]]
 name = "eth0"
@@ -34,7 +34,7 @@ pool = ["10.77.0.100-10.77.0.200"]
 router = "10.77.0.1"
 
 [enrolment]
-recover-after = "1s"
+recover-after = "20s"
 "#;
 
 /// The org as it was made, before any machine: a data folder, and the keys of its people beside it.
@@ -180,8 +180,8 @@ impl Org {
     ///
     /// # Errors
     /// The server refuses.
-    pub fn act(&self, verb: &str, machine: &Machine) -> Result<()> {
-        self.server.cli(["machine", verb, &machine.mac().to_string(), "--reason", "the scenario wants it"]).map(drop)
+    pub fn act(&self, verb: &str, machine: MacAddr) -> Result<()> {
+        self.server.cli(["machine", verb, &machine.to_string(), "--reason", "the scenario wants it"]).map(drop)
     }
 
     /// What the org knows of the machine with this hardware address. Of several that had it, the one that was let in last.
@@ -194,7 +194,7 @@ impl Org {
         let has =
             |machine: &&Value| machine.pointer("/inventory/macs").is_some_and(|macs| macs.to_string().contains(&text));
         let list = known.get("machines").and_then(Value::as_array);
-        let found = list.and_then(|list| list.iter().filter(has).next_back());
+        let found = list.and_then(|list| list.iter().rfind(has));
         found.cloned().with_context(|| format!("the org knows no machine {mac}: {known}"))
     }
 

@@ -5,14 +5,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use slipway_wire::dhcp4::{Message, OptionCode};
-use slipway_wire::pxe::VendorClass;
 
+use super::enrol::firmware_asked;
 use crate::drive::{Bus, DATA, ESP};
 use crate::lab::Lab;
-use crate::machine::{Firmware, Machine, Order};
-use crate::net::Lan;
-use crate::pcap::Payload;
+use crate::machine::{Firmware, Order};
 
 const PATIENCE: Duration = Duration::from_secs(240);
 const CONFIG: &str = r#"
@@ -48,12 +45,12 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let machine = lab.power_on(order.clone(), &lan)?;
     let shell =
         machine.console().wait_for_prompt(0, "Shell>", PATIENCE).context("the firmware's shell did not come")?;
-    ensure!(asked(lab, &lan, &machine)? > 0, "it did not go on to the network before {:?}", shell.text);
+    ensure!(firmware_asked(lab, &lan, machine.mac())? > 0, "it did not go on to the network before {:?}", shell.text);
     let cancelled = machine.console().find("PXE-E21: Remote boot cancelled");
     ensure!(cancelled.is_some(), "it was not sent to its disk");
     machine.type_line("bcfg boot add 0 FS0:\\linux.efi \"Lab\"")?;
-    machine.console().wait_for("Target = ", PATIENCE).context("no entry was made")?;
-    let already = asked(lab, &lan, &machine)?;
+    machine.console().wait_for("bcfg: Add Boot", PATIENCE).context("no entry was made")?;
+    let already = firmware_asked(lab, &lan, machine.mac())?;
     // Killed, not switched off: what firmware has said that it wrote is written.
     machine.pull_plug()?;
 
@@ -62,21 +59,10 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         let booted = machine.wait_booted()?;
         machine.wait_off()?;
         ensure!(booted.cmdline == lab.cmdline(), "{start}: not the system on its disk: {:?}", booted.cmdline);
-        ensure!(asked(lab, &lan, &machine)? == already, "{start}: its firmware asked the network");
+        ensure!(firmware_asked(lab, &lan, machine.mac())? == already, "{start}: its firmware asked the network");
         ensure!(machine.console().find("TPMEventLog=").is_some(), "{start}: Linux is handed no log of the TPM");
     }
     disk.verify_table()?;
     ensure!(disk.digest(&data)? == before, "another partition has changed");
     Ok(())
-}
-
-/// How often the machine's firmware has asked the network who boots it.
-fn asked(lab: &Lab, lan: &Lan, machine: &Machine) -> Result<usize> {
-    let is_firmwares = |class: &[u8]| [VendorClass::PXE, VendorClass::HTTP].iter().any(|its| class.starts_with(its));
-    let packets = lab.packets(lan)?.all();
-    let messages = packets.iter().filter_map(|packet| match &packet.payload {
-        Payload::Udp { data, .. } if packet.source == machine.mac() => Message::decode(data).ok(),
-        _ => None,
-    });
-    Ok(messages.filter(|message| message.options.get(OptionCode::VENDOR_CLASS).is_some_and(is_firmwares)).count())
 }
