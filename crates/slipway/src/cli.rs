@@ -138,7 +138,7 @@ pub(crate) struct Machines {
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Machine {
-    /// Tell a machine's boots stage by stage, with times and reasons
+    /// Tell a machine's boots stage by stage, with times and reasons; and what the org knows of it
     Show(Show),
     /// Say what a machine boots, before any rule: an image, the menu, its own disk, or by the rules again
     ///
@@ -208,9 +208,9 @@ pub(crate) struct Boot {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Show {
-    /// The machine's MAC address, as `slipway machines` lists it
-    #[arg(value_name = "MAC")]
-    pub(crate) mac: slipway_wire::MacAddr,
+    /// The machine's MAC address, as `slipway machines` lists it; or its name in the org, or its id
+    #[arg(value_name = "MACHINE")]
+    pub(crate) machine: String,
     /// Show all boots that are remembered, not only the last
     #[arg(long)]
     pub(crate) all: bool,
@@ -237,12 +237,12 @@ mod tests {
         assert!(said == expected, "the help differs from {golden}; it says:\n{said}");
     }
 
-    /// Only what is ours here: `image` and `lab` have help and tests of their own.
+    /// Only what is ours here: `lab` has help and tests of its own.
     fn tell(command: &mut clap::Command, said: &mut String) {
         command.build();
         let name = command.get_bin_name().unwrap_or("slipway").to_owned();
         said.push_str(&format!("$ {name} --help\n{}\n", command.render_long_help()));
-        for sub in command.get_subcommands_mut().filter(|sub| !["image", "lab", "help"].contains(&sub.get_name())) {
+        for sub in command.get_subcommands_mut().filter(|sub| !["lab", "help"].contains(&sub.get_name())) {
             tell(sub, said);
         }
     }
@@ -260,7 +260,7 @@ mod tests {
             let cli = Cli::try_parse_from(words).unwrap();
             assert!(cli.global.json && cli.global.data.as_deref() == Some(std::path::Path::new("/d")), "{cli:?}");
         }
-        let error = Cli::try_parse_from(["slipway", "machine", "show", "52:54"]).unwrap_err();
+        let error = Cli::try_parse_from(["slipway", "machine", "reset", "52:54"]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("six octets such as 52:54:00:12:34:56"), "{error}");
     }

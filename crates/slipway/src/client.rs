@@ -48,6 +48,15 @@ impl Client {
         self.ask(Method::GET, path, Vec::new())
     }
 
+    /// Asks for a resource that need not be there.
+    pub(crate) fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {
+        let (status, body) = self.exchange(Method::GET, path, Vec::new())?;
+        if status == hyper::StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        self.read(status, &body).map(Some)
+    }
+
     /// Has something done.
     pub(crate) fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         self.ask(Method::POST, path, Vec::new())
@@ -59,23 +68,31 @@ impl Client {
     }
 
     fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Vec<u8>) -> Result<T> {
+        let (status, body) = self.exchange(method, path, body)?;
+        self.read(status, &body)
+    }
+
+    fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Result<(hyper::StatusCode, Bytes)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let answer = runtime.block_on(async {
             tokio::time::timeout(PATIENCE, exchange(&self.socket, method, path, body))
                 .await
                 .map_err(|_| anyhow!("the server does not answer on {}", self.socket.display()))?
         });
-        let (status, body) = answer.map_err(|error| match &self.unread {
+        answer.map_err(|error| match &self.unread {
             Some(fault) => anyhow!("{error}\nthe configuration could not say where the server's socket is:\n{fault}"),
             None => error,
-        })?;
+        })
+    }
+
+    fn read<T: DeserializeOwned>(&self, status: hyper::StatusCode, body: &Bytes) -> Result<T> {
         if !status.is_success() {
-            match serde_json::from_slice::<Failure>(&body) {
+            match serde_json::from_slice::<Failure>(body) {
                 Ok(failure) => bail!("{}", failure.error),
                 Err(_) => bail!("the server answered {status} on {}", self.socket.display()),
             }
         }
-        serde_json::from_slice(&body).with_context(|| {
+        serde_json::from_slice(body).with_context(|| {
             format!("what answers on {} is no slipway, or one of another version", self.socket.display())
         })
     }

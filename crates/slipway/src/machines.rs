@@ -4,26 +4,31 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use comfy_table::{Attribute, Cell, Color, Table, presets};
+use slipway_api::org::OrgMachine;
 use slipway_api::{Boot, Intent, Machine, MachineStory, Machines as List, Remembered};
+use slipway_wire::MacAddr;
 
 use crate::cli::{Global, Machines, Show, Which};
 use crate::client::Client;
+use crate::enrol::{acts, identity};
 
 pub(crate) fn list(global: &Global, words: &Machines) -> Result<ExitCode> {
     let client = Client::of(global);
     loop {
         let list: List = client.get("/machines")?;
+        let org = identity::all(&client)?;
         if global.json {
-            return print_json(&list);
+            return print_json(&Listed { machines: &list.machines, org: org.as_deref() });
         }
         let mut out = std::io::stdout().lock();
         if words.watch && out.is_terminal() {
             // Home and clear: what every terminal since the VT100 does.
             write!(out, "\x1b[H\x1b[2J")?;
         }
-        writeln!(out, "{}", table(&list.machines, jiff::Timestamp::now(), colours()))?;
+        let known = org.unwrap_or_default();
+        writeln!(out, "{}", table(&list.machines, &known, jiff::Timestamp::now(), colours()))?;
         if !words.watch {
             return Ok(ExitCode::SUCCESS);
         }
@@ -31,6 +36,14 @@ pub(crate) fn list(global: &Global, words: &Machines) -> Result<ExitCode> {
         drop(out);
         std::thread::sleep(Duration::from_secs(1));
     }
+}
+
+/// The list in JSON: what was heard of machines, and what the org knows of them.
+#[derive(serde::Serialize)]
+struct Listed<'a> {
+    machines: &'a [Machine],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    org: Option<&'a [OrgMachine]>,
 }
 
 /// Colours on a terminal, unless `NO_COLOR` says no.
@@ -56,19 +69,22 @@ pub(crate) fn ago(time: &str, now: jiff::Timestamp) -> String {
     }
 }
 
-fn table(machines: &[Machine], now: jiff::Timestamp, colours: bool) -> String {
-    if machines.is_empty() {
+fn table(machines: &[Machine], known: &[OrgMachine], now: jiff::Timestamp, colours: bool) -> String {
+    let unheard: Vec<Machine> = identity::unheard(machines, known);
+    if machines.is_empty() && unheard.is_empty() {
         return "no machine has asked yet".to_owned();
     }
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    table.set_header(["MAC", "LAST SEEN", "ADDRESS", "ARCHITECTURE", "LOADER", "IMAGE", "STATE"]);
+    let of_org: &[&str] = if known.is_empty() { &[] } else { &["NAME", "IDENTITY"] };
+    let heads = ["MAC", "LAST SEEN", "ADDRESS", "ARCHITECTURE", "LOADER", "IMAGE", "STATE"];
+    table.set_header(heads.iter().chain(of_org));
     if !colours {
         table.force_no_tty();
     }
-    for machine in machines {
+    for machine in machines.iter().chain(&unheard) {
         let or_dash = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
-        table.add_row(vec![
+        let mut row = vec![
             Cell::new(&machine.mac),
             Cell::new(if machine.last_seen.is_empty() { "never".to_owned() } else { ago(&machine.last_seen, now) }),
             Cell::new(or_dash(&machine.ip)),
@@ -76,7 +92,12 @@ fn table(machines: &[Machine], now: jiff::Timestamp, colours: bool) -> String {
             Cell::new(or_dash(&machine.loader)),
             Cell::new(or_dash(&machine.image)),
             state(&machine.state, &summary(machine), colours),
-        ]);
+        ];
+        if !known.is_empty() {
+            let words = identity::of(machine, known).map(identity::words);
+            row.extend(words.unwrap_or_else(|| ["-", "-"].map(str::to_owned)).map(Cell::new));
+        }
+        table.add_row(row);
     }
     let lines = table.lines().map(|line| line.trim_end().to_owned());
     lines.collect::<Vec<_>>().join("\n")
@@ -106,12 +127,54 @@ fn state(state: &str, summary: &str, colours: bool) -> Cell {
 }
 
 pub(crate) fn show(global: &Global, words: &Show) -> Result<ExitCode> {
-    let story: MachineStory = Client::of(global).get(&format!("/machines/{}", words.mac))?;
-    if global.json {
+    let (client, now) = (Client::of(global), jiff::Timestamp::now());
+    let org = identity::all(&client)?.unwrap_or_default();
+    let mac = words.machine.parse::<MacAddr>().ok();
+    let named = match mac {
+        Some(_) => None,
+        None if org.is_empty() => bail!(
+            "{:?} is no MAC address (six octets, such as 52:54:00:12:34:56), and no machine has a name here",
+            words.machine
+        ),
+        None => Some(acts::machine(&words.machine, &org)?),
+    };
+    let macs = match (mac, named) {
+        (Some(mac), _) => vec![mac.to_string()],
+        (None, named) => named.map(|named| named.inventory.macs.clone()).unwrap_or_default(),
+    };
+    let stories = macs.iter().map(|mac| client.find::<MachineStory>(&format!("/machines/{mac}")));
+    let stories: Vec<MachineStory> = stories.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    let heard = macs.first().map(|mac| Machine { mac: mac.clone(), ..Machine::default() });
+    let named = named.or_else(|| identity::of(heard.as_ref()?, &org));
+    if let (None, None) = (stories.first(), named) {
+        // The server says what to look at, then.
+        let story: MachineStory = client.get(&format!("/machines/{}", words.machine))?;
         return print_json(&story);
     }
-    print!("{}", told(&story, words, jiff::Timestamp::now()));
+    if global.json {
+        return print_json(&Known {
+            story: stories.first(),
+            others: stories.get(1..).unwrap_or_default(),
+            identity: named,
+        });
+    }
+    named.iter().for_each(|named| print!("{}", identity::told(named, now)));
+    for (number, story) in stories.iter().enumerate() {
+        let gap = if number == 0 && named.is_none() { "" } else { "\n" };
+        print!("{gap}{}", told(story, words, now));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// One machine in JSON: its boots by the network card that booted, and what the org knows of it.
+#[derive(serde::Serialize)]
+struct Known<'a> {
+    #[serde(flatten)]
+    story: Option<&'a MachineStory>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    others: &'a [MachineStory],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<&'a OrgMachine>,
 }
 
 pub(crate) fn reset(global: &Global, words: &Which) -> Result<ExitCode> {
@@ -299,13 +362,28 @@ mod tests {
         let remembered = Some(Remembered { intent: Some(intent), ..Remembered::default() });
         let told = Machine { mac: "52:54:00:00:00:02".to_owned(), remembered, ..Machine::default() };
         assert_eq!(
-            table(&[machine(), bare, told], now(), false),
+            table(&[machine(), bare, told], &[], now(), false),
             " MAC                LAST SEEN   ADDRESS      ARCHITECTURE  LOADER  IMAGE     STATE
  52:54:00:12:34:56  5 s ago     10.77.0.100  x64 UEFI      pxe     debian@1  booted in 21 s
  52:54:00:00:00:01  3 days ago  -            -             -       -         no rule matches this machine
  52:54:00:00:00:02  never       -            -             -       -         next: rescue once"
         );
-        assert_eq!(table(&[], now(), false), "no machine has asked yet");
+        assert_eq!(table(&[], &[], now(), false), "no machine has asked yet");
+        let known = OrgMachine {
+            name: "web-1".to_owned(),
+            state: "active".to_owned(),
+            assurance: "tpm-boot".to_owned(),
+            inventory: slipway_api::org::Inventory { macs: vec![machine().mac], ..Default::default() },
+            ..OrgMachine::default()
+        };
+        let mut unheard = OrgMachine { name: "web-2".to_owned(), state: "suspended".to_owned(), ..known.clone() };
+        unheard.inventory.macs = vec!["52:54:00:00:00:09".to_owned()];
+        assert_eq!(
+            table(&[machine()], &[known, unheard], now(), false),
+            " MAC                LAST SEEN  ADDRESS      ARCHITECTURE  LOADER  IMAGE     STATE           NAME   IDENTITY
+ 52:54:00:12:34:56  5 s ago    10.77.0.100  x64 UEFI      pxe     debian@1  booted in 21 s  web-1  active, tpm-boot
+ 52:54:00:00:00:09  never      -            -             -       -                         web-2  suspended, tpm-boot"
+        );
     }
 
     #[test]
@@ -388,7 +466,7 @@ mod tests {
             ..Boot::default()
         };
         let story = MachineStory { machine: machine(), boots: vec![Boot::default(), boot] };
-        let words = Show { mac: "52:54:00:12:34:56".parse().unwrap(), all: false, events: true };
+        let words = Show { machine: "52:54:00:12:34:56".to_owned(), all: false, events: true };
         assert_eq!(
             told(&story, &words, now()),
             "\
