@@ -72,7 +72,7 @@ const LAYERS: &[Layer] = &[
     shell("image", &["trust"]),
     shell("api", &[]),
     shell("disk", &["image"]),
-    shell("agent", &["wire", "image", "disk"]),
+    shell("agent", &["disk", "image", "tpm", "trust", "wire"]),
     shell("server", &["api", "engine", "image", "netio", "store", "wire"]),
     shell("lab", &["wire", "image"]),
     shell("slipway", &["api", "engine", "image", "lab", "netio", "server", "store", "trust", "wire"]),

@@ -5,6 +5,8 @@
 pub(crate) enum Work {
     /// Compiling.
     Build,
+    /// Foreign programs that unit tests ask for their judgement.
+    Judges,
     /// Fuzzing on the stable toolchain: libFuzzer is C++.
     Fuzz,
     /// Booting firmware in QEMU.
@@ -60,8 +62,15 @@ pub(crate) const NEEDS: &[Need] = &[
         Work::Build,
         "OpenSSL, for HTTPS Boot with what firmware knows of TLS",
     ),
-    program("swtpm", "swtpm", Work::Build, "the TPM that tests of crates/tpm speak to"),
-    program("swtpm_setup", "swtpm-tools", Work::Build, "puts a maker's certificates into it"),
+    program("sgdisk", "gdisk", Work::Judges, "the judge of our partition tables"),
+    program("fsck.fat", "dosfstools", Work::Judges, "the judge of our FAT file systems"),
+    program("mcopy", "mtools", Work::Judges, "a foreign reader and writer of FAT file systems"),
+    program("cryptsetup", "cryptsetup-bin", Work::Judges, "the judge of our LUKS2 headers"),
+    program("mkfs.ext4", "e2fsprogs", Work::Judges, "a file system of somebody else's"),
+    program("mkswap", "util-linux", Work::Judges, "swap space of somebody else's"),
+    program("blkid", "util-linux", Work::Judges, "says what is on a disk"),
+    program("swtpm", "swtpm", Work::Judges, "the TPM that tests of crates/tpm speak to"),
+    program("swtpm_setup", "swtpm-tools", Work::Judges, "puts a maker's certificates into it"),
     program("g++", "g++", Work::Fuzz, "compiles libFuzzer"),
     program("qemu-system-x86_64", "qemu-system-x86", Work::Boot, "the virtual machine"),
     file(

@@ -20,7 +20,7 @@ pub(crate) fn run(dry_run: bool) -> Result<ExitCode> {
         println!("{mark}  {:<16} {:<46} {}", need.package, label(need), need.why);
     }
     if !dry_run {
-        ensure(&[Work::Build, Work::Fuzz, Work::Boot, Work::Peers])?;
+        ensure(&[Work::Build, Work::Judges, Work::Fuzz, Work::Boot, Work::Peers])?;
         ensure_components()?;
         ensure_deny()?;
     }

@@ -16,11 +16,13 @@ const FUZZ_SECONDS: u32 = 60;
 pub(crate) fn run(quick: bool) -> Result<ExitCode> {
     let mut tally = Tally::default();
     if quick {
-        tally.check("system packages", || setup::ensure(&[Work::Build]));
+        tally.check("system packages", || setup::ensure(&[Work::Build, Work::Judges]));
         lint::checks(&mut tally, Policy::Left);
         tally.phase("unit tests", unit_tests);
     } else {
-        tally.check("system packages", || setup::ensure(&[Work::Build, Work::Fuzz, Work::Boot, Work::Peers]));
+        tally.check("system packages", || {
+            setup::ensure(&[Work::Build, Work::Judges, Work::Fuzz, Work::Boot, Work::Peers])
+        });
         lint::checks(&mut tally, Policy::Checked);
         tally.phase("unit tests", unit_tests);
         tally.phase("fuzzing", |tally| fuzz::all(tally, FUZZ_SECONDS, &[]));

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 POST, over `std` alone: the report is the only thing the agent has to say.
+//! One HTTP/1.1 POST, over `std` alone: the report is the only thing that is said in plain text.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,15 +11,15 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// An `http` URL with an IP literal for its host: DHCP servers hand out no others, so the agent needs no name service.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Url<'a> {
-    address: SocketAddr,
+pub(crate) struct Url<'a> {
+    pub(crate) address: SocketAddr,
     /// Host and port as written, for the `Host` field.
-    authority: &'a str,
-    path: &'a str,
+    pub(crate) authority: &'a str,
+    pub(crate) path: &'a str,
 }
 
 impl<'a> Url<'a> {
-    fn parse(text: &'a str) -> Option<Self> {
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
         // What would end the request line early is no URL.
         if text.bytes().any(|byte| !(0x21..=0x7e).contains(&byte)) {
             return None;

@@ -7,16 +7,39 @@
 //! (power off when done), `slipway.reboot` (restart when done), `slipway.installed` (say to the URL of `slipway.done=` that the machine
 //! is installed), `BOOTIF=01-aa-bb-cc-dd-ee-ff` (the interface to use first).
 
+mod bootstrap;
+mod checkpoint;
+mod clock;
 mod cmdline;
 mod console;
 mod dhcp;
 mod dhcp6;
 mod facts;
+mod fetch;
+mod gateway;
+mod generation;
+mod ground;
+mod h1;
+mod handover;
 mod http;
+mod identity;
+mod inventory;
+mod invite;
+mod keys;
 mod modules;
 mod mounts;
 mod net;
+mod online;
 mod power;
+mod preboot;
+mod prompt;
+mod random;
+mod remember;
+mod role;
+mod slot;
+mod talk;
+mod tls;
+mod tpm;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -24,6 +47,7 @@ use std::time::Duration;
 use cmdline::Cmdline;
 use console::Console;
 use facts::Facts;
+use slipway_trust::Role;
 
 /// How long to look for an address before reporting why there is none.
 const NETWORK_PATIENCE: Duration = Duration::from_secs(90);
@@ -50,10 +74,25 @@ fn main() -> ExitCode {
     if let Some(fault) = mounts::mount_efivars() {
         console.say(&fault);
     }
+    mounts::mount_securityfs();
     let cmdline = Cmdline::read();
-    let outcome = run(&console, &cmdline);
-    if let Err(reason) = outcome {
-        console.say(&format!("not reported: {reason}"));
+    match role::read() {
+        Ok(None) => {
+            if let Err(reason) = report(&console, &cmdline) {
+                console.say(&format!("not reported: {reason}"));
+            }
+        }
+        Ok(Some(role)) => {
+            let ended = match role {
+                Role::Bootstrap => bootstrap::run(&console, &cmdline),
+                Role::Preboot => preboot::run(&console, &cmdline),
+                Role::Generation => generation::run(&console, &cmdline),
+            };
+            if let Err(reason) = ended {
+                console.say(&format!("[!!] {role}: {reason}; nothing more can be done here"));
+            }
+        }
+        Err(reason) => console.say(&format!("[!!] {reason}; nothing more can be done here")),
     }
     if cmdline.poweroff() {
         console.say("powering off, as the command line asks");
@@ -67,7 +106,7 @@ fn main() -> ExitCode {
 }
 
 /// Brings the network up, says what booted, reports.
-fn run(console: &Console, cmdline: &Cmdline) -> Result<(), String> {
+fn report(console: &Console, cmdline: &Cmdline) -> Result<(), String> {
     let kernel = facts::kernel_release();
     let up = net::up(cmdline.boot_interface(), cmdline.report_url(), NETWORK_PATIENCE);
     let network = up.inspect_err(|_| booted(console, "none", "none", &kernel, cmdline))?;

@@ -17,6 +17,12 @@ pub(crate) fn mount_all() -> Vec<String> {
     wanted.into_iter().filter_map(|(kind, place, flags)| mount_one(kind, place, flags)).collect()
 }
 
+/// Mounts what the kernel shows of the firmware's boot log, where it shows one. A kernel without it has no log to show.
+pub(crate) fn mount_securityfs() {
+    let hard = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV;
+    let _ = mount_one("securityfs", "/sys/kernel/security", hard);
+}
+
 /// Mounts the EFI variables, where the machine was started by UEFI. What failed, in words.
 pub(crate) fn mount_efivars() -> Option<String> {
     let place = "/sys/firmware/efi/efivars";

@@ -7,13 +7,14 @@ mod turn;
 
 use std::fs;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use slipway_wire::MacAddr;
 
+use crate::dhcp::Lease;
 use turn::Given;
 
 /// Between two looks at what the kernel has found.
@@ -28,7 +29,15 @@ const PREFERENCE: Duration = Duration::from_secs(3);
 pub(crate) struct Link {
     pub(crate) name: String,
     pub(crate) mac: MacAddr,
-    carrier: bool,
+    pub(crate) carrier: bool,
+}
+
+impl Link {
+    /// Its speed in Mbit/s, where its driver tells.
+    pub(crate) fn speed(&self) -> Option<u32> {
+        let text = fs::read_to_string(Path::new("/sys/class/net").join(&self.name).join("speed")).ok()?;
+        text.trim().parse().ok().filter(|speed| *speed > 0)
+    }
 }
 
 /// A machine on the network.
@@ -36,6 +45,10 @@ pub(crate) struct Link {
 pub(crate) struct Network {
     pub(crate) link: Link,
     pub(crate) ip: IpAddr,
+    /// The length of its network's prefix.
+    pub(crate) prefix: u8,
+    /// The way out of the local network, if there is one.
+    pub(crate) router: Option<Ipv4Addr>,
     /// Where to report, if anybody said so.
     pub(crate) report_url: Option<String>,
 }
@@ -48,7 +61,7 @@ pub(crate) fn up(preferred: Option<MacAddr>, report_url: Option<&str>, patience:
 }
 
 /// Waits for interfaces with a link, sets them up on the way, and gives those that have one, the preferred first.
-fn find_links(preferred: Option<MacAddr>, patience: Duration) -> Result<Vec<Link>, String> {
+pub(crate) fn find_links(preferred: Option<MacAddr>, patience: Duration) -> Result<Vec<Link>, String> {
     let start = Instant::now();
     loop {
         let mut links = ethernet();
@@ -79,8 +92,28 @@ fn find_links(preferred: Option<MacAddr>, patience: Duration) -> Result<Vec<Link
     }
 }
 
+/// Waits for the interface of this name to have a link.
+pub(crate) fn find_named(name: &str, patience: Duration) -> Result<Link, String> {
+    let start = Instant::now();
+    loop {
+        let links = ethernet();
+        let Some(link) = links.iter().find(|link| link.name == name) else {
+            let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
+            return Err(format!("there is no interface `{name}`: there are {}", names.join(", ")));
+        };
+        ioctl::set_up(name).map_err(|error| format!("cannot set {name} up: {error}"))?;
+        if link.carrier {
+            return Ok(link.clone());
+        }
+        if start.elapsed() >= patience {
+            return Err(format!("no link on {name}"));
+        }
+        thread::sleep(LOOK);
+    }
+}
+
 /// The Ethernet interfaces of the kernel.
-fn ethernet() -> Vec<Link> {
+pub(crate) fn ethernet() -> Vec<Link> {
     let Ok(entries) = fs::read_dir("/sys/class/net") else { return Vec::new() };
     let mut links: Vec<Link> = entries.flatten().filter_map(|entry| link_of(&entry.path())).collect();
     links.sort_by(|a, b| a.name.cmp(&b.name));
@@ -103,7 +136,7 @@ fn link_of(path: &Path) -> Option<Link> {
 }
 
 /// Gets an address on the first of these interfaces where a server answers, and sets it with its route.
-fn configure(links: &[Link], report_url: Option<&str>, patience: Duration) -> Result<Network, String> {
+pub(crate) fn configure(links: &[Link], report_url: Option<&str>, patience: Duration) -> Result<Network, String> {
     let start = Instant::now();
     let mut last = "no interface to try".to_owned();
     while start.elapsed() < patience {
@@ -120,7 +153,7 @@ fn configure(links: &[Link], report_url: Option<&str>, patience: Duration) -> Re
 /// Gives the interface what it was given.
 fn set(link: &Link, given: Given, report_url: Option<&str>) -> Result<Network, String> {
     let failed = |ip: IpAddr| move |error: io::Error| format!("cannot set {ip} on {}: {error}", link.name);
-    let (ip, report_url) = match given {
+    let (ip, prefix, router, report_url) = match given {
         Given::V4(lease) => {
             let ip = lease.ip.into();
             ioctl::set_address(&link.name, lease.ip, lease.prefix).map_err(failed(ip))?;
@@ -128,14 +161,19 @@ fn set(link: &Link, given: Given, report_url: Option<&str>) -> Result<Network, S
                 // Without it, whatever is on the local network can still be reached.
                 let _ = ioctl::set_default_route(router);
             }
-            (ip, lease.report_url)
+            (ip, lease.prefix, lease.router, lease.report_url)
         }
         Given::V6(ip, url) => {
             ioctl::set_address6(&link.name, ip).map_err(failed(ip.into()))?;
-            (ip.into(), report_url.map(str::to_owned).or(url))
+            (ip.into(), 64, None, report_url.map(str::to_owned).or(url))
         }
     };
-    Ok(Network { link: link.clone(), ip, report_url })
+    Ok(Network { link: link.clone(), ip, prefix, router, report_url })
+}
+
+/// Gives the interface an address that a person has chosen.
+pub(crate) fn set_static(link: &Link, ip: Ipv4Addr, prefix: u8, router: Option<Ipv4Addr>) -> Result<Network, String> {
+    set(link, Given::V4(Lease { ip, prefix, router, report_url: None }), None)
 }
 
 /// A number from the kernel's random pool, which needs not be full for this.

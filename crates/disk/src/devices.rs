@@ -272,3 +272,91 @@ pub(crate) fn reread_partitions(disk: &File, device: &Device, table: &Table) -> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk's attributes as files.
+    fn plug_in(sys: &Path, name: &str, place: &str, files: &[(&str, &str)]) {
+        let folder = sys.join("devices").join(place).join("block").join(name);
+        for (file, content) in [("size", "2048"), ("queue/logical_block_size", "512")].iter().chain(files) {
+            let path = folder.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, format!("{content}\n")).unwrap();
+        }
+        fs::create_dir_all(sys.join("block")).unwrap();
+        std::os::unix::fs::symlink(&folder, sys.join("block").join(name)).unwrap();
+    }
+
+    #[test]
+    fn disks_are_named_by_what_lasts() {
+        let sys = tempfile::tempdir().unwrap();
+        let sys = sys.path();
+        plug_in(
+            sys,
+            "nvme0n1",
+            "pci0000:00/nvme/nvme0",
+            &[("wwid", "eui.0025388b710116a2"), ("device/serial", "S4EWNX0R123456   ")],
+        );
+        plug_in(
+            sys,
+            "sda",
+            "pci0000:00/ata1",
+            &[("device/wwid", "t10.ATA     Samsung SSD 860  S3Z9NB0K1"), ("device/model", "Samsung SSD 860 ")],
+        );
+        plug_in(
+            sys,
+            "sdb",
+            "pci0000:00/usb1/1-1",
+            &[("removable", "0"), ("device/vpd_pg80", "\0\u{80}\0\u{8}  WD-123 ")],
+        );
+        plug_in(sys, "vda", "pci0000:00/0000:00:04.0/virtio1", &[("serial", "lab-0001")]);
+        plug_in(sys, "vdb", "pci0000:00/0000:00:05.0/virtio2", &[("serial", ""), ("queue/logical_block_size", "4096")]);
+        plug_in(sys, "vdc", "pci0000:00/0000:00:06.0/virtio3", &[("serial", "0000000000")]);
+        for (name, size) in
+            [("loop0", "8"), ("sr0", "8"), ("dm-0", "8"), ("mmcblk0boot0", "8"), ("nvme0c0n1", "8"), ("sdc", "0")]
+        {
+            plug_in(sys, name, name, &[("size", size)]);
+        }
+        let found: Vec<_> = list(sys).unwrap().into_iter().map(|d| (d.name, d.id.0, d.sector, d.removable)).collect();
+        let rows = [
+            ("nvme0n1", "wwid:eui.0025388b710116a2", 512, false),
+            ("sda", "wwid:t10.ATA_Samsung_SSD_860_S3Z9NB0K1", 512, false),
+            ("sdb", "serial:WD-123", 512, true),
+            ("vda", "serial:lab-0001", 512, false),
+            ("vdb", "path:pci0000:00/0000:00:05.0/virtio2", 4096, false),
+            ("vdc", "path:pci0000:00/0000:00:06.0/virtio3", 512, false),
+        ];
+        let rows: Vec<_> = rows.into_iter().map(|(n, i, s, r)| (n.to_owned(), i.to_owned(), s, r)).collect();
+        assert_eq!(found, rows);
+    }
+
+    #[test]
+    fn a_plan_finds_its_disk_or_is_told_why_not() {
+        let sys = tempfile::tempdir().unwrap();
+        for (name, serial) in [("vda", "one"), ("vdb", "two"), ("vdc", "two")] {
+            plug_in(sys.path(), name, name, &[("serial", serial)]);
+        }
+        let disks = list(sys.path()).unwrap();
+        assert_eq!(find(&disks, &"serial:one".into()).unwrap().name, "vda");
+        let rows = [
+            ("serial:two", "2 disks of this machine say that they are serial:two"),
+            ("serial:three", "no disk of this machine is serial:three"),
+        ];
+        for (id, words) in rows {
+            assert_eq!(find(&disks, &id.into()).unwrap_err().to_string(), words);
+        }
+    }
+
+    #[test]
+    fn partitions_are_named_as_the_kernel_names_them() {
+        for (disk, partition) in
+            [("sda", "/dev/sda3"), ("nvme0n1", "/dev/nvme0n1p3"), ("mmcblk0", "/dev/mmcblk0p3"), ("vda", "/dev/vda3")]
+        {
+            let sys = tempfile::tempdir().unwrap();
+            plug_in(sys.path(), disk, disk, &[("serial", "one")]);
+            assert_eq!(list(sys.path()).unwrap()[0].partition(3), Path::new(partition));
+        }
+    }
+}

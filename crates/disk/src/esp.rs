@@ -13,12 +13,16 @@
 //! image goes into the slot that is *not* good, by way of `*.new`, hashed as it comes and once more as the medium gives it back; and
 //! the two state files are written in turn, in place, in one sector each, so that one of them is whole at every moment.
 
+mod error;
+mod incoming;
 mod repair;
 mod shell;
 mod slots;
 #[cfg(test)]
 mod tests;
 
+pub use error::EspError;
+pub use incoming::Incoming;
 pub use repair::{RepairRefusal, repair};
-pub use shell::{Esp, EspError, Fallback, Incoming, look};
+pub use shell::{Esp, Fallback, look};
 pub use slots::{Book, Digest, Filed, Kind, Slot, StateFile, newest};

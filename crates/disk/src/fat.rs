@@ -1,7 +1,7 @@
 //! A new FAT32 file system (Microsoft, "FAT32 File System Specification" 1.03), and whether a partition holds a FAT at all. What is in
 //! one is the kernel's business: it is mounted.
 
-use crate::bytes::{index, length, put, slice, u16_at, u32_at};
+use crate::bytes::{index, is_zero, length, put, slice, u16_at, u32_at};
 use crate::step::Step;
 
 /// Sectors before the first FAT.
@@ -158,7 +158,7 @@ pub const LOOK: u64 = 1 << 20;
 /// Looks at the first bytes of a partition of `size` bytes.
 #[must_use]
 pub fn health(head: &[u8], size: u64) -> Health {
-    if head.iter().all(|byte| *byte == 0) {
+    if is_zero(head) {
         return Health::Zeroed;
     }
     fault(head, size).map_or(Health::Fat, Health::Damaged)

@@ -6,7 +6,7 @@
 //! # let (device, wish): (slipway_disk::Device, slipway_disk::gpt::Layout) = todo!();
 //! let disk = std::fs::File::options().read(true).write(true).open(&device.path)?;
 //! let present = slipway_disk::gpt::read(&disk, &device)?;
-//! let changes = slipway_disk::gpt::plan(&present, &device, &wish)?;
+//! let changes = slipway_disk::gpt::plan(&present, &device, &[], &wish)?;
 //! slipway_disk::gpt::write(&disk, &device, &changes)?;
 //! let esp = device.partition(changes.esp.number);
 //! # Ok(()) }

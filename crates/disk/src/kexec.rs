@@ -178,3 +178,106 @@ fn in_words(error: io::Error) -> KexecError {
         _ => KexecError::Io("the kernel does not load the next one", error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use slipway_image::uki::{Parts, build};
+
+    use super::*;
+
+    /// The smallest PE that a UKI can be built on: headers with room for sections, and one section.
+    fn stub() -> Vec<u8> {
+        let mut stub = vec![0; 0x600];
+        crate::bytes::put(&mut stub, 0, b"MZ");
+        crate::bytes::put(&mut stub, 0x3c, &0x80_u32.to_le_bytes());
+        crate::bytes::put(&mut stub, 0x80, b"PE\0\0");
+        crate::bytes::put(&mut stub, 0x84, &0x8664_u16.to_le_bytes());
+        crate::bytes::put(&mut stub, 0x86, &1_u16.to_le_bytes());
+        crate::bytes::put(&mut stub, 0x94, &240_u16.to_le_bytes());
+        crate::bytes::put(&mut stub, 0x98, &0x20b_u16.to_le_bytes());
+        for (place, value) in [(32, 0x1000_u32), (36, 0x200), (56, 0x2000), (60, 0x400), (108, 16)] {
+            crate::bytes::put(&mut stub, 0x98 + place, &value.to_le_bytes());
+        }
+        crate::bytes::put(&mut stub, 0x98 + 68, &10_u16.to_le_bytes());
+        crate::bytes::put(&mut stub, 0x188, b".text");
+        for (place, value) in [(8, 16_u32), (12, 0x1000), (16, 0x200), (20, 0x400)] {
+            crate::bytes::put(&mut stub, 0x188 + place, &value.to_le_bytes());
+        }
+        stub
+    }
+
+    fn image(initrd: &[u8]) -> Vec<u8> {
+        let parts = Parts { linux: b"the kernel", initrd, cmdline: "quiet panic=5", osrel: "ID=x", uname: "6.1" };
+        build(&stub(), &parts).unwrap()
+    }
+
+    fn key() -> Handed {
+        Handed { path: "run/slipway/disk.key".to_owned(), mode: 0o400, content: Zeroizing::new(vec![7; 32]) }
+    }
+
+    #[test]
+    fn a_uki_comes_apart_and_files_are_laid_over_its_initramfs() {
+        for length in 0..9 {
+            let own = vec![b'i'; length];
+            let bytes = image(&own);
+            let start = Start::from_uki(&bytes, " slipway.role=generation ", &[key()]).unwrap();
+            assert_eq!(start.kernel, b"the kernel");
+            assert_eq!(start.cmdline().to_str().unwrap(), "quiet panic=5 slipway.role=generation");
+            let initrd: Vec<u8> = start.initrd().flatten().copied().collect();
+            let (first, added) = initrd.split_at(length.next_multiple_of(4));
+            assert!(first.starts_with(&own) && first[length..].iter().all(|byte| *byte == 0));
+            let names: Vec<String> = cpio::newc_names(added);
+            assert_eq!(names, ["run", "run/slipway", "run/slipway/disk.key", "TRAILER!!!"]);
+        }
+    }
+
+    #[test]
+    fn nothing_is_added_if_nothing_is_handed_over() {
+        let bytes = image(b"0707");
+        let start = Start::from_uki(&bytes, "", &[]).unwrap();
+        assert_eq!(start.initrd().flatten().copied().collect::<Vec<u8>>(), b"0707");
+        assert_eq!(start.cmdline().as_bytes_with_nul().last(), Some(&0));
+    }
+
+    #[test]
+    fn what_cannot_be_started_is_refused_in_words() {
+        let bytes = image(b"");
+        let long = "x".repeat(2048);
+        let rows = [
+            (Start::from_uki(b"MZ", "", &[]), "the generation is not a UKI: "),
+            (Start::from_uki(&bytes, "a\0b", &[]), "the command line has a NUL in it"),
+            (Start::from_uki(&bytes, &long, &[]), "the command line is longer than 2,047 bytes"),
+            (
+                Start::from_uki(&bytes, "", &[Handed { path: "a/../b".to_owned(), ..key() }]),
+                "a file that is handed over has no plain path",
+            ),
+        ];
+        for (start, words) in rows {
+            let refused = start.err().unwrap().to_string();
+            assert!(refused.starts_with(words), "{refused}");
+        }
+        for (number, words) in
+            [(libc::EPERM, "locked down"), (libc::ENOSYS, "without kexec_file_load"), (libc::EKEYREJECTED, "signature")]
+        {
+            assert!(in_words(io::Error::from_raw_os_error(number)).to_string().contains(words));
+        }
+    }
+
+    /// Names in an archive, read with nothing of what wrote it.
+    mod cpio {
+        pub(super) fn newc_names(mut archive: &[u8]) -> Vec<String> {
+            let mut names = Vec::new();
+            while archive.starts_with(b"070701") {
+                let field = |at: usize| {
+                    let text = std::str::from_utf8(&archive[6 + 8 * at..14 + 8 * at]).unwrap();
+                    usize::from_str_radix(text, 16).unwrap()
+                };
+                let (size, name) = (field(6), field(11));
+                names.push(String::from_utf8(archive[110..110 + name - 1].to_vec()).unwrap());
+                let data = (110 + name).next_multiple_of(4);
+                archive = &archive[(data + size).next_multiple_of(4).min(archive.len())..];
+            }
+            names
+        }
+    }
+}

@@ -29,3 +29,5 @@ mod step;
 
 pub use devices::Device;
 pub use step::{Step, carry_out};
+#[cfg(test)]
+mod power;

@@ -1,5 +1,6 @@
 //! LUKS2 headers ("LUKS2 On-Disk Format Specification", version 1.1): made, read, opened, changed. Any administrator opens the same
-//! disk with `cryptsetup`; we do without it, because it and its libraries would be two thirds of the agent's initramfs.
+//! disk with `cryptsetup`; we do without it, because it and its libraries are ten MB, and the agent's initramfs is a few
+//! (`docs/decisions/0020-own-luks2-headers.md`).
 //!
 //! What we make has one shape: two copies of 16 KiB, key slots up to 16 MiB, the data behind that; AES-256-XTS; anti-forensic stripes
 //! and key derivation by SHA-256. Of what `cryptsetup` makes we read every header, and open the key slots that are so derived.

@@ -11,6 +11,7 @@ pub mod initramfs;
 pub mod iso;
 pub mod kernel;
 pub mod measure;
+pub mod media;
 pub mod modalias;
 pub mod modinfo;
 pub mod pe;

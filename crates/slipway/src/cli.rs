@@ -237,12 +237,12 @@ mod tests {
         assert!(said == expected, "the help differs from {golden}; it says:\n{said}");
     }
 
-    /// Only what is ours here: `image` and `lab` have help and tests of their own.
+    /// Only what is ours here: `lab` has help and tests of its own.
     fn tell(command: &mut clap::Command, said: &mut String) {
         command.build();
         let name = command.get_bin_name().unwrap_or("slipway").to_owned();
         said.push_str(&format!("$ {name} --help\n{}\n", command.render_long_help()));
-        for sub in command.get_subcommands_mut().filter(|sub| !["image", "lab", "help"].contains(&sub.get_name())) {
+        for sub in command.get_subcommands_mut().filter(|sub| !["lab", "help"].contains(&sub.get_name())) {
             tell(sub, said);
         }
     }

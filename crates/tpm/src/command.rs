@@ -1,7 +1,7 @@
 //! Commands as bytes (part 3 of the specification), and their replies.
 //!
 //! A [`Command`] is a value: what it asks, of which handles, and how many of these must be authorised. How they are
-//! authorised is added when it is sent: [`crate::session`].
+//! authorised is added when it is sent.
 
 mod object;
 mod policy;

@@ -129,7 +129,7 @@ pub enum BadInvite {
     Length,
     /// Public, and yet enough.
     #[error(
-        "an open invite lets nobody in by itself: name the machines' TPMs, or ask for `tpm-chain` and say --i-trust-this-lan"
+        "an open invite lets nobody in by itself: name the machines' TPMs, or ask for `tpm-chain` and say --i-trust-this-lan, or name what the machines claim and say --insecure-match"
     )]
     OpenAutomatic,
     /// Secret without a secret, or open with one.
@@ -167,8 +167,9 @@ impl Invite {
             return Err(BadInvite::Cloud);
         }
         let chained = self.min_assurance >= Assurance::TpmChain && self.trusts_lan;
-        let proved = !self.only.ek.is_empty() || chained;
-        if self.kind == Kind::Open && self.approval == ApprovalMode::Automatic && !proved && !self.insecure_match {
+        let claimed = !(self.only.mac.is_empty() && self.only.uuid.is_empty() && self.only.serial.is_empty());
+        let proved = !self.only.ek.is_empty() || chained || (self.insecure_match && claimed);
+        if self.kind == Kind::Open && self.approval == ApprovalMode::Automatic && !proved {
             return Err(BadInvite::OpenAutomatic);
         }
         Ok(())

@@ -1,79 +1,24 @@
 //! The ESP mounted by the kernel, and files on it that are written so that they are either whole or not there.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::io::{self, Read as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use sha2::{Digest as _, Sha256};
 use slipway_image::Machine;
 
+use super::error::{EspError, fault};
+use super::incoming::{Incoming, hash};
 use super::slots::{Book, Digest, Filed, Kind, LENGTH, Slot, StateFile, newest};
 use crate::bytes::{index, length};
 use crate::fat::{self, Health};
 
-/// What can go wrong on an ESP.
-#[derive(Debug, thiserror::Error)]
-pub enum EspError {
-    /// The kernel does not mount it.
-    #[error("cannot mount {0} as a FAT file system: {1}")]
-    Mount(PathBuf, io::Error),
-    /// A file or folder on it.
-    #[error("{what} {path}: {error}")]
-    File {
-        /// What was tried.
-        what: &'static str,
-        /// Where on the ESP.
-        path: String,
-        /// Why it did not work.
-        error: io::Error,
-    },
-    /// Not enough room.
-    #[error("{path} needs {need} bytes, and {free} are free on the ESP")]
-    Full {
-        /// The file.
-        path: String,
-        /// Bytes needed.
-        need: u64,
-        /// Bytes free.
-        free: u64,
-    },
-    /// The bytes that came are not the ones that were promised.
-    #[error("{path}: {got} bytes came, and {wanted} were promised")]
-    Size {
-        /// The file.
-        path: String,
-        /// Bytes promised.
-        wanted: u64,
-        /// Bytes that came; one more than promised if there were more.
-        got: u64,
-    },
-    /// The bytes that came have another digest than promised.
-    #[error("{path}: what came is not what was promised: its SHA-256 differs")]
-    Digest {
-        /// The file.
-        path: String,
-    },
-    /// The medium gives back something else than was written.
-    #[error("{path}: the disk gives back something else than was written to it")]
-    ReadBack {
-        /// The file.
-        path: String,
-    },
-    /// A file that may not be replaced is there with another content.
-    #[error("{path} is there already, with another content")]
-    Exists {
-        /// The file.
-        path: String,
-    },
-}
-
 /// A mounted ESP. Dropped without [`unmount`](Self::unmount), it is unmounted as soon as nobody uses it.
 #[derive(Debug)]
 pub struct Esp {
-    root: PathBuf,
+    pub(super) root: PathBuf,
     mounted: bool,
 }
 
@@ -146,10 +91,14 @@ impl Esp {
     /// # Errors
     /// The file system's.
     pub fn free_beside_ours(&self) -> Result<u64, EspError> {
+        Ok(self.free()?.saturating_add(self.kept()))
+    }
+
+    /// Bytes of all images that Slipway keeps here.
+    pub(super) fn kept(&self) -> u64 {
         let kept = |kind: Kind| Slot::ALL.map(|slot| kind.file(slot)).into_iter().chain([kind.new_file()]);
         let ours = kept(Kind::Preboot).chain(kept(Kind::Generation));
-        let sizes = ours.filter_map(|file| fs::metadata(self.root.join(file)).ok()).map(|file| file.len());
-        Ok(self.free()?.saturating_add(sizes.sum()))
+        ours.filter_map(|file| fs::metadata(self.root.join(file)).ok()).map(|file| file.len()).sum()
     }
 
     /// The whole of a small file, if it is there.
@@ -224,7 +173,7 @@ impl Esp {
         let filed = Filed { slot: book.target(), version, size, sha256 };
         self.remove(&kind.file(filed.slot))?;
         let incoming = self.open_new(&kind.new_file(), size, sha256)?;
-        Ok(Incoming { slot: Some((kind, book, filed)), ..incoming })
+        Ok(incoming.for_slot(kind, book, filed))
     }
 
     fn open_new(&self, path: &str, size: u64, sha256: Digest) -> Result<Incoming<'_>, EspError> {
@@ -239,7 +188,7 @@ impl Esp {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create_new(true).open(self.root.join(path));
         let file = file.map_err(|error| fault("cannot make", path, error))?;
-        Ok(Incoming { esp: self, path: path.to_owned(), file, hash: Sha256::new(), done: 0, size, sha256, slot: None })
+        Ok(Incoming::new(self, path, file, size, sha256))
     }
 
     /// The bytes of an image in a slot, if they are what the book says.
@@ -319,7 +268,7 @@ impl Esp {
         fs::create_dir_all(folder).map_err(|error| fault("cannot make the folder of", path, error))
     }
 
-    fn remove(&self, path: &str) -> Result<(), EspError> {
+    pub(super) fn remove(&self, path: &str) -> Result<(), EspError> {
         match fs::remove_file(self.root.join(path)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fault("cannot remove", path, error)),
             Ok(()) | Err(_) => Ok(()),
@@ -327,7 +276,7 @@ impl Esp {
     }
 
     /// Makes the folder of a path, and all that the file system holds back, durable.
-    fn settle(&self, path: &str) -> Result<(), EspError> {
+    pub(super) fn settle(&self, path: &str) -> Result<(), EspError> {
         let place = self.root.join(path);
         let folder = if place.is_dir() { place.as_path() } else { place.parent().unwrap_or(&self.root) };
         let synced = File::open(folder).and_then(|folder| {
@@ -347,118 +296,10 @@ impl Drop for Esp {
     }
 }
 
-/// A file that is being written, and counts for nothing until it is whole.
-#[derive(Debug)]
-pub struct Incoming<'a> {
-    esp: &'a Esp,
-    path: String,
-    file: File,
-    hash: Sha256,
-    done: u64,
-    size: u64,
-    sha256: Digest,
-    slot: Option<(Kind, Book, Filed)>,
-}
-
-impl Incoming<'_> {
-    /// Writes the next piece, hashing it on the way.
-    ///
-    /// # Errors
-    /// More comes than was promised; or the file system's.
-    pub fn write(&mut self, piece: &[u8]) -> Result<(), EspError> {
-        self.done = self.done.saturating_add(length(piece.len()));
-        if self.done > self.size {
-            return Err(EspError::Size {
-                path: self.path.clone(),
-                wanted: self.size,
-                got: self.size.saturating_add(1),
-            });
-        }
-        self.hash.update(piece);
-        self.file.write_all(piece).map_err(|error| fault("cannot write", &self.path, error))
-    }
-
-    /// Checks size and digest, makes it durable, reads it back from the medium, puts it into its slot, and writes down that it is on
-    /// trial. What is refused is removed; the good slot and its state stay as they are in any case.
-    ///
-    /// # Errors
-    /// Size, digest, read-back; or the file system's.
-    pub fn finish(mut self) -> Result<Filed, EspError> {
-        let Some((kind, book, filed)) = self.slot.take() else {
-            return Err(fault("no slot for", &self.path, io::ErrorKind::InvalidInput.into()));
-        };
-        let esp = self.esp;
-        self.into_place(&kind.file(filed.slot))?;
-        esp.write_book(kind, &book.tried(filed))?;
-        Ok(filed)
-    }
-
-    fn into_place(self, path: &str) -> Result<(), EspError> {
-        let esp = self.esp;
-        let new = self.path.clone();
-        if let Err(refused) = self.check() {
-            // The refusal is what matters; what is left over is removed before the next writing too.
-            let _ = esp.remove(&new);
-            return Err(refused);
-        }
-        esp.remove(path)?;
-        fs::rename(esp.root.join(&new), esp.root.join(path))
-            .map_err(|error| fault("cannot put into place", path, error))?;
-        esp.settle(path)
-    }
-
-    fn check(self) -> Result<(), EspError> {
-        let path = || self.path.clone();
-        if self.done != self.size {
-            return Err(EspError::Size { path: path(), wanted: self.size, got: self.done });
-        }
-        if Digest::from(self.hash.finalize()) != self.sha256 {
-            return Err(EspError::Digest { path: self.path });
-        }
-        let named = |error| fault("cannot write out", &self.path, error);
-        crate::devices::drop_cache(&self.file).map_err(named)?;
-        self.esp.settle(&self.path)?;
-        let back = from_medium(&self.esp.root.join(&self.path)).and_then(|file| hash(&file)).map_err(named)?;
-        if back == (self.size, self.sha256) { Ok(()) } else { Err(EspError::ReadBack { path: self.path }) }
-    }
-}
-
-/// Opens a file so that reading asks the medium. Where that is not possible (a test's folder in memory), the page cache was dropped.
-fn from_medium(path: &Path) -> io::Result<File> {
-    let flags = i32::try_from(OFlags::DIRECT.bits()).unwrap_or(0);
-    OpenOptions::new().read(true).custom_flags(flags).open(path).or_else(|_| File::open(path))
-}
-
-/// Where pages begin: more than any sector needs.
-const PAGE: usize = 4096;
-/// How much is read at once.
-const PIECE: usize = 1 << 20;
-
-/// Size and digest of a file. Its buffer begins at a page and is read in whole pages: direct reading wants that.
-fn hash(file: &File) -> io::Result<(u64, Digest)> {
-    let mut buffer = vec![0_u8; PIECE + PAGE];
-    let start = buffer.as_ptr().align_offset(PAGE);
-    let buffer = buffer.get_mut(start..start.saturating_add(PIECE)).ok_or(io::ErrorKind::OutOfMemory)?;
-    let mut digest = Sha256::new();
-    let mut done = 0_u64;
-    loop {
-        let got = file.read_at(buffer, done)?;
-        if got == 0 {
-            return Ok((done, digest.finalize().into()));
-        }
-        digest.update(buffer.get(..got).unwrap_or_default());
-        done = done.saturating_add(length(got));
-    }
-}
-
 /// Where firmware looks on a disk that no boot entry names (UEFI specification §3.5.1.1).
 fn fallback_path(machine: Machine) -> &'static str {
     match machine {
         Machine::ARM64 => "EFI/BOOT/BOOTAA64.EFI",
         _ => "EFI/BOOT/BOOTX64.EFI",
     }
-}
-
-fn fault(what: &'static str, path: &str, error: io::Error) -> EspError {
-    EspError::File { what, path: path.to_owned(), error }
 }

@@ -245,7 +245,8 @@ pub(super) fn decode<'a>(
         return Err(TableError::Impossible);
     }
     let (first, last) = (long(40)?, long(48)?);
-    if first > last || last >= sectors {
+    // The end is not held against the disk's: a disk can have been cut, and then the plan says so.
+    if first > last {
         return Err(TableError::Impossible);
     }
     let entries = at(long(72)?, u64::from(count) * u64::from(entry_size)).ok_or(TableError::Impossible)?;

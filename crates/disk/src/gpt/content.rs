@@ -1,7 +1,7 @@
 //! What is on a disk now, from its two ends.
 
 use super::codec::{self, Copies, Table};
-use crate::bytes::{index, length, slice, u32_at};
+use crate::bytes::{index, is_zero, length, slice, u32_at};
 
 /// How many bytes of each end of a disk are looked at: the room before the first partition, as every tool of this age leaves it.
 pub const WINDOW: u64 = 1 << 20;
@@ -61,7 +61,7 @@ impl Ends {
                 (Some(what), _) => Present::Foreign(Foreign::Whole(what)),
                 (None, Some(table)) => Present::Gpt(table),
                 (None, None) if mbr == Mbr::Protective => Present::Foreign(Foreign::BrokenGpt),
-                (None, None) if self.head.iter().any(|byte| *byte != 0) => Present::Foreign(Foreign::Unknown),
+                (None, None) if !is_zero(&self.head) => Present::Foreign(Foreign::Unknown),
                 (None, None) => Present::Blank,
             },
         }
@@ -129,10 +129,10 @@ enum Mbr {
 }
 
 /// What a format writes, and where.
-struct Mark {
-    at: usize,
-    bytes: &'static [u8],
-    what: &'static str,
+pub(super) struct Mark {
+    pub(super) at: usize,
+    pub(super) bytes: &'static [u8],
+    pub(super) what: &'static str,
 }
 
 const fn mark(at: usize, bytes: &'static [u8], what: &'static str) -> Mark {
@@ -140,7 +140,7 @@ const fn mark(at: usize, bytes: &'static [u8], what: &'static str) -> Mark {
 }
 
 /// Marks of file systems and volumes that a whole disk may hold. From each format's own documentation.
-const MARKS: &[Mark] = &[
+pub(super) const MARKS: &[Mark] = &[
     mark(0x438, b"\x53\xef", "an ext file system"),
     mark(0, b"XFSB", "an XFS file system"),
     mark(0x1_0040, b"_BHRfS_M", "a Btrfs file system"),

@@ -225,7 +225,7 @@ fn gaps(table: &Table, unit: u64) -> Vec<RangeInclusive<u64>> {
 ///
 /// First of all the beginnings of `fresh` partitions are cleared, which nobody has yet: what was there in an earlier life would
 /// otherwise come back as a file system of today.
-fn steps<'a>(table: &Table, new: bool, fresh: impl Iterator<Item = &'a Partition>) -> Vec<Step> {
+pub(super) fn steps<'a>(table: &Table, new: bool, fresh: impl Iterator<Item = &'a Partition>) -> Vec<Step> {
     let sector = u64::from(table.sector);
     let last = table.sectors.saturating_sub(1);
     let clear = |partition: &Partition| {

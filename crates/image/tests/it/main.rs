@@ -12,5 +12,6 @@
 mod initramfs;
 mod kernel;
 mod machine;
+mod media;
 mod stub;
 mod uki;

@@ -3,6 +3,7 @@
 mod build;
 mod import;
 mod manifest;
+mod media;
 mod org;
 mod output;
 mod progress;
@@ -33,6 +34,10 @@ pub(crate) enum ImageCommand {
     /// The same kernel, agent, org, version and time make the same bytes. It is signed for Secure Boot where there are keys (`slipway
     /// secureboot init`), and is served at once.
     Build(Box<build::Build>),
+    /// Write a bootstrap image onto something to put into a machine: a disk for a USB stick, or an ISO image
+    ///
+    /// Machines that cannot boot over the network start from it, and enrol as all others do.
+    Media(media::Media),
     /// List images and boot loaders
     List,
     /// Show an image: what it is, where it came from, its files
@@ -138,6 +143,7 @@ pub(crate) fn run(command: ImageCommand, data: &Path, json: bool) -> Result<()> 
     match command {
         ImageCommand::Add(add) => run_add(&images, data, *add, json),
         ImageCommand::Build(build) => build::run(&images, data, &build, json),
+        ImageCommand::Media(words) => media::run(&images, data, &words, json),
         ImageCommand::List => list(&images, data, json),
         ImageCommand::Show { image } => {
             let (name, version) = split(&image);

@@ -1,0 +1,24 @@
+//! Both ends of every conversation, over two real TLS ends in memory, with a clock that jumps.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers may fail the test"
+)]
+
+mod actor;
+mod attack;
+mod boots;
+mod channel;
+mod desk;
+mod golden;
+mod manual;
+mod node;
+mod org;
+mod policy;
+mod property;
+mod recovery;
+mod tpm;
+mod tpm_life;
