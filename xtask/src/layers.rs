@@ -73,7 +73,7 @@ const LAYERS: &[Layer] = &[
     shell("api", &[]),
     shell("disk", &["image"]),
     shell("agent", &["disk", "image", "tpm", "trust", "wire"]),
-    shell("server", &["api", "engine", "image", "netio", "store", "wire"]),
+    shell("server", &["api", "engine", "image", "netio", "store", "trust", "wire"]),
     shell("lab", &["wire", "image"]),
     shell("slipway", &["api", "engine", "image", "lab", "netio", "server", "store", "trust", "wire"]),
 ];
