@@ -6,9 +6,10 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use slipway_engine::catalog::{Digest as StoreDigest, Image};
 use slipway_store::images::{Built, Images, Stored, Writer};
+use slipway_tpm::policy::approved_policy;
 use slipway_trust::keyfile::{Kind, PrivateKey};
 use slipway_trust::seal::{Bound, signed_bytes};
-use slipway_trust::{Digest, Domain, ImageManifest, PublicKey, Signed, Time};
+use slipway_trust::{Digest, Domain, ImageManifest, PublicKey, Role, Signed, Time};
 use slipway_wire::Cpu;
 
 use super::output::label;
@@ -63,6 +64,18 @@ impl Standing {
         }
     }
 
+    /// Whether machines' TPMs unseal to it, of an image that unseals.
+    pub(super) fn about_disks(&self) -> Option<String> {
+        match (self.manifest.role, self.manifest.pcr_policy) {
+            (Role::Preboot, Some(_)) => Some("TPMs unseal to it: approved by the org's PCR policy key".to_owned()),
+            (Role::Preboot, None) => Some(
+                "warning: TPMs do not unseal to it: the PCR policy key is not here (--pcr-policy-key names it)"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+
     /// For programs.
     pub(super) fn value(&self) -> Value {
         json!({
@@ -90,14 +103,19 @@ pub(super) struct Terms {
 ///
 /// # Errors
 /// It was not built here; a key cannot be used; the store fails.
+/// `policy` is the key that lets TPMs unseal to the image, where the image is one that unseals.
 pub(super) fn give(
     writer: &Writer<'_>,
     stored: &Stored,
     org: &Org,
     terms: Terms,
+    policy: Option<&PrivateKey>,
     keys: &[PrivateKey],
 ) -> Result<Standing> {
-    let manifest = describe(stored, org, terms)?;
+    let mut manifest = describe(stored, org, terms)?;
+    // ECDSA over the policy, which is hashed once more: `slipway_tpm::policy::approval_digest` with no reference.
+    let approve = |pcr11: Digest| policy.map(|key| key.sign(&approved_policy(&pcr11.0)));
+    manifest.pcr_policy = manifest.pcr11.and_then(approve);
     let mut signed = Signed::unsigned(slipway_trust::encode(&manifest));
     for key in keys {
         sign(&mut signed, org, key)?;
@@ -138,6 +156,26 @@ pub(super) fn keys(named: &[PathBuf], org: &Org) -> Result<Vec<PrivateKey>> {
         return Ok(private_key(None, Kind::Image, org).into_iter().collect());
     }
     named.iter().map(|path| key(path, org)).collect()
+}
+
+/// The key whose word lets TPMs unseal to an image: the one that was named, else the org's from its usual place, if it is there and is
+/// still the org's.
+///
+/// # Errors
+/// The named key cannot be used, or is not the org's.
+pub(super) fn policy_key(named: Option<&Path>, org: &Org) -> Result<Option<PrivateKey>> {
+    let key = match named {
+        Some(path) => Some(private_key(Some(path), Kind::PcrPolicy, org)?),
+        None => private_key(None, Kind::PcrPolicy, org).ok(),
+    };
+    let is_the_orgs = |key: &PrivateKey| org.manifest.pcr_policy == Some(key.public());
+    match key {
+        Some(key) if is_the_orgs(&key) => Ok(Some(key)),
+        Some(key) if named.is_some() => {
+            bail!("{} is not the PCR policy key of {}: `slipway org show` names it", key.public(), org.manifest.name)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// One key to sign with.
