@@ -6,9 +6,11 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use slipway_engine::catalog::{Digest as StoreDigest, Image};
 use slipway_store::images::{Built, Images, Stored, Writer};
+use slipway_trust::image::pcr_policy;
+use slipway_trust::key::SignatureBytes;
 use slipway_trust::keyfile::{Kind, PrivateKey};
 use slipway_trust::seal::{Bound, signed_bytes};
-use slipway_trust::{Digest, Domain, ImageManifest, PublicKey, Signed, Time};
+use slipway_trust::{Digest, Domain, ImageManifest, PublicKey, Role, Signed, Time};
 use slipway_wire::Cpu;
 
 use super::output::label;
@@ -98,6 +100,8 @@ pub(super) fn give(
     keys: &[PrivateKey],
 ) -> Result<Standing> {
     let manifest = describe(stored, org, terms)?;
+    let pcr_policy = approval(&manifest, org)?;
+    let manifest = ImageManifest { pcr_policy, ..manifest };
     let mut signed = Signed::unsigned(slipway_trust::encode(&manifest));
     for key in keys {
         sign(&mut signed, org, key)?;
@@ -146,6 +150,17 @@ pub(super) fn keys(named: &[PathBuf], org: &Org) -> Result<Vec<PrivateKey>> {
 /// It cannot be used.
 pub(super) fn key(path: &Path, org: &Org) -> Result<PrivateKey> {
     private_key(Some(path), Kind::Image, org)
+}
+
+/// The PCR policy key's word that TPMs may unseal to this image: of a preboot, if the org's key is in its usual place. Nothing else opens a
+/// disk.
+fn approval(manifest: &ImageManifest, org: &Org) -> Result<Option<SignatureBytes>> {
+    let (Role::Preboot, Some(pcr11)) = (manifest.role, manifest.pcr11) else { return Ok(None) };
+    let Ok(key) = private_key(None, Kind::PcrPolicy, org) else { return Ok(None) };
+    if org.manifest.pcr_policy != Some(key.public()) {
+        bail!("the PCR policy key of this user is not the one of {}: `slipway org show` tells which", org.manifest.name);
+    }
+    Ok(Some(key.sign(&pcr_policy(&pcr11))))
 }
 
 fn open(bytes: &[u8], stored: &Stored) -> Result<Signed> {
