@@ -73,9 +73,9 @@ const LAYERS: &[Layer] = &[
     shell("api", &[]),
     shell("disk", &["image"]),
     shell("agent", &["disk", "image", "tpm", "trust", "wire"]),
-    shell("server", &["api", "engine", "image", "netio", "store", "wire"]),
+    shell("server", &["api", "engine", "image", "netio", "store", "trust", "wire"]),
     shell("lab", &["wire", "image"]),
-    shell("slipway", &["api", "engine", "image", "lab", "netio", "server", "store", "trust", "wire"]),
+    shell("slipway", &["api", "engine", "image", "lab", "netio", "server", "store", "tpm", "trust", "wire"]),
 ];
 
 /// What a pure crate may not name outside its tests, and why not.

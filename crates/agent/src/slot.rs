@@ -7,7 +7,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 use slipway_disk::devices::drop_cache;
 use slipway_disk::efivars::{self, Entry, Target};
-use slipway_disk::esp::{Esp, EspError, Fallback, Filed, Kind};
+use slipway_disk::esp::{Esp, EspError, Fallback, Filed, Kind, Slot};
 use slipway_image::Machine;
 use slipway_trust::{Digest, ImageManifest};
 
@@ -140,11 +140,13 @@ pub(crate) fn settle_order(ground: &Ground, filed: &Filed) -> Result<(), String>
     efivars::apply(path, &changes).map_err(|error| error.to_string())
 }
 
-/// Takes the image on trial for good, and puts a copy of the good one where firmware looks by itself. What was done, in words.
-pub(crate) fn promote(ground: &Ground, machine: Machine) -> Result<&'static str, String> {
+/// Takes the image in this slot for good if it was on trial, and puts a copy of the good one where firmware looks by itself. What was done,
+/// in words.
+pub(crate) fn promote(ground: &Ground, running: Slot, machine: Machine) -> Result<&'static str, String> {
     let book = ground.esp.book(Kind::Preboot).map_err(|error| error.to_string())?;
-    if book.trial.is_some() {
-        ground.esp.write_book(Kind::Preboot, &book.promoted()).map_err(|error| error.to_string())?;
+    let promoted = book.promoted(running);
+    if promoted != book {
+        ground.esp.write_book(Kind::Preboot, &promoted).map_err(|error| error.to_string())?;
     }
     match ground.esp.write_fallback(machine) {
         Ok(Fallback::Ours) => Ok("a copy is where firmware looks by itself"),
@@ -153,11 +155,23 @@ pub(crate) fn promote(ground: &Ground, machine: Machine) -> Result<&'static str,
     }
 }
 
+/// The slot that this preboot was started from: the one that the stub names; or, started from the copy that firmware found by itself, the
+/// good one if it has this version.
+pub(crate) fn own(ground: &Ground, version: u64) -> Result<Option<Filed>, String> {
+    let book = ground.esp.book(Kind::Preboot).map_err(|error| error.to_string())?;
+    let slots = || [book.good, book.trial].into_iter().flatten();
+    let started = efivars::loader_file(Path::new(EFIVARS)).and_then(|file| Kind::Preboot.slot_of(&file));
+    Ok(match started {
+        Some(slot) => slots().find(|filed| filed.slot == slot),
+        None => slots().find(|filed| filed.version == version),
+    })
+}
+
 fn entry(ground: &Ground, filed: &Filed) -> Entry {
     let file = Kind::Preboot.file(filed.slot);
     let description = match filed.slot {
-        slipway_disk::esp::Slot::A => "Slipway",
-        slipway_disk::esp::Slot::B => "Slipway (slot B)",
+        Slot::A => "Slipway",
+        Slot::B => "Slipway (slot B)",
     };
     Entry { description: description.to_owned(), target: Target::on(&ground.partition, &file) }
 }

@@ -243,8 +243,12 @@ pub fn drop_cache(file: &File) -> io::Result<()> {
     Ok(rustix::fs::fadvise(file, 0, None, Advice::DontNeed)?)
 }
 
-/// Makes the kernel see the partitions of a table that was written, and waits until they can be opened.
-pub(crate) fn reread_partitions(disk: &File, device: &Device, table: &Table) -> io::Result<()> {
+/// Makes the kernel see the partitions of a table that was written, and waits until they can be opened. Those that it shows already,
+/// of a table that was not written, may be in use: then it is not asked.
+pub(crate) fn reread_partitions(disk: &File, device: &Device, table: &Table, written: bool) -> io::Result<()> {
+    if !written && table.partitions().all(|partition| device.partition(partition.number).exists()) {
+        return Ok(());
+    }
     // SAFETY: BLKRRPART takes no argument.
     match unsafe { ioctl::ioctl(disk, ioctl::NoArg::<REREAD>::new()) } {
         Ok(()) => {}

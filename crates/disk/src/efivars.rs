@@ -11,7 +11,7 @@ mod tests;
 
 pub use boot::{Change, Entry, Refusal, Target, Variables, remove, settle_order, shadow, try_once};
 pub use load_option::{LoadOption, OptionError};
-pub use shell::{EfiError, LOADER_PART, apply, loader_partition, read};
+pub use shell::{EfiError, apply, loader_file, loader_partition, read};
 
 /// The vendor GUID of the variables that the specification defines.
 pub const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";

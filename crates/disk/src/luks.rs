@@ -20,7 +20,7 @@ mod shell;
 mod tests;
 
 pub use header::{Header, HeaderError};
-pub use metadata::{Keyslot, New, OpenError, Token, TokenKind, add_key, create, kill_key, open, set_token};
+pub use metadata::{Keyslot, New, OpenError, Token, TokenKind, add_key, create, kill_key, open, set_token, with_token};
 pub use shell::{HEAD, apply, read, read_head, with_random};
 
 use zeroize::Zeroizing;

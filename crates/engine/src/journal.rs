@@ -32,6 +32,8 @@ pub enum Proto {
     Https,
     /// The agent's report.
     Agent,
+    /// Enrolment, local boot and recovery: the trust plane, and its TLS handshakes.
+    Trust,
 }
 
 impl Proto {
@@ -48,6 +50,7 @@ impl Proto {
             Self::Http => "http",
             Self::Https => "https",
             Self::Agent => "agent",
+            Self::Trust => "trust",
         }
     }
 }

@@ -134,6 +134,13 @@ pub enum Why {
         /// Which one.
         limit: &'static str,
     },
+    /// The org refused the machine, which was told so.
+    Refused {
+        /// Why, as a stable code of the org's protocol.
+        code: &'static str,
+        /// The same as it was told.
+        told: &'static str,
+    },
 }
 
 impl Why {
@@ -192,6 +199,7 @@ impl Why {
             Self::OldTls => "old-tls",
             Self::NotTls => "not-tls",
             Self::Limited { .. } => "limited",
+            Self::Refused { code, .. } => code,
         }
     }
 }
@@ -277,6 +285,7 @@ impl fmt::Display for Why {
             Self::OldTls => f.write_str("the machine speaks no TLS 1.2"),
             Self::NotTls => f.write_str("not TLS: this port is for https:// only"),
             Self::Limited { limit } => write!(f, "limit reached: {limit}"),
+            Self::Refused { told, .. } => f.write_str(told),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The control socket: HTTP over a Unix socket, for `slipway machines`, `slipway status` and the like. Shapes: `slipway-api`.
 
 mod order;
+mod org;
 mod shapes;
 
 use std::fs::Permissions;
@@ -9,7 +10,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::Router;
 use axum::extract::{Path as UrlPath, State};
 use axum::http::StatusCode;
@@ -23,6 +24,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::journal::{Journal, now};
 use crate::site::SharedSite;
+use crate::trust::Served;
 
 pub(crate) use shapes::time;
 
@@ -44,6 +46,8 @@ pub struct Desk {
     pub site: SharedSite,
     /// The server, as it is now.
     pub status: Arc<ArcSwap<Status>>,
+    /// The org, where there is one.
+    pub org: Arc<ArcSwapOption<Served>>,
     /// Where wishes go.
     pub wishes: mpsc::Sender<Wish>,
 }
@@ -144,6 +148,7 @@ fn router(desk: Desk) -> Router {
         .route("/v1/machines/{mac}/reset", post(reset))
         .route("/v1/reload", post(reload))
         .route("/v1/images/refresh", post(refresh))
+        .merge(org::router())
         .fallback(|| async { failure(StatusCode::NOT_FOUND, "no such resource".to_owned()) })
         .method_not_allowed_fallback(|| async {
             failure(StatusCode::METHOD_NOT_ALLOWED, "this resource is not asked for that way".to_owned())

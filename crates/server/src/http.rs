@@ -90,7 +90,7 @@ pub struct Handle {
 
 /// How far the server is on its way to its end.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Phase {
+pub(crate) enum Phase {
     /// Serving.
     Running,
     /// No new requests; running transfers go on.
@@ -100,7 +100,7 @@ enum Phase {
 }
 
 /// Waits until the server has come this far.
-async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
+pub(crate) async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
     // The sender's end is the server's end too.
     let _ = phase.wait_for(|phase| *phase >= wanted).await;
 }
@@ -155,12 +155,13 @@ fn open(listen: &[SocketAddr], server: Server) -> Result<Handle, Error> {
     Ok(Handle { addrs, phase, accepting, drain })
 }
 
-fn has_no_ipv6(error: &io::Error) -> bool {
+pub(crate) fn has_no_ipv6(error: &io::Error) -> bool {
     let code = error.raw_os_error();
     code == Some(Errno::AFNOSUPPORT.raw_os_error()) || code == Some(Errno::ADDRNOTAVAIL.raw_os_error())
 }
 
-fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
+/// A listening socket.
+pub(crate) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     if addr.is_ipv6() {
         // One socket for each family: an IPv4 client then has an IPv4 address in the journal.

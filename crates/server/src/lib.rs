@@ -19,3 +19,4 @@ pub mod serve;
 pub mod site;
 pub mod tftp;
 pub mod tls;
+pub mod trust;

@@ -95,7 +95,7 @@ impl Bench {
         let (stop, stopped) = watch::channel(false);
         let status = Status { version: "9.9.9".to_owned(), ..Status::default() };
         let (site, status) = (Arc::new(ArcSwap::from_pointee(site())), Arc::new(ArcSwap::from_pointee(status)));
-        let desk = Desk { journal: journal.clone(), site, status, wishes };
+        let desk = Desk { journal: journal.clone(), site, status, org: Arc::default(), wishes };
         let task = tokio::spawn(control.serve(desk, stopped));
         tokio::spawn(async move {
             while let Some(wish) = wished.recv().await {

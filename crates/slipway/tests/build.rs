@@ -47,7 +47,7 @@ impl Desk {
             enrollers: Vec::new(),
             ca_certificate: Vec::new(),
             ca_spki: Digest([9; 32]),
-            pcr_policy: None,
+            pcr_policy: Some(key(Kind::PcrPolicy, 5).public()),
             gateways: vec!["10.0.0.1:8444".into()],
             floors: Vec::new(),
             policy: Policy::default(),
@@ -62,6 +62,10 @@ impl Desk {
         for seed in [2, 3, 4] {
             let text = KeyFile::new(Kind::Image, Some(org), key(Kind::Image, seed)).render("acme");
             desk.file(&format!("image{seed}.key"), text.as_bytes());
+        }
+        for (name, seed) in [("policy.key", 5), ("strange.key", 6)] {
+            let text = KeyFile::new(Kind::PcrPolicy, Some(org), key(Kind::PcrPolicy, seed)).render("acme");
+            desk.file(name, text.as_bytes());
         }
         desk.file("agent", agent());
         desk.package();
@@ -182,6 +186,28 @@ fn an_image_is_taken_once_enough_keys_have_signed_it() {
     assert_eq!(shown["manifest"]["signers"].as_array().unwrap().len(), 2, "{shown}");
     desk.says(&["remove", "bootstrap"]);
     assert!(!desk.path("data/images/bootstrap").exists(), "the manifest went with the image");
+}
+
+#[test]
+fn a_preboot_is_approved_for_tpms_by_the_orgs_policy_key_alone() {
+    let desk = Desk::new(1);
+    let bare = desk.build("preboot", &["--time", "7", "--sign-with", "image2.key"]);
+    assert_eq!(bare["manifest"]["pcr_policy"], false, "the key is not in its usual place");
+    let built = desk.build("preboot", &["--pcr-policy-key", "policy.key", "--sign-with", "image2.key"]);
+    let said = (text(&built["outcome"]), &built["manifest"]["pcr_policy"], &built["manifest"]["enough"]);
+    assert_eq!(said, ("unchanged", &true.into(), &true.into()));
+    let signed: Signed =
+        slipway_trust::decode(&fs::read(desk.path("data/images/preboot/7.manifest")).unwrap()).unwrap();
+    let manifest: slipway_trust::ImageManifest = signed.peek().unwrap();
+    let (pcr11, signature) = (manifest.pcr11.unwrap(), manifest.pcr_policy.unwrap());
+    let policy = slipway_tpm::policy::approved_policy(&pcr11.0);
+    assert!(key(Kind::PcrPolicy, 5).public().verifies(&policy, &signature));
+    let words =
+        ["build", "preboot", "--agent", "agent", "--kernel-package", "kernel.deb", "--time", "9", "--cmdline", "y"];
+    let error = desk.complains(&[&words[..], &["--pcr-policy-key", "strange.key"]].concat());
+    assert!(error.contains("is not the PCR policy key of acme"), "{error}");
+    let bootstrap = desk.build("bootstrap", &["--time", "7", "--pcr-policy-key", "policy.key"]);
+    assert_eq!(bootstrap["manifest"]["pcr_policy"], false, "it unseals nothing");
 }
 
 #[test]

@@ -141,7 +141,7 @@ impl<T: FnMut(&[u8]) -> io::Result<Vec<u8>>> Tpm<T> {
     /// The values of PCRs of the SHA-256 bank, rising.
     ///
     /// # Errors
-    /// The TPM's refusal.
+    /// The TPM's refusal, or the bank is switched off.
     pub fn read_pcrs(&mut self, pcrs: PcrSet) -> Result<Vec<(u8, [u8; 32])>> {
         let mut values: Vec<(u8, [u8; 32])> = Vec::new();
         // A reply holds up to eight.
@@ -149,7 +149,7 @@ impl<T: FnMut(&[u8]) -> io::Result<Vec<u8>>> Tpm<T> {
             let reply = self.run(command::pcr_read(rest), &mut [])?;
             let some = read(CommandCode::PCR_READ, command::decode_pcrs(&reply.parameters))?;
             if some.is_empty() {
-                break;
+                return Err(TpmError::NoBank);
             }
             values.extend(some);
         }

@@ -44,6 +44,9 @@ pub enum TpmError {
     /// It has no endorsement key of a kind that we know.
     #[error("the TPM has no endorsement key of a kind we know (RSA-2048, P-256 or P-384 by the TCG's templates)")]
     NoEk,
+    /// It does not measure with SHA-256.
+    #[error("the TPM's SHA-256 bank is switched off")]
+    NoBank,
     /// A sealed secret stays closed.
     #[error("the sealed secret stays closed: {0}")]
     Closed(#[from] Closed),
@@ -58,6 +61,7 @@ impl TpmError {
             Self::Transport { .. } => {
                 Some("look whether the firmware's settings enable the TPM, and take the machine off power")
             }
+            Self::NoBank => Some("switch the TPM's SHA-256 PCR bank on in the firmware's settings"),
             Self::Closed(closed) => Some(closed.remedy()),
             _ => None,
         }

@@ -73,7 +73,7 @@ pub struct ImageManifest {
     /// PCR 11 (SHA-256 bank) after systemd's stub has measured the sections.
     #[n(10)]
     pub pcr11: Option<Digest>,
-    /// The PCR policy key's signature of [`pcr_policy`] of `pcr11`: it lets a TPM unseal to this image and its successors.
+    /// The PCR policy key's signature of the policy that `pcr11` makes: it lets a TPM unseal to this image and its successors.
     #[n(11)]
     #[cbor(with = "minicbor::bytes")]
     pub pcr_policy: Option<SignatureBytes>,
@@ -86,13 +86,6 @@ pub struct ImageManifest {
     /// Whether it is signed for Secure Boot with the org's keys.
     #[n(14)]
     pub secure_boot: bool,
-}
-
-/// What the org's PCR policy key signs so that TPMs unseal to images with this PCR 11: the policy itself. Nothing is added to it
-/// (`policyRef` is empty), for the key signs nothing else.
-#[must_use]
-pub fn pcr_policy(pcr11: &Digest) -> [u8; 32] {
-    slipway_tpm::policy::approved_policy(&pcr11.0)
 }
 
 /// Why an image is not taken.

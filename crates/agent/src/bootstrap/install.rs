@@ -90,7 +90,7 @@ fn boot_entry(bootstrap: &Bootstrap<'_>, ground: &Ground, filed: &Filed) -> Resu
             Ok(Some(entry))
         }
         Err(reason) => {
-            let fallback = slot::promote(ground, role::machine());
+            let fallback = slot::promote(ground, filed.slot, role::machine());
             let place = fallback.map_err(|other| Failure::new(Checkpoint::BootOrder, format!("{reason}; {other}")))?;
             console.ok(Checkpoint::BootOrder, &format!("{place}, for {reason}"));
             Ok(None)

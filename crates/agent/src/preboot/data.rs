@@ -164,10 +164,10 @@ impl Preboot<'_> {
         let new = New { uuid: random::uuid()?, label: "slipway-data".to_owned() };
         let made = luks::with_random(|random| luks::create(&new, key.as_slice(), random))
             .map_err(|error| error.to_string())?;
-        let (header, _, mut steps) = made.map_err(|error| error.to_string())?;
+        let (header, _, steps) = made.map_err(|error| error.to_string())?;
         let token = self.token(epoch, header.keyslots().iter().map(|slot| slot.number).collect(), sealed);
-        let (header, more) = luks::set_token(&header, &token).map_err(|error| error.to_string())?;
-        steps.extend(more);
+        // In one writing: a volume without its token would be nobody's after a power cut.
+        let (header, steps) = luks::with_token(&header, steps, &token).map_err(|error| error.to_string())?;
         luks::apply(&volume.file, &header, &steps).map_err(|error| error.to_string())?;
         volume.reread()?;
         volume.header = Some(header);
@@ -218,14 +218,14 @@ impl Preboot<'_> {
         epoch: u64,
         token: Token,
     ) -> Result<u32, String> {
-        let (header, slot, mut steps) = luks::with_random(|random| luks::add_key(header, key, new.as_slice(), random))
+        let (header, slot, steps) = luks::with_random(|random| luks::add_key(header, key, new.as_slice(), random))
             .map_err(|error| error.to_string())?
             .map_err(|error| error.to_string())?;
         let mut keyslots = token.keyslots;
         keyslots.push(slot);
-        let (header, more) =
-            luks::set_token(&header, &self.token(epoch, keyslots, token.blob)).map_err(|error| error.to_string())?;
-        steps.extend(more);
+        // In one writing: a slot that no token names would never be destroyed.
+        let token = self.token(epoch, keyslots, token.blob);
+        let (header, steps) = luks::with_token(&header, steps, &token).map_err(|error| error.to_string())?;
         volume.apply(header, &steps)?;
         Ok(slot)
     }

@@ -141,11 +141,10 @@ impl Preboot<'_> {
         let (opened, _) = luks::open(&header, &volume.head, newest.as_slice()).map_err(|error| error.to_string())?;
         let added = luks::with_random(|random| luks::add_key(&header, &opened, key.as_slice(), random))
             .map_err(|error| error.to_string())?;
-        let (header, slot, mut steps) = added.map_err(|error| error.to_string())?;
+        let (header, slot, steps) = added.map_err(|error| error.to_string())?;
         let token =
             Token { kind: TokenKind(OFFLINE.to_owned()), keyslots: vec![slot], facts: Map::new(), blob: Vec::new() };
-        let (header, more) = luks::set_token(&header, &token).map_err(|error| error.to_string())?;
-        steps.extend(more);
+        let (header, steps) = luks::with_token(&header, steps, &token).map_err(|error| error.to_string())?;
         volume.apply(header, &steps)?;
         Ok(Some("the PIN for offline starts is set"))
     }

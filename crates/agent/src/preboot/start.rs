@@ -52,10 +52,10 @@ impl Preboot<'_> {
     fn settle_generations(&self, admitted: &Admitted) {
         let started = self.memory.generation.as_ref().and_then(|signed| signed.peek::<ImageManifest>().ok());
         let Ok(book) = self.ground.esp.book(Kind::Generation) else { return };
-        let on_trial = book.trial.map(|trial| Digest(trial.sha256));
-        if admitted.material.promote && on_trial.is_some() && started.map(|manifest| manifest.sha256) == on_trial {
+        let Some(trial) = book.trial.filter(|_| admitted.material.promote) else { return };
+        if started.is_some_and(|manifest| manifest.sha256 == Digest(trial.sha256)) {
             // If it cannot be written, it is settled at the next boot.
-            let _ = self.ground.esp.write_book(Kind::Generation, &book.promoted());
+            let _ = self.ground.esp.write_book(Kind::Generation, &book.promoted(trial.slot));
         }
     }
 
@@ -68,9 +68,7 @@ impl Preboot<'_> {
 
     fn care(&mut self, admitted: &Admitted, network: &Network) -> Result<(), (Checkpoint, String)> {
         let order = |reason: String| (Checkpoint::BootOrder, reason);
-        let book = self.ground.esp.book(Kind::Preboot).map_err(|error| order(error.to_string()))?;
-        let own = [book.good, book.trial].into_iter().flatten().find(|filed| filed.version == self.facts.version);
-        let Some(own) = own else { return Ok(()) };
+        let Some(own) = slot::own(&self.ground, self.facts.version).map_err(order)? else { return Ok(()) };
         if !admitted.material.promote {
             // The entry is not in the boot order yet: until the org has heard that this machine is well, each start asks for the next one.
             let entry = slot::try_once(&self.ground, &own).map_err(order)?;
@@ -80,7 +78,7 @@ impl Preboot<'_> {
             );
             return Ok(());
         }
-        let place = slot::promote(&self.ground, role::machine()).map_err(order)?;
+        let place = slot::promote(&self.ground, own.slot, role::machine()).map_err(order)?;
         let told = match slot::settle_order(&self.ground, &own) {
             Ok(()) => format!("slot {:?} stands first, {place}", own.slot),
             Err(reason) => format!("{place}, for {reason}"),

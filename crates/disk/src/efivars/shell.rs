@@ -59,16 +59,22 @@ pub fn read(efivars: &Path) -> Result<Variables, EfiError> {
 /// The vendor GUID of what the loader and the UKI's stub tell about how the system was started.
 const LOADER: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
 
-/// The variable in which the stub says which partition it was loaded from.
-pub const LOADER_PART: &str = "LoaderDevicePartUUID";
-
 /// The partition that this system was loaded from, if it was loaded from one: a stub that was loaded over the network does not say.
 #[must_use]
 pub fn loader_partition(efivars: &Path) -> Option<Uuid> {
-    let value = value(&efivars.join(format!("{LOADER_PART}-{LOADER}"))).ok()?;
+    Uuid::try_parse(&loader_says(efivars, "LoaderDevicePartUUID")?).ok()
+}
+
+/// The file on that partition that this system was loaded from, with backslashes: [`crate::esp::Kind::slot_of`] tells its slot.
+#[must_use]
+pub fn loader_file(efivars: &Path) -> Option<String> {
+    loader_says(efivars, "LoaderImageIdentifier").filter(|file| !file.is_empty())
+}
+
+fn loader_says(efivars: &Path, name: &str) -> Option<String> {
+    let value = value(&efivars.join(format!("{name}-{LOADER}"))).ok()?;
     let units = value.chunks_exact(2).filter_map(|pair| Some(u16::from_le_bytes(pair.try_into().ok()?)));
-    let text: String = char::decode_utf16(units.take_while(|unit| *unit != 0)).filter_map(Result::ok).collect();
-    Uuid::try_parse(&text).ok()
+    Some(char::decode_utf16(units.take_while(|unit| *unit != 0)).filter_map(Result::ok).collect())
 }
 
 /// What is behind the attributes.

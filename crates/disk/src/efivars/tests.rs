@@ -163,13 +163,18 @@ fn variables_are_files_written_whole_with_their_attributes() {
 }
 
 #[test]
-fn the_stub_says_which_partition_it_came_from() {
+fn the_stub_says_which_partition_and_file_it_came_from() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(loader_partition(folder.path()), None);
     let text: Vec<u8> = "12345678-9ABC-DEF0-1122-334455667788\0".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let file = folder.path().join("LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f");
     fs::write(file, [&[6, 0, 0, 0], text.as_slice()].concat()).unwrap();
     assert_eq!(loader_partition(folder.path()), Some(ESP));
+    assert_eq!(loader_file(folder.path()), None);
+    let text: Vec<u8> = "\\EFI\\x.efi\0".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let file = folder.path().join("LoaderImageIdentifier-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f");
+    fs::write(file, [&[6, 0, 0, 0], text.as_slice()].concat()).unwrap();
+    assert_eq!(loader_file(folder.path()).as_deref(), Some("\\EFI\\x.efi"));
 }
 
 proptest! {

@@ -55,6 +55,14 @@ impl Kind {
         format!("EFI/slipway/{}-{}.efi", self.word(), slot.letter())
     }
 
+    /// The slot that a file is, as firmware or a loader writes its path: `\EFI\slipway\preboot-a.efi`.
+    #[must_use]
+    pub fn slot_of(self, path: &str) -> Option<Slot> {
+        let path = path.replace('\\', "/");
+        let path = path.trim_start_matches('/');
+        Slot::ALL.into_iter().find(|slot| self.file(*slot).eq_ignore_ascii_case(path))
+    }
+
     /// One of the two state files.
     #[must_use]
     pub fn state_file(self, which: StateFile) -> String {
@@ -137,12 +145,13 @@ impl Book {
         Self { trial: Some(image), ..self.next() }
     }
 
-    /// With the image on trial now good; the same if there is none.
+    /// With the image on trial now good, if it is the one that runs from this slot. Another one that is on trial has not shown anything:
+    /// it may be the one that did not come up, and the good one runs in its place.
     #[must_use]
-    pub fn promoted(&self) -> Self {
+    pub fn promoted(&self, running: Slot) -> Self {
         match self.trial {
-            Some(trial) => Self { good: Some(trial), trial: None, ..self.next() },
-            None => self.clone(),
+            Some(trial) if trial.slot == running => Self { good: Some(trial), trial: None, ..self.next() },
+            Some(_) | None => self.clone(),
         }
     }
 

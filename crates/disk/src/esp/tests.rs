@@ -32,7 +32,8 @@ fn install(esp: &Esp, kind: Kind, version: u64, image: &[u8]) -> Filed {
 
 fn promote(esp: &Esp, kind: Kind) {
     let book = esp.book(kind).unwrap();
-    esp.write_book(kind, &book.promoted()).unwrap();
+    let running = book.trial.unwrap().slot;
+    esp.write_book(kind, &book.promoted(running)).unwrap();
 }
 
 fn filed(slot: Slot, version: u64) -> Filed {
@@ -121,7 +122,8 @@ fn a_power_cut_while_a_state_is_written_leaves_the_old_one_or_the_new_one() {
     let mut book = Book::default();
     let mut files: [Option<Vec<u8>>; 2] = [None, None];
     for version in 1..20 {
-        let next = if version % 3 == 0 { book.promoted() } else { book.tried(filed(book.target(), version)) };
+        let next =
+            if version % 3 == 0 { book.promoted(book.target()) } else { book.tried(filed(book.target(), version)) };
         let which = usize::from(next.state_file() == StateFile::Two);
         let new = next.encode();
         let old = files[which].clone().unwrap_or_default();
@@ -138,6 +140,31 @@ fn a_power_cut_while_a_state_is_written_leaves_the_old_one_or_the_new_one() {
         }
         files[which] = Some(new);
         book = next;
+    }
+}
+
+#[test]
+fn a_trial_that_did_not_come_up_is_not_called_good_by_the_one_that_did() {
+    let (_folder, esp) = folder();
+    install(&esp, Kind::Preboot, 1, b"works");
+    promote(&esp, Kind::Preboot);
+    install(&esp, Kind::Preboot, 2, b"does not");
+    let book = esp.book(Kind::Preboot).unwrap();
+    assert_eq!(book.promoted(Slot::A), book);
+    assert_eq!(book.promoted(Slot::A).target(), Slot::B, "the next image does not go over what works");
+}
+
+#[test]
+fn a_slot_is_known_by_the_path_that_firmware_tells() {
+    let rows = [
+        ("\\EFI\\slipway\\preboot-a.efi", Some(Slot::A)),
+        ("\\EFI\\SLIPWAY\\PREBOOT-B.EFI", Some(Slot::B)),
+        ("EFI/slipway/preboot-b.efi", Some(Slot::B)),
+        ("\\EFI\\BOOT\\BOOTX64.EFI", None),
+        ("", None),
+    ];
+    for (path, slot) in rows {
+        assert_eq!(Kind::Preboot.slot_of(path), slot, "{path}");
     }
 }
 
@@ -261,7 +288,7 @@ proptest! {
     }
 
     #[test]
-    fn no_order_of_installing_and_promoting_touches_what_is_good(steps in proptest::collection::vec(0_u8..3, 0..40)) {
+    fn no_order_of_installing_and_promoting_touches_what_is_good(steps in proptest::collection::vec(0_u8..4, 0..40)) {
         let mut book = Book::default();
         for (version, step) in (1..).zip(steps) {
             let good = book.good;
@@ -274,8 +301,13 @@ proptest! {
                 }
                 1 => {
                     let trial = book.trial;
-                    book = book.promoted();
+                    book = book.promoted(book.target());
                     prop_assert_eq!(book.good, trial.or(good));
+                }
+                2 => {
+                    // The trial did not come up, and the good one runs: that is no word for the trial.
+                    let running = good.map_or(Slot::B, |good| good.slot);
+                    prop_assert_eq!(book.promoted(running), book.clone());
                 }
                 _ => {
                     book = book.cleared();

@@ -38,5 +38,5 @@ pub fn write(disk: &File, device: &Device, changes: &Changes) -> io::Result<()> 
             }
         }
     }
-    crate::devices::reread_partitions(disk, device, &changes.table)
+    crate::devices::reread_partitions(disk, device, &changes.table, !changes.steps.is_empty())
 }

@@ -304,6 +304,21 @@ pub fn set_token(header: &Header, token: &Token) -> Result<(Header, Vec<Step>), 
     Ok((changed, steps))
 }
 
+/// A change that [`create`], [`add_key`] or [`kill_key`] planned, with a token set in the same writing of the header: what belongs
+/// together is not parted by a power cut.
+///
+/// # Errors
+/// No room; or the steps are not those of a change to this header.
+pub fn with_token(header: &Header, steps: Vec<Step>, token: &Token) -> Result<(Header, Vec<Step>), OpenError> {
+    let own = header.steps().ok_or(OpenError::Full)?;
+    let before =
+        steps.strip_suffix(own.as_slice()).ok_or(OpenError::Damaged("not the steps of this header's change"))?;
+    let (with, _) = set_token(header, token)?;
+    let with = Header { sequence: header.sequence, ..with };
+    let steps = [before, with.steps().ok_or(OpenError::Full)?.as_slice()].concat();
+    Ok((with, steps))
+}
+
 /// Opens a volume with a key, by whichever slot it fits; says which. `head` is the device's first [`super::HEAD`] bytes.
 ///
 /// # Errors

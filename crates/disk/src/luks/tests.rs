@@ -47,11 +47,13 @@ fn a_power_cut_during_any_change_leaves_the_old_header_or_the_new_one() {
     let both = disk.after(&add);
     let (_, kill) = kill_key(&two, 0, &mut dice(3)).unwrap();
     let (_, set) = set_token(&header, &token(&[5; 700])).unwrap();
+    let (_, together) = with_token(&two, add.clone(), &token(&[6; 700])).unwrap();
     let old = Some((header.sequence, vec![0]));
     let next = header.sequence + 1;
     let rows = [
         ("adding a key", &disk, add, old.clone(), (next, vec![0, 1])),
         ("killing a key", &both, kill, Some((next, vec![0, 1])), (next + 1, vec![1])),
+        ("adding a key with its token", &disk, together, old.clone(), (next, vec![0, 1])),
         ("setting a token", &disk, set, old, (next, vec![0])),
     ];
     for (what, disk, steps, old, new) in rows {
@@ -61,6 +63,8 @@ fn a_power_cut_during_any_change_leaves_the_old_header_or_the_new_one() {
             let is_new = found.as_ref() == Some(&new);
             assert!(is_new || found == old, "{what}: {found:?}");
             seen[usize::from(is_new)] += 1;
+            let told = Header::decode(&cut.read(0, 64 * 1024)).unwrap().token(&TokenKind("tpm".to_owned()));
+            assert_eq!(told.is_some(), is_new && what.ends_with("token"), "{what}");
             // Every slot that is listed is as it was, but for one that is being killed.
             let header = Header::decode(&cut.read(0, 64 * 1024)).unwrap();
             let after = disk.after(&steps);
@@ -126,6 +130,20 @@ fn a_token_with_its_blob_comes_back() {
     assert_eq!(back.token(&TokenKind("tpm".to_owned())), Some(token(b"sealed")));
     assert_eq!(back.token(&TokenKind("other".to_owned())), None);
     assert_eq!(set_token(&changed, &token(&[0; 12_000])).unwrap_err(), OpenError::Full);
+}
+
+#[test]
+fn a_volume_is_never_without_the_token_that_it_was_made_with() {
+    let (header, _, steps) = create(&new(), &KEY, &mut dice(1)).unwrap();
+    assert!(with_token(&header, steps[1..2].to_vec(), &token(b"x")).is_err(), "not this header's steps");
+    let (with, steps) = with_token(&header, steps, &token(b"sealed")).unwrap();
+    assert_eq!(with.sequence, header.sequence);
+    let disk = Disk::default().after(&steps);
+    let back = Header::decode(&disk.read(0, PART)).unwrap();
+    assert_eq!(back.token(&TokenKind("tpm".to_owned())), Some(token(b"sealed")));
+    assert!(open(&back, &disk.read(0, PART), &KEY).is_ok());
+    let headers = steps.iter().filter(|step| matches!(step, crate::Step::Write { at: 0, .. })).count();
+    assert_eq!(headers, 1, "the header is written once");
 }
 
 #[test]

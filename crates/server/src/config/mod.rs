@@ -4,6 +4,7 @@ mod enrolment;
 mod fault;
 mod https;
 mod menus;
+mod org;
 mod reach;
 mod reader;
 mod reservations;
@@ -25,6 +26,7 @@ use toml::de::DeTable;
 
 pub use fault::{At, Fault, Faults, Severity, Span};
 pub use https::{CertificateFiles, HttpsChoice};
+pub use org::OrgChoice;
 pub use sample::sample;
 pub use san::Secrets;
 pub(crate) use values::masked as network_of;
@@ -65,6 +67,8 @@ pub struct Config {
     pub http_port: u16,
     /// HTTPS, if the file has a section for it or a rule asks for it.
     pub https: Option<HttpsChoice>,
+    /// The trust plane, which is served where an org exists.
+    pub org: OrgChoice,
     /// Port of TFTP.
     pub tftp_port: u16,
     /// What else can be set of TFTP.
@@ -225,13 +229,14 @@ fn line_of(text: &str, span: Option<Span>) -> Range<usize> {
     first..last + 1
 }
 
-const TOP: [&str; 14] = [
+const TOP: [&str; 15] = [
     "data",
     "user",
     "control",
     "log",
     "http",
     "https",
+    "org",
     "tftp",
     "interface",
     "subnet",
@@ -285,6 +290,7 @@ fn read(top: &Section<'_>) -> Config {
             .map_or(LogFormat::default(), |at| at.value),
         http_port,
         https,
+        org: org::read(top),
         tftp_port: tftp.port,
         tftp: tftp.settings,
         export: tftp.export,

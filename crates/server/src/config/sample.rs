@@ -74,6 +74,15 @@ const TEMPLATE: &str = r#"# Slipway's configuration.
 # names = ["boot.example"]                    # example; names that machines ask for, beside this server's addresses
 # offer = false                               # true: UEFI HTTP Boot is sent here by every rule that has no `scheme` of its own
 
+# The trust plane, over TLS 1.3: machines enrol there, and prove themselves at each boot. Served where an org exists (`slipway org init`).
+# [org]
+# listen = ["0.0.0.0:8444", "[::]:8444"]
+# What this server does: let machines in while a window is open (`slipway window open`), and serve those that are known.
+# roles = ["enroller", "gateway"]
+# How often one address may begin a conversation, and how many there may be at once.
+# hellos-per-minute = 10
+# conversations = 1024
+
 [tftp]
 # Firmware asks on 69 only: change it for tests.
 # port = 69

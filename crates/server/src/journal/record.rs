@@ -140,7 +140,7 @@ struct Reason {
     loads: Option<usize>,
 }
 
-const PROTOS: [Proto; 9] = [
+const PROTOS: [Proto; 10] = [
     Proto::Dhcp4,
     Proto::Proxy4,
     Proto::BootServer4,
@@ -150,6 +150,7 @@ const PROTOS: [Proto; 9] = [
     Proto::Http,
     Proto::Https,
     Proto::Agent,
+    Proto::Trust,
 ];
 const LOADERS: [Loader; 7] =
     [Loader::Os, Loader::Pxe, Loader::UefiHttp, Loader::Ipxe, Loader::UBoot, Loader::Grub, Loader::Agent];
@@ -273,6 +274,11 @@ fn reason(why: &Why) -> Reason {
             reason.loads = Some(*loads);
         }
         Why::Limited { limit } => reason.detail = Some((*limit).to_owned()),
+        Why::Refused { code, told } => {
+            // The org's codes are its own: one of ours may spell the same.
+            reason.code = REFUSED.to_owned();
+            (reason.rule, reason.detail) = (Some((*code).to_owned()), Some((*told).to_owned()));
+        }
         Why::NoMenu { firmware } => reason.detail = Some((*firmware).to_owned()),
         Why::UnservedLoader { loader } => reason.detail = Some((*loader).to_owned()),
         Why::UnknownArch { arch } => reason.arch = Some(*arch),
@@ -280,6 +286,9 @@ fn reason(why: &Why) -> Reason {
     }
     reason
 }
+
+/// What stands for the code of a refusal by the org.
+const REFUSED: &str = "refused-by-org";
 
 /// Every reason that carries nothing.
 const BARE: [Why; 24] = [
@@ -324,6 +333,7 @@ fn why(reason: Reason) -> Option<Why> {
         "cannot-attach" => Why::CannotAttach { disk: reason.disk?, reason: intern(reason.detail?)? },
         "no-loader" => Why::NoLoader { file: intern(reason.detail?)? },
         "loader-loop" => Why::LoaderLoop { loader: reason.detail?, loads: reason.loads? },
+        REFUSED => Why::Refused { code: intern(reason.rule?)?, told: intern(reason.detail?)? },
         "limited" => Why::Limited { limit: intern(reason.detail?)? },
         "no-menu" => Why::NoMenu { firmware: intern(reason.detail?)? },
         "unserved-loader" => Why::UnservedLoader { loader: intern(reason.detail?)? },
@@ -370,6 +380,7 @@ mod tests {
             Why::LoaderLoop { loader: "loader/undionly.kpxe".to_owned(), loads: 5 },
             Why::UnservedLoader { loader: "u-boot" },
             Why::NoMenu { firmware: "U-Boot" },
+            Why::Refused { code: "not-found", told: "no window is open" },
         ];
         let whys = BARE.into_iter().chain(carrying).map(Outcome::Declined);
         let others = [

@@ -3,6 +3,7 @@
 mod banner;
 mod catalog;
 mod notify;
+mod org;
 mod planes;
 mod reload;
 mod running;
@@ -13,7 +14,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{Config, Faults};
@@ -25,6 +26,7 @@ use crate::places::{NoConfig, Surroundings, config_file, load};
 use crate::ports::{Port, Survey};
 use crate::privileges::{self, User};
 use crate::site::{Built, Exported, Facts, NoSite, build};
+use crate::trust;
 
 pub use reload::{Reload, plan};
 use running::{Running, Signals};
@@ -84,6 +86,9 @@ pub enum Error {
     /// What is remembered of machines cannot be kept.
     #[error(transparent)]
     Machines(#[from] machines::Error),
+    /// The org's keys cannot be read.
+    #[error("there is an org, and this server cannot serve it")]
+    Org(#[from] trust::Unusable),
     /// A plane does not start.
     #[error("cannot start {what}{hint}")]
     Plane {
@@ -140,6 +145,8 @@ pub struct Prepared {
     start: Start,
     survey: Survey,
     kept: Vec<String>,
+    /// The org's keys, where there is one: they may be readable for root alone.
+    keys: Option<Arc<trust::Keys>>,
 }
 
 impl Start {
@@ -153,10 +160,13 @@ impl Start {
         prepare_folders(&self, user.as_ref())?;
         let (tftp, http) = (Port::Udp(self.config.tftp_port), Port::Tcp(self.config.http_port));
         let https = self.config.https.as_ref().map(|https| Port::Tcp(https.port));
-        let ports: Vec<Port> = [Port::Udp(67), Port::Udp(4011), tftp, http].into_iter().chain(https).collect();
+        let keys = trust::keys(&self.data)?.map(Arc::new);
+        let org = self.config.org.listen.iter().filter(|_| keys.is_some()).map(|listen| Port::Tcp(listen.port()));
+        let usual = [Port::Udp(67), Port::Udp(4011), tftp, http];
+        let ports: Vec<Port> = usual.into_iter().chain(https).chain(org).collect();
         let survey = Survey::of(&ports);
         let kept = privileges::give_up(user.as_ref())?;
-        Ok(Prepared { start: self, survey, kept })
+        Ok(Prepared { start: self, survey, kept, keys })
     }
 }
 
@@ -164,7 +174,7 @@ impl Start {
 ///
 /// # Errors
 /// The server cannot start.
-pub fn serve(Prepared { start, survey, kept }: Prepared, say: &dyn Fn(&str)) -> Result<(), Error> {
+pub fn serve(Prepared { start, survey, kept, keys }: Prepared, say: &dyn Fn(&str)) -> Result<(), Error> {
     tracing::debug!(?kept, user = start.config.user.as_ref().map(|at| &at.value), "privileges given up");
     allow_open_files();
     fall_with_our_threads();
@@ -173,7 +183,7 @@ pub fn serve(Prepared { start, survey, kept }: Prepared, say: &dyn Fn(&str)) -> 
         .enable_all()
         .build()
         .map_err(system("start the runtime"))?;
-    let result = runtime.block_on(run(start, &survey, say));
+    let result = runtime.block_on(run(start, &survey, keys, say));
     // A transfer or a blocking read that does not end must not keep the process.
     runtime.shutdown_timeout(core::time::Duration::from_millis(500));
     result
@@ -228,7 +238,7 @@ fn prepare_folders(start: &Start, user: Option<&User>) -> Result<(), Error> {
     }
 }
 
-async fn run(start: Start, survey: &Survey, say: &dyn Fn(&str)) -> Result<(), Error> {
+async fn run(start: Start, survey: &Survey, keys: Option<Arc<trust::Keys>>, say: &dyn Fn(&str)) -> Result<(), Error> {
     let signals = Signals::new().map_err(system("listen for signals"))?;
     let unwritable = |error| match error {
         journal::Error::Io(source) => Error::Folder {
@@ -247,14 +257,18 @@ async fn run(start: Start, survey: &Survey, say: &dyn Fn(&str)) -> Result<(), Er
     let warnings = start.config.warnings.iter().cloned().chain(warnings).collect();
     let warned = running::warn(&start.config, warnings);
     let shared = Arc::new(ArcSwap::from_pointee(site));
-    let planes = planes::spawn(&start, &shared, &journal, survey).await?;
+    let org = Arc::new(ArcSwapOption::empty());
+    let planes = planes::spawn(&start, &shared, &journal, survey, (keys, Arc::clone(&org))).await?;
     for line in banner::lines(&start.config, start.file.as_deref(), &shared.load(), &start.data) {
+        say(&line);
+    }
+    if let Some(line) = planes.org_line() {
         say(&line);
     }
     let (wishes, wished) = mpsc::channel(4);
     let (stop, stopped) = watch::channel(false);
-    let status = Arc::new(ArcSwap::from_pointee(running::status(&start, &shared.load(), warned)));
-    let desk = Desk { journal: journal.clone(), site: Arc::clone(&shared), status: Arc::clone(&status), wishes };
+    let status = Arc::new(ArcSwap::from_pointee(running::status(&start, &shared.load(), planes.trust_port(), warned)));
+    let desk = Desk { journal: journal.clone(), site: Arc::clone(&shared), status: Arc::clone(&status), org, wishes };
     let answering = tokio::spawn(control.serve(desk, stopped));
     let mut running = Running { start, site: shared, journal, planes, status, wished, signals };
     running.until_stopped().await;

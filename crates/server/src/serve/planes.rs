@@ -1,4 +1,4 @@
-//! The planes: DHCP, TFTP, HTTP and HTTPS, their sockets bound at the start.
+//! The planes: DHCP, TFTP, HTTP, HTTPS and the org's, their sockets bound at the start.
 
 use core::error::Error as StdError;
 use std::io;
@@ -15,7 +15,9 @@ use crate::ports::Survey;
 use crate::site::{SharedSite, Site};
 use crate::tftp;
 use crate::tls::{self, Certificates};
+use crate::trust;
 
+use super::org::{Org, OrgSlot};
 use super::running::chain;
 use super::{Error, Start};
 
@@ -28,6 +30,7 @@ pub(super) struct Planes {
     http: http::Handle,
     https: Option<Https>,
     dhcp: dhcp::Handle,
+    org: Org,
 }
 
 /// HTTPS, with the port that it was started for.
@@ -66,6 +69,7 @@ pub(super) async fn spawn(
     site: &SharedSite,
     journal: &Journal,
     survey: &Survey,
+    (keys, slot): (Option<Arc<trust::Keys>>, OrgSlot),
 ) -> Result<Planes, Error> {
     let limits = tftp::Limits { drain: DRAIN, ..tftp::Limits::default() };
     let everywhere = http::everywhere(start.config.tftp_port);
@@ -76,12 +80,17 @@ pub(super) async fn spawn(
     let http = http::spawn(&everywhere, limits, site.clone(), journal.clone())
         .map_err(|error| failed("the HTTP boot server", error, survey))?;
     let https = Https::spawn(&start.data, site, journal).map_err(|error| failed("HTTPS", error, survey))?;
+    let mut org = Org::new(slot);
+    if let Some(keys) = keys {
+        let spawned = org.spawn(start, keys, site, journal).await;
+        spawned.map_err(|error| failed("the trust plane", error, survey))?;
+    }
     // Last: once DHCP answers, firmware asks the others.
     let dhcp = Embedded::open(&start.data)
         .map_err(dhcp::Error::Leases)
         .and_then(|leases| dhcp::spawn(dhcp::Ports::default(), leases, site.clone(), journal.clone()))
         .map_err(|error| failed("DHCP", error, survey))?;
-    Ok(Planes { tftp, http, https, dhcp })
+    Ok(Planes { tftp, http, https, dhcp, org })
 }
 
 /// A plane's error, with who stands in the way or what is missing.
@@ -146,6 +155,27 @@ impl Planes {
         Ok(())
     }
 
+    /// Follows the org: its manifest, and its coming.
+    pub(super) async fn adopt_org(&mut self, start: &Start, site: &SharedSite, journal: &Journal) -> Vec<String> {
+        let followed = self.org.follow(start, site, journal).await;
+        followed.err().map(|error| format!("the org cannot be served: {}", chain(&error))).into_iter().collect()
+    }
+
+    /// Lets the org look at the image store again.
+    pub(super) async fn look_at_images(&self) {
+        self.org.look_at_images().await;
+    }
+
+    /// The trust plane's port, where it runs.
+    pub(super) fn trust_port(&self) -> Option<u16> {
+        self.org.port()
+    }
+
+    /// What a person should read of the org at the start.
+    pub(super) fn org_line(&self) -> Option<String> {
+        self.org.line()
+    }
+
     /// Lets transfers end, in at most [`DRAIN`], and closes the sockets.
     pub(super) async fn shut_down(self) {
         let dhcp = tokio::task::spawn_blocking(move || self.dhcp.shutdown());
@@ -155,6 +185,6 @@ impl Planes {
                 https.handle.shutdown().await;
             }
         };
-        let _ = tokio::join!(tftp, dhcp, self.http.shutdown(), https);
+        let _ = tokio::join!(tftp, dhcp, self.http.shutdown(), https, self.org.shut_down());
     }
 }

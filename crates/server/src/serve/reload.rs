@@ -77,6 +77,7 @@ fn pin(old: &Config, new: &mut Config) -> Vec<String> {
     keep("log.level", &old.log_level, &mut new.log_level, &mut needed);
     keep("log.format", &old.log_format, &mut new.log_format, &mut needed);
     keep("http.port", &old.http_port, &mut new.http_port, &mut needed);
+    keep("org", &old.org, &mut new.org, &mut needed);
     keep("tftp.port", &old.tftp_port, &mut new.tftp_port, &mut needed);
     keep("tftp.single-port", &old.tftp.single_port, &mut new.tftp.single_port, &mut needed);
     needed

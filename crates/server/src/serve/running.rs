@@ -106,7 +106,10 @@ impl Running {
         let mut changes = plan.changes;
         changes.extend(interface_changes(&before, &built.site));
         self.start.config = plan.config;
-        let warnings = self.take_over(built);
+        let mut warnings = self.take_over(built).await;
+        warnings.extend(self.planes.adopt_org(&self.start, &self.site, &self.journal).await);
+        let status = Status { trust_port: self.planes.trust_port(), ..Status::clone(&self.status.load()) };
+        self.status.store(Arc::new(status));
         Ok(Reloaded { changes, restart_needed: plan.restart_needed, warnings })
     }
 
@@ -116,7 +119,7 @@ impl Running {
     }
 
     /// Puts a new site in force; says and gives its warnings.
-    fn take_over(&mut self, built: Built) -> Vec<String> {
+    async fn take_over(&mut self, built: Built) -> Vec<String> {
         let warnings = self.start.config.warnings.iter().cloned().chain(built.warnings).collect();
         let mut warned = warn(&self.start.config, warnings);
         let started = self.status.load().started.clone();
@@ -126,7 +129,11 @@ impl Running {
             tracing::error!("{problem}");
             warned.push(problem);
         }
-        self.status.store(Arc::new(Status { started, ..status(&self.start, &site, warned.clone()) }));
+        self.planes.look_at_images().await;
+        self.status.store(Arc::new(Status {
+            started,
+            ..status(&self.start, &site, self.planes.trust_port(), warned.clone())
+        }));
         warned
     }
 
@@ -153,9 +160,13 @@ impl Running {
         } else if built.site.interfaces != before.interfaces {
             tracing::info!("the interfaces changed: {}", interface_changes(&before, &built.site).join(", "));
         } else {
+            // A manifest may have been signed meanwhile, which no boot plane asks for.
+            if images_changed {
+                self.planes.look_at_images().await;
+            }
             return;
         }
-        self.take_over(built);
+        self.take_over(built).await;
     }
 
     /// Ends the planes, the control socket and the journal, in at most five seconds.
@@ -264,7 +275,7 @@ fn image_names(site: &Site) -> Vec<String> {
 }
 
 /// The status as of now.
-pub(super) fn status(start: &Start, site: &Site, warnings: Vec<String>) -> Status {
+pub(super) fn status(start: &Start, site: &Site, trust_port: Option<u16>, warnings: Vec<String>) -> Status {
     let mode = |mode| match mode {
         Mode::Dhcp => "dhcp",
         Mode::Proxy => "proxy",
@@ -292,7 +303,7 @@ pub(super) fn status(start: &Start, site: &Site, warnings: Vec<String>) -> Statu
         interfaces: interfaces.collect(),
         http_port: start.config.http_port,
         https_port: start.config.https.as_ref().map(|https| https.port),
-        trust_port: None,
+        trust_port,
         tftp_port: start.config.tftp_port,
         subnets: v4.chain(v6).collect(),
         rules: site.rules.rules.iter().map(|rule| rule.name.clone()).collect(),

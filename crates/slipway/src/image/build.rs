@@ -76,6 +76,10 @@ pub(crate) struct Build {
     /// Sign the manifest with this image key; may be repeated [default: the org's image key, if it is in its usual place]
     #[arg(long, value_name = "FILE")]
     sign_with: Vec<PathBuf>,
+    /// The org's PCR policy key, which lets the machines' TPMs unseal their disks' keys to a preboot image [default: from its usual
+    /// place, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pcr_policy_key: Option<PathBuf>,
     /// Machines do not install it after so many days
     #[arg(long, value_name = "DAYS")]
     expires_in: Option<u32>,
@@ -252,7 +256,14 @@ impl<'a> Plan<'a> {
     fn manifest(&self, images: &Images, added: &Added) -> Result<Option<Standing>> {
         let (stored, Some(org)) = (stored_of(added), &self.org) else { return Ok(None) };
         let keys = manifest::keys(&self.build.sign_with, org)?;
+        // Of all images only the preboot unseals anything.
+        let policy = match self.role {
+            Role::Preboot => manifest::policy_key(self.build.pcr_policy_key.as_deref(), org)?,
+            Role::Bootstrap | Role::Generation => None,
+        };
+        // One that lacks an approval which can be given now is made anew.
         let there = Standing::of(images, stored, org)?;
+        let there = there.filter(|there| there.manifest.pcr_policy.is_some() || policy.is_none());
         if let (Some(there), Added::Unchanged(_)) = (there, added) {
             let sign = |_, key: &PrivateKey| manifest::add_signature(images, stored, org, key);
             return keys.iter().try_fold(there, sign).map(Some);
@@ -263,7 +274,7 @@ impl<'a> Plan<'a> {
             not_after: self.build.expires_in.map(|days| Time(self.time).plus(u64::from(days).saturating_mul(day))),
             secure_boot: self.keys.is_some(),
         };
-        manifest::give(&images.writer()?, stored, org, terms, &keys).map(Some)
+        manifest::give(&images.writer()?, stored, org, terms, policy.as_ref(), &keys).map(Some)
     }
 
     /// Builds it and adds it to the store.

@@ -6,8 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use slipway_engine::catalog::{Digest as StoreDigest, Image};
 use slipway_store::images::{Built, Images, Stored, Writer};
-use slipway_trust::image::pcr_policy;
-use slipway_trust::key::SignatureBytes;
+use slipway_tpm::policy::approved_policy;
 use slipway_trust::keyfile::{Kind, PrivateKey};
 use slipway_trust::seal::{Bound, signed_bytes};
 use slipway_trust::{Digest, Domain, ImageManifest, PublicKey, Role, Signed, Time};
@@ -65,6 +64,18 @@ impl Standing {
         }
     }
 
+    /// Whether machines' TPMs unseal to it, of an image that unseals.
+    pub(super) fn about_disks(&self) -> Option<String> {
+        match (self.manifest.role, self.manifest.pcr_policy) {
+            (Role::Preboot, Some(_)) => Some("TPMs unseal to it: approved by the org's PCR policy key".to_owned()),
+            (Role::Preboot, None) => Some(
+                "warning: TPMs do not unseal to it: the PCR policy key is not here (--pcr-policy-key names it)"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+
     /// For programs.
     pub(super) fn value(&self) -> Value {
         json!({
@@ -92,16 +103,19 @@ pub(super) struct Terms {
 ///
 /// # Errors
 /// It was not built here; a key cannot be used; the store fails.
+/// `policy` is the key that lets TPMs unseal to the image, where the image is one that unseals.
 pub(super) fn give(
     writer: &Writer<'_>,
     stored: &Stored,
     org: &Org,
     terms: Terms,
+    policy: Option<&PrivateKey>,
     keys: &[PrivateKey],
 ) -> Result<Standing> {
-    let manifest = describe(stored, org, terms)?;
-    let pcr_policy = approval(&manifest, org)?;
-    let manifest = ImageManifest { pcr_policy, ..manifest };
+    let mut manifest = describe(stored, org, terms)?;
+    // ECDSA over the policy, which is hashed once more: `slipway_tpm::policy::approval_digest` with no reference.
+    let approve = |pcr11: Digest| policy.map(|key| key.sign(&approved_policy(&pcr11.0)));
+    manifest.pcr_policy = manifest.pcr11.and_then(approve);
     let mut signed = Signed::unsigned(slipway_trust::encode(&manifest));
     for key in keys {
         sign(&mut signed, org, key)?;
@@ -144,23 +158,32 @@ pub(super) fn keys(named: &[PathBuf], org: &Org) -> Result<Vec<PrivateKey>> {
     named.iter().map(|path| key(path, org)).collect()
 }
 
+/// The key whose word lets TPMs unseal to an image: the one that was named, else the org's from its usual place, if it is there and is
+/// still the org's.
+///
+/// # Errors
+/// The named key cannot be used, or is not the org's.
+pub(super) fn policy_key(named: Option<&Path>, org: &Org) -> Result<Option<PrivateKey>> {
+    let key = match named {
+        Some(path) => Some(private_key(Some(path), Kind::PcrPolicy, org)?),
+        None => private_key(None, Kind::PcrPolicy, org).ok(),
+    };
+    let is_the_orgs = |key: &PrivateKey| org.manifest.pcr_policy == Some(key.public());
+    match key {
+        Some(key) if is_the_orgs(&key) => Ok(Some(key)),
+        Some(key) if named.is_some() => {
+            bail!("{} is not the PCR policy key of {}: `slipway org show` names it", key.public(), org.manifest.name)
+        }
+        _ => Ok(None),
+    }
+}
+
 /// One key to sign with.
 ///
 /// # Errors
 /// It cannot be used.
 pub(super) fn key(path: &Path, org: &Org) -> Result<PrivateKey> {
     private_key(Some(path), Kind::Image, org)
-}
-
-/// The PCR policy key's word that TPMs may unseal to this image: of a preboot, if the org's key is in its usual place. Nothing else opens a
-/// disk.
-fn approval(manifest: &ImageManifest, org: &Org) -> Result<Option<SignatureBytes>> {
-    let (Role::Preboot, Some(pcr11)) = (manifest.role, manifest.pcr11) else { return Ok(None) };
-    let Ok(key) = private_key(None, Kind::PcrPolicy, org) else { return Ok(None) };
-    if org.manifest.pcr_policy != Some(key.public()) {
-        bail!("the PCR policy key of this user is not the one of {}: `slipway org show` tells which", org.manifest.name);
-    }
-    Ok(Some(key.sign(&pcr_policy(&pcr11))))
 }
 
 fn open(bytes: &[u8], stored: &Stored) -> Result<Signed> {

@@ -60,7 +60,7 @@ impl<T: FnMut(&[u8]) -> io::Result<Vec<u8>>> Tpm<T> {
     /// # Errors
     /// The TPM's refusal, a policy key that is none, or `entropy` that must be drawn anew.
     pub fn seal(&mut self, secret: &[u8], key: &PolicyKey, entropy: &Entropy) -> Result<Vec<u8>> {
-        let pcr7 = self.read_pcrs(PcrSet::one(7))?.first().map(|(_, value)| *value).unwrap_or_default();
+        let pcr7 = self.read_pcrs(PcrSet::one(7))?.first().map(|(_, value)| *value).ok_or(TpmError::NoBank)?;
         let policy = sealed_policy(key, &pcr7).ok_or(Closed::OtherPolicyKey)?;
         self.with(Handle::OWNER, &template::storage(), |tpm, root| {
             tpm.in_salted(root, false, entropy, |tpm, session| {

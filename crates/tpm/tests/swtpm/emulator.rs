@@ -42,31 +42,39 @@ impl Emulator {
 
     /// A TPM with certificates for its RSA-2048 and P-384 endorsement keys, made by a CA of its own.
     pub(crate) fn certified() -> Self {
+        Self::set_up(&["--create-ek-cert"])
+    }
+
+    /// A TPM that measures with SHA-1 alone.
+    pub(crate) fn measuring_with_sha1() -> Self {
+        Self::set_up(&["--pcr-banks", "sha1"])
+    }
+
+    fn set_up(options: &[&str]) -> Self {
         let tpm = Self::new();
         let path = |name: &str| tpm.folder.path().join(name).display().to_string();
         let ca = path("ca");
         std::fs::create_dir(&ca).unwrap();
-        let localca =
-            format!("statedir={ca}\nsigningkey={ca}/key.pem\nissuercert={ca}/issuer.pem\ncertserial={ca}/serial\n");
-        let options = "--platform-manufacturer Slipway\n--platform-version 1\n--platform-model test\n";
-        let setup = format!(
-            "create_certs_tool=swtpm_localca\ncreate_certs_tool_config={}\ncreate_certs_tool_options={}\n",
-            path("localca.conf"),
-            path("localca.options")
+        let write = |name: &str, text: String| std::fs::write(path(name), text).unwrap();
+        write(
+            "localca.conf",
+            format!("statedir={ca}\nsigningkey={ca}/key.pem\nissuercert={ca}/issuer.pem\ncertserial={ca}/serial\n"),
         );
-        std::fs::write(path("localca.conf"), localca).unwrap();
-        std::fs::write(path("localca.options"), options).unwrap();
-        std::fs::write(path("setup.conf"), setup).unwrap();
+        let platform = "--platform-manufacturer Slipway\n--platform-version 1\n--platform-model test\n";
+        write("localca.options", platform.to_owned());
+        let (conf, localca_options) = (path("localca.conf"), path("localca.options"));
+        write(
+            "setup.conf",
+            format!(
+                "create_certs_tool=swtpm_localca\ncreate_certs_tool_config={conf}\ncreate_certs_tool_options={localca_options}\n"
+            ),
+        );
         let mut command = Command::new("swtpm_setup");
-        command.args(["--tpm2", "--create-ek-cert", "--overwrite", "--tpmstate", &path("state")]);
-        command.args(["--config", &path("setup.conf")]).env("XDG_CONFIG_HOME", path("config"));
-        let done = command.output().expect("swtpm_setup is missing: apt install swtpm-tools");
-        assert!(
-            done.status.success(),
-            "{}{}",
-            String::from_utf8_lossy(&done.stdout),
-            String::from_utf8_lossy(&done.stderr)
-        );
+        command.args(["--tpm2", "--overwrite", "--tpmstate", &path("state"), "--config", &path("setup.conf")]);
+        let done = command.args(options).env("XDG_CONFIG_HOME", path("config")).output();
+        let done = done.expect("swtpm_setup is missing: apt install swtpm-tools");
+        let said = [done.stdout, done.stderr].concat();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&said));
         tpm
     }
 

@@ -161,3 +161,11 @@ fn a_blob_is_refused_at_every_length_but_its_own() {
     }
     assert_eq!(slipway_tpm::Sealed::decode(&blob).unwrap().encode(), blob);
 }
+
+#[test]
+fn a_tpm_that_does_not_measure_with_sha_256_seals_nothing_and_says_what_to_do() {
+    let mut tpm = Emulator::measuring_with_sha1().boot();
+    let refused = tpm.seal(&SECRET, &BuildHost::new(1).key(), &entropy(1)).unwrap_err();
+    assert_eq!(refused.to_string(), "the TPM's SHA-256 bank is switched off");
+    assert!(refused.remedy().unwrap().starts_with("switch the TPM's SHA-256 PCR bank on"));
+}

@@ -63,6 +63,7 @@ pub(super) fn say(told: &Told, images: &Images, data: &Path, org: Option<&Org>, 
             Some(signature) => format!("for Secure Boot: {}", signature.line()),
         });
         lines.extend(told.standing.as_ref().map(Standing::line));
+        lines.extend(told.standing.as_ref().and_then(Standing::about_disks));
         lines.join("\n")
     })
 }

@@ -1,0 +1,71 @@
+//! What machines may run: the signed manifests beside the records of the image store, and the boot loaders that we serve.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use slipway_engine::catalog::{Catalog, Digest as FileDigest, FileRef};
+use slipway_image::authenticode;
+use slipway_store::Blobs;
+use slipway_trust::image::ImageManifest;
+use slipway_trust::node::Images;
+use slipway_trust::{Digest, OrgManifest, Signed};
+
+/// What a file's name ends in that is the signed manifest of an image's version.
+const MANIFEST: &str = "manifest";
+
+/// Authenticode digests of boot loaders, so that each is read once.
+#[derive(Debug, Default)]
+pub(super) struct Loaders(HashMap<FileDigest, Option<Digest>>);
+
+impl Loaders {
+    /// What firmware measures when it starts one of the loaders that we serve. A loader that is no EFI program is measured by nobody.
+    fn digests(&mut self, catalog: &Catalog, blobs: &Blobs) -> Vec<Digest> {
+        let files: Vec<&FileRef> =
+            catalog.loaders.iter().filter(|(name, _)| name.ends_with(".efi")).map(|(_, file)| file).collect();
+        self.0.retain(|digest, _| files.iter().any(|file| file.digest == *digest));
+        let digest = |file: &&FileRef| {
+            let read = || authenticode::digest(&fs::read(blobs.path(&file.digest)).ok()?).ok().map(Digest);
+            *self.0.entry(file.digest).or_insert_with(read)
+        };
+        files.iter().filter_map(digest).collect()
+    }
+}
+
+/// Reads the manifests of all images of the catalog; tells what is wrong with those that are not taken.
+pub(super) fn load(
+    data: &Path,
+    org: &OrgManifest,
+    (catalog, blobs): (&Catalog, &Blobs),
+    loaders: &mut Loaders,
+) -> (Images, Vec<String>) {
+    let (mut manifests, mut faults) = (Vec::new(), Vec::new());
+    for image in catalog.images.values().flatten() {
+        let path = data.join("images").join(&image.name).join(format!("{}.{MANIFEST}", image.version));
+        let named = format!("{}@{}", image.name, image.version);
+        match read(&path) {
+            Ok(None) => {}
+            Ok(Some(signed)) => match Images::new(org, [signed.clone()], []).1.first() {
+                Some(why) => faults.push(format!("machines are not given {named}: {why}")),
+                None => manifests.push(signed),
+            },
+            Err(why) => faults.push(format!("machines are not given {named}: {}: {why}", path.display())),
+        }
+    }
+    (Images::new(org, manifests, loaders.digests(catalog, blobs)).0, faults)
+}
+
+fn read(path: &Path) -> Result<Option<Signed>, String> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    slipway_trust::decode(&bytes).map(Some).map_err(|error| error.to_string())
+}
+
+/// An image in a word for people: `preboot web 1700000000 x64`.
+pub(super) fn told(manifest: &ImageManifest) -> String {
+    format!("{} {} {} {}", manifest.role, manifest.name, manifest.version, manifest.arch)
+}

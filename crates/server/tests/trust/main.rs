@@ -1,0 +1,7 @@
+//! The trust plane on loopback, with machines that speak real TLS.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
+#![allow(unreachable_pub, reason = "one test program")]
+
+mod enrol;
+mod kit;
+mod limits;
