@@ -10,7 +10,7 @@ use slipway_trust::record::{Act, Verb};
 use super::which::the_one;
 use crate::cli::Global;
 use crate::client::Client;
-use crate::org::place::{Org, data, now};
+use crate::org::place::{Org, data, now_after};
 use crate::org::sheet::{Kind, Sheet, Signing, settle};
 
 /// `slipway machine suspend …` and the like
@@ -45,7 +45,8 @@ pub(crate) fn run(global: &Global, verb: Verb, words: &ActWords) -> Result<ExitC
     let org = Org::open(&data(global))?;
     let known: OrgMachines = Client::of(global).get("/org/machines")?;
     let found = machine(&words.machine, &known.machines)?;
-    let act = Act { machine: found.id.parse()?, verb, reason: words.reason.trim().to_owned(), at: now() };
+    let at = now_after(found.acted.as_deref().unwrap_or_default());
+    let act = Act { machine: found.id.parse()?, verb, reason: words.reason.trim().to_owned(), at };
     settle(global, &org, Sheet::new(Kind::Act, org.id(), &act), &words.signing)
 }
 
