@@ -3,6 +3,8 @@
 
 mod trust_world;
 
+use std::sync::LazyLock;
+
 use libfuzzer_sys::fuzz_target;
 use slipway_trust::frames::{Challenge, Intent, Reply, TicketTold};
 use slipway_trust::machine::{Answered, BootProof, Expect, Next, Proof, Running, on_noted};
@@ -10,8 +12,11 @@ use slipway_trust::record::Inventory;
 use slipway_trust::{MachineId, OrgManifest, TicketId, decode, encode};
 use trust_world::{CHANNEL, NOW, World};
 
+/// Made once: its signatures cost more than what is fuzzed.
+static WORLD: LazyLock<World> = LazyLock::new(World::new);
+
 fuzz_target!(|reply: &[u8]| {
-    let world = World::new();
+    let world = &*WORLD;
     let root = world.root.public();
     let _ = on_noted(reply);
 

@@ -5,6 +5,7 @@
 mod trust_world;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use slipway_trust::frames::{Intent, Reply};
@@ -15,8 +16,11 @@ use slipway_trust::transcript::Transcript;
 use slipway_trust::{Registry, Signed, decode, encode};
 use trust_world::{CHANNEL, NOW, World};
 
+/// Made once: its signatures cost more than what is fuzzed.
+static WORLD: LazyLock<World> = LazyLock::new(World::new);
+
 struct Server {
-    world: World,
+    world: &'static World,
     registry: Registry,
     images: Images,
     door: Door,
@@ -26,7 +30,7 @@ struct Server {
 
 impl Server {
     fn new() -> Self {
-        let world = World::new();
+        let world = &*WORLD;
         let images = Images::new(&world.org, world.images.iter().cloned(), []).0;
         let registry = world.registry();
         Self { world, registry, images, door: Door::default(), conversation: Conversation::new(), drawn: 0 }
