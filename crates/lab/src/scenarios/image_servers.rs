@@ -28,8 +28,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let machine = lab.power_on(home.order.clone(), &lan)?;
     machine.wait_step(0, "identity proved")?;
     let version = built.pointer("/image/version").and_then(Value::as_str).context("no version")?;
-    let loaded = format!("image/bootstrap@{version}/uki.efi");
-    let journal = org.server().journal_json(machine.mac())?.to_string();
-    ensure!(journal.contains(&loaded), "it loaded something else than {loaded}: {journal}");
+    let said = format!("bootstrap image, version {version},");
+    ensure!(machine.console().find(&said).is_some(), "it runs another image than version {version}");
     machine.pull_plug()
 }
