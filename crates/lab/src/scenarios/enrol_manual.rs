@@ -7,10 +7,10 @@ use super::enrol::{self, Home};
 use crate::lab::Lab;
 use crate::machine::{Firmware, Order};
 
-/// With a TPM: what is known of the machine is more than a person's word.
+/// With a TPM, whose maker nobody has vouched for: its key is in it, and no more is known.
 pub(super) fn with_tpm(lab: &mut Lab) -> Result<()> {
     let home = Home::with_tpm(lab, Order::new("node1", 1, Firmware::UefiPxe))?;
-    joins(lab, &home, "tpm-boot")
+    joins(lab, &home, "tpm")
 }
 
 /// Without one: its key is a file on its disk, and the org says that nobody but a person vouches for it.

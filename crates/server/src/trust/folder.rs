@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustls_pki_types::CertificateDer;
@@ -71,6 +72,13 @@ pub fn keys(data: &Path) -> Result<Option<Keys>, Unusable> {
     let path = folder.join(place::ENROLLER);
     let enroller = if path.exists() { Some(enroller(&path)?) } else { None };
     let ca = text(&folder.join(place::CA_KEY))?;
+    for name in [place::ENROLLER, place::CA_KEY] {
+        let path = folder.join(name);
+        let open = fs::metadata(&path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
+        if open {
+            tracing::warn!("others than the server's user may read {path}: `chmod 600 {path}`", path = path.display());
+        }
+    }
     Ok(Some(Keys { root, enroller, ca }))
 }
 
