@@ -24,7 +24,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// What all of them know: the org, its server, and the same invite.
 #[derive(Debug)]
-pub struct Track {
+pub(crate) struct Track {
     token: Token,
     root: PublicKey,
     tls: Arc<ClientConfig>,
@@ -33,14 +33,14 @@ pub struct Track {
 }
 
 /// How a machine fared. Nothing: it was let in.
-pub type Fate = Option<Refusal>;
+pub(crate) type Fate = Option<Refusal>;
 
 impl Track {
     /// The track of an org whose folder is `org`, for machines with this invite that run a bootstrap image of this version.
     ///
     /// # Errors
     /// The org's public files cannot be read, or the invite is none.
-    pub fn new(org: &Path, token: &str, server: SocketAddr, image_version: u64) -> Result<Self> {
+    pub(crate) fn new(org: &Path, token: &str, server: SocketAddr, image_version: u64) -> Result<Self> {
         let token: Token = token.parse().context("this is no invite")?;
         let file = org.join("root.pub");
         let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -59,7 +59,7 @@ impl Track {
     ///
     /// # Errors
     /// The server is not there, or says what it should not.
-    pub fn race(&self, number: u32) -> Result<Fate> {
+    pub(crate) fn race(&self, number: u32) -> Result<Fate> {
         let key = SigningKey::from_seed(&seed("key", number));
         let mut line = self.connect()?;
         let (greeted, hello) = self.start(number).hello();
