@@ -5,7 +5,7 @@ mod install;
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use slipway_disk::Device;
 use slipway_disk::gpt::{self, Present};
@@ -31,6 +31,8 @@ const FIRST_PAUSE: u64 = 2;
 const LAST_PAUSE: u64 = 60;
 /// How long a refusal that only a person can mend stands before it is asked again, in seconds.
 const FOR_A_PERSON: u64 = 600;
+/// The pause before an installation is tried again.
+const AGAIN: Duration = Duration::from_secs(10);
 /// Questions of a person in front of the machine wait this long at a time.
 const WAIT_FOR_KEY: Duration = Duration::from_secs(3600);
 
@@ -73,6 +75,9 @@ pub(crate) fn run(console: &Console, cmdline: &Cmdline) -> Result<(), String> {
                 bootstrap.ends.gateways.rotate();
             }
             Err(failure) => {
+                if failure.is(Refusal::BadBootLog) {
+                    tpm::started().iter().for_each(|line| console.say(line));
+                }
                 let next = format!(
                     "a person must look at it; press a key to ask again now, or it is asked again in {} min",
                     FOR_A_PERSON / 60
@@ -129,7 +134,22 @@ impl<'a> Bootstrap<'a> {
         if self.ends.pin.is_none() {
             self.confirm_words(&waiting);
         }
-        install::install(self, &mut waiting, &granted)
+        self.install(&mut waiting, &granted)
+    }
+
+    /// Does what the grant says, for as long as it holds: asking for another one would be a recovery more.
+    fn install(&self, waiting: &mut Waiting, granted: &Granted) -> Result<(), Failure> {
+        let begun = Instant::now();
+        loop {
+            match install::install(self, waiting, granted) {
+                Err(failure) if failure.passes() && begun.elapsed().as_secs() < granted.seconds() => {
+                    let next = format!("the grant still holds; trying again in {} s", AGAIN.as_secs());
+                    self.console.failed(failure.step, &failure.reason, &next);
+                    thread::sleep(AGAIN);
+                }
+                other => return other,
+            }
+        }
     }
 
     /// M1 to M6.
@@ -194,8 +214,7 @@ impl<'a> Bootstrap<'a> {
                     delay = refused.again.unwrap_or(10).max(1);
                 }
                 Ok(Answered::Refused(refused)) => {
-                    let reason = format!("the server refuses ({}): {}", refused.why.code(), refused.why);
-                    return Err(Failure { step: Checkpoint::Approval, reason, refused: Some(refused) });
+                    return Err(Failure::refusal(Checkpoint::Approval, refused));
                 }
                 Err(failure) => {
                     if !silent {

@@ -67,7 +67,7 @@ pub(crate) fn kernel_release() -> String {
 
 /// `network` or `disk` as far as systemd's stub can tell: it says which file on which partition it was loaded from, and an image
 /// from the network has neither. (A disk without GPT has no partition id, but a path from its root; iPXE gives an image a bare name.)
-fn booted_from() -> &'static str {
+pub(crate) fn booted_from() -> &'static str {
     let variable = |name: &str| fs::read(format!("/sys/firmware/efi/efivars/{name}-{LOADER_GUID}")).ok();
     where_from(
         variable("StubInfo").is_some(),

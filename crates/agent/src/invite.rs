@@ -6,10 +6,13 @@ mod text;
 
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use slipway_trust::invite::Token;
 use slipway_trust::{InviteId, OrgFacts, OrgId};
 
+use crate::facts;
 pub(crate) use medium::EFIVARS;
 use medium::Medium;
 
@@ -19,8 +22,10 @@ pub(crate) const FILE: &str = "slipway/invite";
 const USER_DATA: &str = "user-data";
 /// How cloud-init's NoCloud labels that medium.
 const CLOUD_LABEL: &str = "CIDATA";
-/// Where the kernel shows SMBIOS structures of type 11, the maker's free texts.
-const OEM_STRINGS: &str = "/sys/firmware/dmi/entries/11-0/raw";
+/// Where the kernel shows the SMBIOS.
+const SMBIOS: &str = "/sys/firmware/dmi/tables/DMI";
+/// How long the stick or disk that a machine was started from may take to appear.
+const MEDIUM: Duration = Duration::from_secs(15);
 /// No invite is nearly so long, in bytes.
 const LONGEST_FILE: u64 = 64 * 1024;
 
@@ -48,8 +53,8 @@ pub(crate) struct Found {
 pub(crate) fn find(facts: &OrgFacts) -> Found {
     let org = OrgId::of(&facts.root);
     let mut complaints = Vec::new();
-    let on_media = medium::all().into_iter().flat_map(|medium| on(&medium)).collect::<Vec<_>>();
-    let in_smbios = fs::read(OEM_STRINGS).ok().and_then(|raw| text::in_oem_strings(&raw));
+    let on_media = media().into_iter().flat_map(|medium| on(&medium)).collect::<Vec<_>>();
+    let in_smbios = fs::read(SMBIOS).ok().and_then(|table| text::in_smbios(&table));
     let candidates = on_media.into_iter().chain(in_smbios.map(|found| ("the SMBIOS".to_owned(), found)));
     for (place, found) in candidates {
         match judge(&found, facts, &org) {
@@ -62,6 +67,19 @@ pub(crate) fn find(facts: &OrgFacts) -> Found {
         None => (Invite::None, "nowhere".to_owned()),
     };
     Found { invite, place, complaints }
+}
+
+/// All media. A machine that was started from one waits until it is there: a stick takes its time.
+fn media() -> Vec<Medium> {
+    let start = Instant::now();
+    loop {
+        let media = medium::all();
+        let late = facts::booted_from() == "disk" && !media.iter().any(|medium| medium.is_ours);
+        if !late || start.elapsed() > MEDIUM {
+            return media;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
 }
 
 fn judge(found: &str, facts: &OrgFacts, org: &OrgId) -> Result<Token, String> {

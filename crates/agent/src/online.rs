@@ -11,7 +11,7 @@ use crate::prompt::Wanted;
 use crate::talk::Failure;
 
 /// How long to look for a link, and how long for an address, before a person is told.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(45);
 /// The pause before it is tried again.
 const PAUSE: Duration = Duration::from_secs(5);
 

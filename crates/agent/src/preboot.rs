@@ -100,6 +100,9 @@ pub(crate) fn run(console: &Console, cmdline: &Cmdline) -> Result<(), String> {
         let failure = preboot.start(wanted.as_ref());
         preboot.tries = preboot.tries.saturating_add(1);
         asked = preboot.tries >= TRIES || !failure.passes();
+        if failure.is(Refusal::BadBootLog) {
+            tpm::started().iter().for_each(|line| console.say(line));
+        }
         let next = if asked { "the disk stays closed; a person is asked" } else { "trying again in 5 s" };
         console.failed(failure.step, &failure.reason, next);
         if !asked {

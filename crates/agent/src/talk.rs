@@ -30,11 +30,25 @@ pub(crate) struct Failure {
     pub(crate) reason: String,
     /// What the server said, if it was the server.
     pub(crate) refused: Option<Refused>,
+    /// Whether it stays as it is until a person does something.
+    pub(crate) lasts: bool,
 }
 
 impl Failure {
+    /// One that may pass.
     pub(crate) fn new(step: Checkpoint, reason: impl Into<String>) -> Self {
-        Self { step, reason: reason.into(), refused: None }
+        Self { step, reason: reason.into(), refused: None, lasts: false }
+    }
+
+    /// One that a person must mend.
+    pub(crate) fn lasting(step: Checkpoint, reason: impl Into<String>) -> Self {
+        Self { lasts: true, ..Self::new(step, reason) }
+    }
+
+    /// The server said no.
+    pub(crate) fn refusal(step: Checkpoint, refused: Refused) -> Self {
+        let reason = format!("the server refuses ({}): {}", refused.why.code(), refused.why);
+        Self { step, reason, lasts: !refused.why.passes(), refused: Some(refused) }
     }
 
     /// Whether the server refused, and so.
@@ -44,27 +58,19 @@ impl Failure {
 
     /// Whether it is worth trying again by itself.
     pub(crate) fn passes(&self) -> bool {
-        self.refused.as_ref().is_none_or(|refused| refused.why.passes())
+        !self.lasts
     }
 }
 
 fn stopped(step: Checkpoint) -> impl FnOnce(Stop) -> Failure {
     move |stop| match stop {
-        Stop::Refused(refused) => refusal(step, refused),
+        Stop::Refused(refused) => Failure::refusal(step, refused),
         Stop::Misled(why) => Failure::new(step, why.to_string()),
     }
 }
 
 fn misled(step: Checkpoint) -> impl FnOnce(Misled) -> Failure {
     move |why| Failure::new(step, why.to_string())
-}
-
-fn refusal(step: Checkpoint, refused: Refused) -> Failure {
-    Failure {
-        step,
-        reason: format!("the server refuses ({}): {}", refused.why.code(), refused.why),
-        refused: Some(refused),
-    }
 }
 
 fn here(step: Checkpoint) -> impl Fn(String) -> Failure {

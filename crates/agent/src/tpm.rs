@@ -6,7 +6,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use slipway_tpm::{Entropy, Standing, Tpm, TpmError};
+use slipway_tpm::{Entropy, EventLog, Standing, Tpm, TpmError, boot};
+use slipway_trust::Digest;
 
 /// The kernel's resource manager.
 const DEVICE: &str = "/dev/tpmrm0";
@@ -69,6 +70,19 @@ fn transport(mut file: File) -> Transport {
 /// The firmware's event log; empty if there is none.
 pub(crate) fn event_log() -> Vec<u8> {
     std::fs::read(LOG).unwrap_or_default()
+}
+
+/// What the event log tells of what was started, for a person who compares it with what the org allows: each program's Authenticode digest, and
+/// what the parts of the image make of PCR 11.
+pub(crate) fn started() -> Vec<String> {
+    let log = event_log();
+    let Ok(log) = EventLog::decode(&log) else { return vec!["the firmware's boot log cannot be read".to_owned()] };
+    let mut told: Vec<String> = boot::pcr4_images(&log)
+        .iter()
+        .map(|image| format!("the boot log tells of a program: {}", Digest(*image)))
+        .collect();
+    told.push(format!("the boot log makes of PCR 11: {}", Digest(log.replay(11))));
+    told
 }
 
 /// Random bytes for one session with the TPM.

@@ -286,6 +286,9 @@ pub struct OrgMachine {
     /// The newest epoch of its disk key; none where no share is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share_epoch: Option<u64>,
+    /// When the last act of an admin on it was signed: the next one must be later, if only by a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acted: Option<String>,
 }
 
 /// `GET /v1/org/audit?from=N`: the audit log, at most 1000 entries from number N (1 is the first).

@@ -117,6 +117,8 @@ pub enum About {
     Report,
     /// An installer said that it is done.
     Done,
+    /// The machine spoke with the org: it enrols, proves itself at a boot, or says that it is well.
+    Org,
     /// Nothing of a boot.
     #[default]
     Other,

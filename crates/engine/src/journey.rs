@@ -189,6 +189,13 @@ impl Boot {
             About::Done => {
                 self.stage("done", entry.at, entry.at, entry.outcome.to_string());
             }
+            About::Org => {
+                self.stage("org", entry.at, entry.at, format!("{}: {}", entry.asked, entry.outcome));
+                // Its answers are steps of what has booted; a refusal is where it stops.
+                if !matches!(entry.outcome, Outcome::Answered(_)) {
+                    self.state = State::of_fault("the org", &entry.outcome);
+                }
+            }
             About::Handshake => self.state = State::of_fault("the TLS handshake", &entry.outcome),
             About::Other => {}
         }

@@ -10,6 +10,7 @@ use slipway_wire::Cpu;
 use crate::agent;
 use crate::firmware::Boots;
 use crate::linux::Linux;
+use crate::org::Made;
 use crate::parts::Parts;
 use crate::record::table;
 use crate::runner::{self, Plan};
@@ -102,7 +103,9 @@ fn list(json: bool) -> Result<ExitCode> {
         let list: Vec<_> = SCENARIOS
             .iter()
             .map(|scenario| {
-                serde_json::json!({"name": scenario.name, "about": scenario.about, "boots": scenario.boots.map(boots)})
+                // How a machine joins an org is no firmware's way of booting: it is no row of the tables of those.
+                let way = scenario.boots.filter(|boots| !boots.org).map(boots);
+                serde_json::json!({"name": scenario.name, "about": scenario.about, "boots": way})
             })
             .collect();
         println!("{}", serde_json::to_string_pretty(&list)?);
@@ -159,10 +162,13 @@ impl LabArgs {
         let told = |cpu, error| format!("cannot make a Linux for machines of the kind {cpu}: {error:#}");
         let cpus = runner::cpus(scenarios).into_iter();
         let linux = cpus.map(|cpu| (cpu, make(cpu).map_err(|error| told(cpu, error)))).collect();
+        let org = |cpu| Made::make(&slipway, &self.agent(cpu, &slipway, workspace.as_deref(), &cache)?, cpu, &cache);
+        let joined = runner::joined(scenarios).into_iter();
+        let orgs = joined.map(|cpu| (cpu, org(cpu).map_err(|error| told(cpu, error)))).collect();
         let prefix = prefix.iter().map(|&word| word.to_owned()).collect();
         // With a terminal to press Enter on, one at a time.
         let jobs = if keep { 1 } else { jobs };
-        Ok(Plan { parts: Parts { slipway, work, linux: None }, linux, prefix, keep, jobs })
+        Ok(Plan { parts: Parts { slipway, work, linux: None, org: None }, linux, orgs, prefix, keep, jobs })
     }
 
     fn slipway(&self) -> Result<PathBuf> {

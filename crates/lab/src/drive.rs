@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
 use crate::lab::Lab;
-use crate::parts::{MCOPY, MDIR, SGDISK, require};
+use crate::parts::{MCOPY, MDIR, MFORMAT, SGDISK, require};
 use crate::process::run;
 
 mod gpt;
@@ -153,6 +153,17 @@ impl Drive {
         let said = run(Command::new(SGDISK.program).arg("--verify").arg(self.path()?))?;
         ensure!(said.contains("No problems found"), "{}: {said}", self.path()?.display());
         Ok(())
+    }
+
+    /// Makes a FAT file system in a partition.
+    ///
+    /// # Errors
+    /// mtools are missing, or refuse.
+    pub fn make_fat(&self, partition: &Partition) -> Result<()> {
+        require(&[MFORMAT])?;
+        let sectors = (partition.len / 512).to_string();
+        let geometry = ["-F", "-T", &sectors, "-h", "16", "-s", "63"];
+        run(Command::new(MFORMAT.program).args(geometry).arg("-i").arg(self.at(partition)?).arg("::")).map(drop)
     }
 
     /// Its partitions, by the table at its beginning.

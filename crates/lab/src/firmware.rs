@@ -17,19 +17,27 @@ pub struct Boots {
     pub programs: &'static [Program],
     /// How it is booted, in a few words: the protocols, and what each brings.
     pub way: &'static str,
+    /// Whether the lab's org is made ready, with its images: machines join it.
+    pub org: bool,
 }
 
 impl Boots {
     /// A machine with a 64-bit x86 processor.
     #[must_use]
     pub const fn x64(programs: &'static [Program], way: &'static str) -> Option<Self> {
-        Some(Self { cpu: Cpu::X64, programs, way })
+        Some(Self { cpu: Cpu::X64, programs, way, org: false })
     }
 
     /// A machine with a 64-bit ARM processor.
     #[must_use]
     pub const fn arm64(programs: &'static [Program], way: &'static str) -> Option<Self> {
-        Some(Self { cpu: Cpu::Arm64, programs, way })
+        Some(Self { cpu: Cpu::Arm64, programs, way, org: false })
+    }
+
+    /// A machine of either kind that joins the lab's org.
+    #[must_use]
+    pub const fn joining(cpu: Cpu, programs: &'static [Program], way: &'static str) -> Option<Self> {
+        Some(Self { cpu, programs, way, org: true })
     }
 }
 

@@ -121,6 +121,18 @@ impl Log {
         self.state().lines.iter().find(|line| line.text.contains(text)).cloned()
     }
 
+    /// The last line so far that holds `text`.
+    #[must_use]
+    pub fn find_last(&self, text: &str) -> Option<Line> {
+        self.find_last_from(0, text)
+    }
+
+    /// The same from the line number `mark` on.
+    #[must_use]
+    pub fn find_last_from(&self, mark: usize, text: &str) -> Option<Line> {
+        self.state().lines.iter().skip(mark).rfind(|line| line.text.contains(text)).cloned()
+    }
+
     /// What the first line so far gives that gives anything.
     pub(crate) fn find_map<T>(&self, read: impl Fn(&str) -> Option<T>) -> Option<T> {
         self.state().lines.iter().find_map(|line| read(&line.text))

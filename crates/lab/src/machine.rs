@@ -13,6 +13,7 @@ use crate::story::Story;
 use crate::tpm::Tpm;
 
 mod order;
+mod steps;
 
 pub use order::Order;
 
@@ -144,7 +145,8 @@ impl Machine {
                 self.console().wait_for_prompt(mark, shown.trim_end(), Duration::from_secs(60))?;
             }
         }
-        self.process.type_in("\n")
+        // What the key sends; whoever wants a line feed makes one of it.
+        self.process.type_in("\r")
     }
 
     /// When it was switched on.

@@ -222,7 +222,7 @@ pub(crate) fn fetch_foreign(
 }
 
 /// Waits until no other lab is at it, for as long as the file is open.
-fn lock(path: &Path) -> Result<File> {
+pub(crate) fn lock(path: &Path) -> Result<File> {
     let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
     rustix::fs::flock(&file, FlockOperation::LockExclusive)
         .with_context(|| format!("cannot lock {}", path.display()))?;

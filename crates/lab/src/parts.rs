@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use slipway_wire::Cpu;
 
 use crate::linux::Linux;
+use crate::org::Made;
 
 /// Everything that a scenario takes from outside its own network; handed to the scenario's process as one value.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -17,6 +18,8 @@ pub struct Parts {
     pub work: PathBuf,
     /// What machines boot, for scenarios that have machines.
     pub linux: Option<Linux>,
+    /// The org that machines join, for scenarios that have one.
+    pub org: Option<Made>,
 }
 
 /// A program of the lab, and the Debian or Ubuntu package that brings it.

@@ -14,6 +14,7 @@ use slipway_wire::Cpu;
 
 use crate::lab::Lab;
 use crate::linux::Linux;
+use crate::org::Made;
 use crate::parts::{self, Parts};
 use crate::process::run;
 use crate::record::Record;
@@ -26,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) parts: Parts,
     /// What machines boot, by the processor; or why it can't be had: then only the scenarios with that processor fail.
     pub(crate) linux: Vec<(Cpu, Result<Linux, String>)>,
+    /// The same for the org that machines join.
+    pub(crate) orgs: Vec<(Cpu, Result<Made, String>)>,
     /// The words that lead from this program's name to the lab's command line: `["lab"]` for `slipway lab`.
     pub(crate) prefix: Vec<String>,
     /// Let each lab stand when its scenario has ended, until someone presses Enter.
@@ -67,6 +70,11 @@ pub(crate) fn check(scenarios: &[&Scenario]) -> Result<()> {
 /// The processors of the machines that the scenarios boot, each once.
 pub(crate) fn cpus(scenarios: &[&Scenario]) -> BTreeSet<Cpu> {
     scenarios.iter().filter_map(|scenario| scenario.boots).map(|boots| boots.cpu).collect()
+}
+
+/// The processors of the machines that join an org in the scenarios, each once.
+pub(crate) fn joined(scenarios: &[&Scenario]) -> BTreeSet<Cpu> {
+    scenarios.iter().filter_map(|scenario| scenario.boots).filter(|boots| boots.org).map(|boots| boots.cpu).collect()
 }
 
 /// Runs the scenarios and returns their records in the order of `scenarios`. `tell` hears what happens.
@@ -154,7 +162,9 @@ fn command(program: &Path, scenario: &Scenario, plan: &Plan, root: bool) -> Resu
     command.arg(program).args(&plan.prefix).args(["inside", scenario.name, "--parts"]);
     let made = plan.linux.iter().find(|(cpu, _)| scenario.boots.is_some_and(|boots| boots.cpu == *cpu));
     let linux = made.map(|(_, linux)| linux.clone().map_err(Error::msg)).transpose()?;
-    let parts = Parts { linux, ..plan.parts.clone() };
+    let made = plan.orgs.iter().find(|(cpu, _)| scenario.boots.is_some_and(|boots| boots.org && boots.cpu == *cpu));
+    let org = made.map(|(_, org)| org.clone().map_err(Error::msg)).transpose()?;
+    let parts = Parts { linux, org, ..plan.parts.clone() };
     command.arg(serde_json::to_string(&parts)?);
     if plan.keep {
         command.arg("--keep");
@@ -203,8 +213,8 @@ mod tests {
     use super::*;
 
     fn shown(root: bool, keep: bool) -> String {
-        let parts = Parts { slipway: "/s".into(), work: "/w".into(), linux: None };
-        let plan = Plan { parts, linux: Vec::new(), prefix: vec!["lab".to_owned()], keep, jobs: 1 };
+        let parts = Parts { slipway: "/s".into(), work: "/w".into(), linux: None, org: None };
+        let plan = Plan { parts, linux: Vec::new(), orgs: Vec::new(), prefix: vec!["lab".to_owned()], keep, jobs: 1 };
         let scenario = crate::scenarios::SCENARIOS.first().unwrap();
         crate::process::shown(&command(Path::new("/bin/slipway"), scenario, &plan, root).unwrap())
     }

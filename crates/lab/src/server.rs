@@ -1,11 +1,12 @@
 //! Our server under test: a real `slipway serve` on a host of the lab.
 
-use std::os::unix::net::UnixDatagram;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use slipway_wire::MacAddr;
 
@@ -76,6 +77,12 @@ impl Server {
         std::fs::write(&path, head + config).with_context(|| format!("cannot write {}", path.display()))
     }
 
+    /// Where its people keep their settings and keys (`XDG_CONFIG_HOME`).
+    #[must_use]
+    pub fn config_home(&self) -> PathBuf {
+        self.folder.join("config")
+    }
+
     fn config(&self) -> PathBuf {
         self.folder.join("slipway.toml")
     }
@@ -104,6 +111,7 @@ impl Server {
         if self.config().exists() {
             command.arg("--config").arg(self.config());
         }
+        command.env("XDG_CONFIG_HOME", self.config_home());
         command.env("NOTIFY_SOCKET", &self.notify).env("SLIPWAY_CONTROL", &self.socket);
         *running = Some(Running::start(&format!("{}-slipway", self.host.name()), command, &self.logs)?);
         Ok(())
@@ -196,7 +204,23 @@ impl Server {
     pub fn cli<S: AsRef<std::ffi::OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Result<String> {
         let mut command = self.host.command(&self.program);
         command.arg("--data").arg(self.data()).args(words).env("SLIPWAY_CONTROL", &self.socket);
-        run(&mut command)
+        run(command.env("XDG_CONFIG_HOME", self.config_home()))
+    }
+
+    /// What the control socket answers to a GET of this path, below its prefix.
+    ///
+    /// # Errors
+    /// The server does not run, or does not answer with JSON and 200.
+    pub fn ask(&self, path: &str) -> Result<serde_json::Value> {
+        let mut stream = UnixStream::connect(&self.socket).context("cannot reach the control socket")?;
+        stream.set_read_timeout(Some(READY))?;
+        write!(stream, "GET /v1{path} HTTP/1.0\r\nHost: slipway\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("no answer on the control socket")?;
+        let status = head.split_whitespace().nth(1).unwrap_or_default();
+        ensure!(status == "200", "{path}: {status}: {body}");
+        serde_json::from_str(body).with_context(|| format!("{path} is no JSON: {body}"))
     }
 
     /// What `slipway machine show MAC --json` says.

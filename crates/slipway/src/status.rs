@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use slipway_api::org::OrgStatus;
 use slipway_api::{Reloaded, Status};
 
 use crate::cli::Global;
@@ -10,12 +11,35 @@ use crate::client::Client;
 use crate::machines::{ago, print_json};
 
 pub(crate) fn status(global: &Global) -> Result<ExitCode> {
-    let status: Status = Client::of(global).get("/status")?;
+    let client = Client::of(global);
+    let status: Status = client.get("/status")?;
+    let org: Option<OrgStatus> = client.find("/org")?;
     if global.json {
-        return print_json(&status);
+        return print_json(&Whole { status: &status, org: org.as_ref() });
     }
-    print!("{}", told(&status, jiff::Timestamp::now()));
+    print!("{}{}", told(&status, jiff::Timestamp::now()), org.as_ref().map(told_org).unwrap_or_default());
     Ok(ExitCode::SUCCESS)
+}
+
+/// The server in JSON, with the org that it serves.
+#[derive(serde::Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    status: &'a Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    org: Option<&'a OrgStatus>,
+}
+
+fn told_org(org: &OrgStatus) -> String {
+    let window = if org.window_open { "a window is open" } else { "no window is open" };
+    let listen = if org.listen.is_empty() { "nowhere".to_owned() } else { org.listen.join(", ") };
+    let mut lines = vec![
+        ("org", format!("{}, manifest of epoch {}, {}, on {listen}", org.name, org.epoch, org.roles.join(" and "))),
+        ("", format!("{window}, {} waiting (`slipway requests`), {} machines", org.waiting, org.machines)),
+        ("", format!("images: {}", if org.images.is_empty() { "none".to_owned() } else { org.images.join(", ") })),
+    ];
+    lines.extend(org.warnings.iter().map(|warning| ("warning", warning.clone())));
+    lines.into_iter().map(|(name, text)| format!("{name:14} {text}\n")).collect()
 }
 
 fn told(status: &Status, now: jiff::Timestamp) -> String {
@@ -118,6 +142,31 @@ images         none
 loaders        none
 machines       0
 warning        slipway.toml:8:8: rule.boot: image \"debian\" is not in the store
+"
+        );
+    }
+
+    #[test]
+    fn the_org_reads_like_this() {
+        let org = OrgStatus {
+            name: "acme".to_owned(),
+            epoch: 3,
+            listen: vec!["0.0.0.0:8444".to_owned()],
+            roles: vec!["enroller".to_owned(), "gateway".to_owned()],
+            window_open: true,
+            waiting: 2,
+            machines: 5,
+            images: vec!["preboot preboot 7 x64".to_owned()],
+            warnings: vec!["generation@7 has no manifest".to_owned()],
+            ..OrgStatus::default()
+        };
+        assert_eq!(
+            told_org(&org),
+            "\
+org            acme, manifest of epoch 3, enroller and gateway, on 0.0.0.0:8444
+               a window is open, 2 waiting (`slipway requests`), 5 machines
+               images: preboot preboot 7 x64
+warning        generation@7 has no manifest
 "
         );
     }

@@ -25,7 +25,7 @@ pub(super) fn install(bootstrap: &Bootstrap<'_>, waiting: &mut Waiting, granted:
     let order =
         Order { machine: &grant.machine, plan: &grant.plan, recovery: grant.recovery, image: image.size, told: &told };
     let written = |reason: String| Failure::new(Checkpoint::Written, reason);
-    let ground = ground::prepare(&disks, &order).map_err(written)?;
+    let ground = ground::prepare(&disks, &order).map_err(|reason| Failure::lasting(Checkpoint::Written, reason))?;
     keep_key(bootstrap, &ground, grant.recovery).map_err(written)?;
     let sources = online::sources(&grant.sources, &bootstrap.network);
     let brought = slot::bring(console, Checkpoint::Downloaded, &ground, Kind::Preboot, image, &sources);

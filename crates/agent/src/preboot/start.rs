@@ -13,7 +13,7 @@ use crate::identity::Identity;
 use crate::net::Network;
 use crate::remember::Trial;
 use crate::talk::Failure;
-use crate::{online, role, slot};
+use crate::{online, power, role, slot};
 
 /// How often firmware is asked to try a preboot that did not come up.
 const TRIALS: u32 = 3;
@@ -150,7 +150,11 @@ impl Preboot<'_> {
         }
         self.leave();
         self.console.ok(step, &format!("{name} version {version}"));
-        Failure::new(step, kexec::go().to_string())
+        let reason = kexec::go().to_string();
+        // What was left cannot be come back to: the TPM opens nothing more for this start.
+        self.console.failed(step, &reason, "starting over in 10 s");
+        std::thread::sleep(std::time::Duration::from_secs(10));
+        power::restart()
     }
 
     fn handover(&self, starting: Starting<'_>) -> Handover {

@@ -348,6 +348,22 @@ fn a_report_from_nowhere_is_a_boot_whose_start_nobody_saw() {
 }
 
 #[test]
+fn a_machine_that_the_org_refuses_stops_there_with_the_reason() {
+    let mut story = Story::default();
+    story.pxe("image/bootstrap/uki.efi", Some("bootstrap@1"));
+    story.after(500).file(Proto::Tftp, "image/bootstrap/uki.efi", 17_301_504, 400);
+    story.after(5000).note(Proto::Trust, About::Org, Outcome::Answered("answered".into()));
+    let answered = boots(&story.entries);
+    assert!(!answered[0].summary(Timestamp(1_020_000)).contains("the org"), "{:?}", answered[0]);
+    let why = Why::Refused { code: "no-window", told: "no enrolment window is open" };
+    story.after(500).note(Proto::Trust, About::Org, Outcome::Declined(why));
+    let boots = boots(&story.entries);
+    let said = boots[0].summary(Timestamp(1_020_000));
+    assert!(said.contains("the org") && said.contains("no enrolment window is open"), "{said}");
+    assert_eq!(boots[0].stages.iter().filter(|stage| stage.name == "org").count(), 2);
+}
+
+#[test]
 fn a_machine_that_does_not_know_our_ca_stops_at_the_handshake() {
     let mut story = Story::default();
     let given = Some(("https://10.0.0.1:8443/image/debian/uki.efi", Some("debian@1")));

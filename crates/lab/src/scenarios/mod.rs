@@ -1,12 +1,13 @@
 //! The scenarios: each a short file that reads like a story, and a row in [`SCENARIOS`].
 
 use anyhow::Result;
+use slipway_wire::Cpu;
 
 use crate::firmware::{AAVMF, Boots, GRUB, IPXE, OVMF, OVMF_SECURE, PXELINUX, SEABIOS, SHIM, U_BOOT};
 use crate::lab::Lab;
 use crate::parts::{
-    ATFTP, BUSYBOX, CURL, DHCLIENT, DHCPCD, DHCRELAY, DNSMASQ, MFORMAT, SYSLINUX, TFTP_HPA, TGTD, Tool, UDHCPC, VBLADE,
-    XORRISO,
+    ATFTP, BUSYBOX, CURL, DHCLIENT, DHCPCD, DHCRELAY, DNSMASQ, MCOPY, MDIR, MFORMAT, SGDISK, SWTPM, SWTPM_SETUP,
+    SYSLINUX, TFTP_HPA, TGTD, Tool, UDHCPC, VBLADE, XORRISO,
 };
 
 mod arm64_uefi;
@@ -19,6 +20,8 @@ mod boot;
 mod boot_intent_once;
 mod dhcp6_clients;
 mod dhcp_clients;
+mod enrol;
+mod enrol_manual;
 mod http_clients;
 mod https_clients;
 mod ignored_offer_ladder;
@@ -26,6 +29,8 @@ mod ipxe_http_iso;
 mod ipxe_menu;
 mod ipxe_san;
 mod lease_crash;
+mod preboot_revoked;
+mod recover_esp;
 mod reinstall_loop_guard;
 mod relay_option82;
 mod rpi4_exchange;
@@ -40,6 +45,7 @@ mod uefi_http_iso;
 mod uefi_http_uki;
 mod uefi_https;
 mod uefi_ipxe_uki;
+mod uefi_own_order;
 mod uefi_proxy_late;
 mod uefi_proxy_uki;
 mod uefi_pxe6_uki;
@@ -61,6 +67,9 @@ pub struct Scenario {
     /// The story itself.
     pub run: fn(&mut Lab) -> Result<()>,
 }
+
+/// What scenarios use in which machines join an org.
+const JOINING: &[Tool] = &[SWTPM, SWTPM_SETUP, SGDISK, MCOPY, MDIR];
 
 /// All scenarios, in the order they are listed and run.
 pub const SCENARIOS: &[Scenario] = &[
@@ -91,6 +100,13 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::x64(&[OVMF], "PXE, deaf to the usual offer and to port 4011: UKI by TFTP"),
         tools: &[],
         run: ignored_offer_ladder::run,
+    },
+    Scenario {
+        name: "uefi-own-order",
+        about: "UEFI in its own order: past an empty disk to the network, then from the disk alone, through a power cut; with a TPM",
+        boots: Boots::x64(&[OVMF], "its own disk (NVMe), by an entry of its own"),
+        tools: &[SGDISK, MFORMAT, SWTPM, SWTPM_SETUP],
+        run: uefi_own_order::run,
     },
     Scenario {
         name: "uefi-http-uki",
@@ -306,6 +322,38 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::x64(&[OVMF], "HTTP Boot: ISO as RAM disk"),
         tools: &[MFORMAT, XORRISO],
         run: uefi_http_iso::run,
+    },
+    Scenario {
+        name: "enrol-manual",
+        about: "a blank machine with a TPM joins the org: PXE, words compared, ESP, gateway, a generation by kexec; then from disk alone",
+        boots: Boots::joining(
+            Cpu::X64,
+            &[OVMF],
+            "PXE: bootstrap image by TFTP; then its own disk: preboot, generation",
+        ),
+        tools: JOINING,
+        run: enrol_manual::with_tpm,
+    },
+    Scenario {
+        name: "enrol-no-tpm",
+        about: "the same without a TPM: the org says that a person alone vouches for it",
+        boots: Boots::joining(Cpu::X64, &[OVMF], "the same without a TPM"),
+        tools: JOINING,
+        run: enrol_manual::without_tpm,
+    },
+    Scenario {
+        name: "recover-esp",
+        about: "an enrolled machine's ESP is zeroed: it recovers by itself, the same machine, its data untouched",
+        boots: Boots::joining(Cpu::X64, &[OVMF], "PXE: bootstrap image, which restores the machine's own"),
+        tools: JOINING,
+        run: recover_esp::run,
+    },
+    Scenario {
+        name: "preboot-revoked",
+        about: "a revoked machine is refused by the gateway, its disk stays closed, and the network gives it nothing",
+        boots: Boots::joining(Cpu::X64, &[OVMF], "its own disk: preboot, refused"),
+        tools: JOINING,
+        run: preboot_revoked::run,
     },
     Scenario {
         name: "rpi4-exchange",

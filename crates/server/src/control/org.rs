@@ -24,6 +24,7 @@ pub(super) fn router() -> Router<Desk> {
         .route("/v1/org/tickets", get(tickets))
         .route("/v1/org/tickets/{id}", get(ticket))
         .route("/v1/org/machines", get(async |desk| ask(desk, |org| Ok(org.plane.org_machines())).await))
+        .route("/v1/org/ek-list", get(async |desk| ask(desk, |org| Ok(org.plane.ek_list())).await))
         .route("/v1/org/audit", get(audit))
 }
 
@@ -82,7 +83,7 @@ async fn tickets(desk: State<Desk>, Query(which): Query<Which>) -> Response {
 }
 
 async fn ticket(desk: State<Desk>, UrlPath(id): UrlPath<String>) -> Response {
-    let missing = || (StatusCode::NOT_FOUND, format!("nobody asks under the ticket {id:?}: `slipway approve --list`"));
+    let missing = || (StatusCode::NOT_FOUND, format!("nobody asks under the ticket {id:?}: `slipway requests`"));
     let found = id.parse().map_err(|_| missing());
     let missing = missing();
     ask(desk, move |org| org.plane.ticket(&found?).ok_or(missing)).await

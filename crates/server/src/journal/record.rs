@@ -58,6 +58,7 @@ enum Topic {
     Script(Option<Gift>),
     Report,
     Done,
+    Org,
     Handshake,
 }
 
@@ -222,6 +223,7 @@ fn topic(about: &About) -> Option<Topic> {
         About::Script(given) => Topic::Script(given.as_ref().map(Gift::from)),
         About::Report => Topic::Report,
         About::Done => Topic::Done,
+        About::Org => Topic::Org,
         About::Handshake => Topic::Handshake,
         About::Other => return None,
     })
@@ -248,6 +250,7 @@ fn about(topic: Topic) -> Option<About> {
         Topic::Script(gift) => About::Script(gift.map(Given::from)),
         Topic::Report => About::Report,
         Topic::Done => About::Done,
+        Topic::Org => About::Org,
         Topic::Handshake => About::Handshake,
     })
 }
@@ -400,6 +403,7 @@ mod tests {
             })),
             About::Report,
             About::Done,
+            About::Org,
             About::Handshake,
             About::Dhcp {
                 message: DhcpMessage::Request,

@@ -69,7 +69,10 @@ impl Org {
                     self.line().iter().for_each(|line| tracing::info!("{line}"));
                     Ok(())
                 }
-                None => Ok(()),
+                None => {
+                    warn_if_missing(&start.config.org);
+                    Ok(())
+                }
             },
         }
     }
@@ -106,6 +109,13 @@ impl Org {
         if let Some(handle) = self.handle {
             handle.shutdown().await;
         }
+    }
+}
+
+/// Who speaks of an org in the configuration expects one.
+pub(super) fn warn_if_missing(choice: &OrgChoice) {
+    if choice.said {
+        tracing::warn!("[org] is configured, but there is no org here: `slipway org init` makes one, then reload");
     }
 }
 

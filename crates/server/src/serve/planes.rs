@@ -17,7 +17,7 @@ use crate::tftp;
 use crate::tls::{self, Certificates};
 use crate::trust;
 
-use super::org::{Org, OrgSlot};
+use super::org::{Org, OrgSlot, warn_if_missing};
 use super::running::chain;
 use super::{Error, Start};
 
@@ -81,6 +81,9 @@ pub(super) async fn spawn(
         .map_err(|error| failed("the HTTP boot server", error, survey))?;
     let https = Https::spawn(&start.data, site, journal).map_err(|error| failed("HTTPS", error, survey))?;
     let mut org = Org::new(slot);
+    if keys.is_none() {
+        warn_if_missing(&start.config.org);
+    }
     if let Some(keys) = keys {
         let spawned = org.spawn(start, keys, site, journal).await;
         spawned.map_err(|error| failed("the trust plane", error, survey))?;

@@ -204,3 +204,64 @@ fn key_of(spki: &[u8]) -> Option<PublicKey> {
     }
     Some(PublicKey::P256(key.to_sec1_point(true).as_bytes().try_into().ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, IsCa};
+    use slipway_trust::MachineId;
+    use slipway_trust::keyfile::{Kind, PrivateKey};
+    use slipway_trust::org::{Policy, Signers};
+
+    const NOW: Time = Time(1_795_000_000);
+
+    /// A CA, the manifest that pins it, and its key in PEM.
+    fn ca() -> (OrgManifest, String) {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        let manifest = OrgManifest {
+            org: OrgId([7; 16]),
+            epoch: 1,
+            name: "acme".to_owned(),
+            admins: Signers::default(),
+            images: Signers::default(),
+            enrollers: Vec::new(),
+            ca_certificate: params.self_signed(&key).unwrap().der().to_vec(),
+            ca_spki: Digest::of(&key.subject_public_key_info()),
+            pcr_policy: None,
+            gateways: Vec::new(),
+            floors: Vec::new(),
+            policy: Policy::default(),
+            created: NOW,
+        };
+        (manifest, key.serialize_pem())
+    }
+
+    #[test]
+    fn a_machines_certificate_says_who_it_is_for_as_long_as_it_holds_to_its_own_ca_alone() {
+        let ((manifest, key), (other, other_key)) = (ca(), ca());
+        let ours = Authority::new(&manifest, &key).unwrap();
+        let others = Authority::new(&other, &other_key).unwrap();
+        // A key file's, and a TPM's.
+        for kind in [Kind::Enroller, Kind::PcrPolicy] {
+            let key = PrivateKey::from_seed(kind, &[3; 32]).unwrap().public();
+            let wanted = CertificateWanted { key, machine: MachineId([9; 16]), epoch: 4, seconds: 3600 };
+            let certificate = CertificateDer::from(ours.machine(&wanted, NOW).unwrap());
+            let caller = Caller { machine: wanted.machine, key, epoch: 4 };
+            assert_eq!(ours.caller(&certificate, NOW), Some(caller));
+            assert_eq!(ours.caller(&certificate, NOW.plus(3600 - SKEW)), Some(caller));
+            assert_eq!(ours.caller(&certificate, NOW.plus(3601 - SKEW)), None, "its time is over");
+            assert_eq!(others.caller(&certificate, NOW), None);
+        }
+        let server = ours.server(NOW).unwrap();
+        assert_eq!(ours.caller(&server.cert[0], NOW), None, "a server's is no machine's");
+    }
+
+    #[test]
+    fn a_key_that_is_not_the_pinned_cas_is_refused() {
+        let ((manifest, _), (_, other_key)) = (ca(), ca());
+        assert!(matches!(Authority::new(&manifest, &other_key), Err(Error::Mismatch)));
+        assert!(matches!(Authority::new(&manifest, "no key"), Err(Error::Key(_))));
+    }
+}

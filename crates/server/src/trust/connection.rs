@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustls_pki_types::CertificateDer;
 use slipway_engine::Why;
 use slipway_engine::journal::{About, Entry, Outcome, Proto};
-use slipway_trust::frames::{EXPORTER, LARGEST, MEDIA_TYPE, PATH};
+use slipway_trust::frames::{EXPORTER, LARGEST, MEDIA_TYPE, PATH, Reply};
 use slipway_trust::node::{Answer, Conversation, Note};
 use slipway_wire::MacAddr;
 use slipway_wire::http::{Method, Request, ResponseHead, Status, render_date};
@@ -227,6 +227,10 @@ impl Connection {
         let Ok(Answer { frame, note: told }) = answered.await else {
             return Response::fault(Status::Unavailable, "the server is stopping");
         };
+        if is_waiting(&told, &frame) {
+            tracing::debug!(peer = %self.peer.ip(), subject = told.subject, "a machine waits for its approval");
+            return Response { status: Status::Ok, kind: MEDIA_TYPE, body: frame, allow: None, ends: told.ends };
+        }
         let (asked, outcome) = words(&told);
         // Who has which address, DHCP knows; where it does not, what the machine has said of itself must do.
         let mac = self.plane.journal().mac_of(self.peer.ip()).or_else(|| self.plane.mac_of(&told.subject));
@@ -268,6 +272,11 @@ fn late() -> Response {
     Response::fault(Status::RequestTimeout, "the request did not come in time")
 }
 
+/// Whether a machine asked whether it is approved, and is not: every few seconds, for up to a day. The journal would hold nothing else.
+fn is_waiting(told: &Note, answer: &[u8]) -> bool {
+    told.what == "poll" && matches!(slipway_trust::decode(answer), Ok(Reply::Ticket(_)))
+}
+
 /// What the journal says of a frame.
 fn words(told: &Note) -> (String, Outcome) {
     let subject = if told.subject.is_empty() { String::new() } else { format!(" of {}", told.subject) };
@@ -296,7 +305,7 @@ fn note_of(plane: &Plane, (peer, mac): (SocketAddr, Option<MacAddr>), asked: &st
         uuid: None,
         interface: String::new(),
         asked: asked.to_owned(),
-        about: About::Other,
+        about: About::Org,
         outcome,
     });
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustls_pki_types::CertificateDer;
@@ -71,6 +72,13 @@ pub fn keys(data: &Path) -> Result<Option<Keys>, Unusable> {
     let path = folder.join(place::ENROLLER);
     let enroller = if path.exists() { Some(enroller(&path)?) } else { None };
     let ca = text(&folder.join(place::CA_KEY))?;
+    for name in [place::ENROLLER, place::CA_KEY] {
+        let path = folder.join(name);
+        let open = fs::metadata(&path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
+        if open {
+            tracing::warn!("others than the server's user may read {path}: `chmod 600 {path}`", path = path.display());
+        }
+    }
     Ok(Some(Keys { root, enroller, ca }))
 }
 
@@ -95,6 +103,18 @@ pub(super) fn manifest(data: &Path) -> Result<Signed, Unusable> {
     let path = folder(data).join(place::MANIFEST);
     let bytes = bytes(&path)?;
     slipway_trust::decode(&bytes).map_err(|error| damaged(&path, error))
+}
+
+/// Puts a manifest into the org's folder, by one rename: what reads the folder without asking this server finds the one in force.
+pub(super) fn keep_manifest(data: &Path, signed: &Signed) -> io::Result<()> {
+    use io::Write as _;
+    let path = folder(data).join(place::MANIFEST);
+    let beside = path.with_extension("new");
+    let mut file = fs::File::create(&beside)?;
+    file.write_all(&slipway_trust::encode(signed))?;
+    file.sync_all()?;
+    fs::rename(&beside, &path)?;
+    fs::File::open(folder(data))?.sync_all()
 }
 
 /// Root certificates of TPMs' makers, DER, and what is wrong with files that hold none.

@@ -2,18 +2,14 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io;
 use std::path::Path;
 
-use slipway_engine::catalog::{Catalog, Digest as FileDigest, FileRef};
+use slipway_engine::catalog::{Catalog, Digest as FileDigest, FileRef, Image};
 use slipway_image::authenticode;
-use slipway_store::Blobs;
+use slipway_store::{Blobs, Images as Store};
 use slipway_trust::image::ImageManifest;
 use slipway_trust::node::Images;
 use slipway_trust::{Digest, OrgManifest, Signed};
-
-/// What a file's name ends in that is the signed manifest of an image's version.
-const MANIFEST: &str = "manifest";
 
 /// Authenticode digests of boot loaders, so that each is read once.
 #[derive(Debug, Default)]
@@ -41,28 +37,25 @@ pub(super) fn load(
     loaders: &mut Loaders,
 ) -> (Images, Vec<String>) {
     let (mut manifests, mut faults) = (Vec::new(), Vec::new());
+    let store = Store::under(data);
     for image in catalog.images.values().flatten() {
-        let path = data.join("images").join(&image.name).join(format!("{}.{MANIFEST}", image.version));
         let named = format!("{}@{}", image.name, image.version);
-        match read(&path) {
+        match read(&store, image) {
             Ok(None) => {}
             Ok(Some(signed)) => match Images::new(org, [signed.clone()], []).1.first() {
                 Some(why) => faults.push(format!("machines are not given {named}: {why}")),
                 None => manifests.push(signed),
             },
-            Err(why) => faults.push(format!("machines are not given {named}: {}: {why}", path.display())),
+            Err(why) => faults.push(format!("machines are not given {named}: {why}")),
         }
     }
     (Images::new(org, manifests, loaders.digests(catalog, blobs)).0, faults)
 }
 
-fn read(path: &Path) -> Result<Option<Signed>, String> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    };
-    slipway_trust::decode(&bytes).map(Some).map_err(|error| error.to_string())
+fn read(store: &Store, image: &Image) -> Result<Option<Signed>, String> {
+    let bytes = store.manifest(&image.name, &image.version).map_err(|error| crate::dhcp::story(&error))?;
+    let signed = |bytes: Vec<u8>| slipway_trust::decode(&bytes).map_err(|_| "its manifest is damaged".to_owned());
+    bytes.map(signed).transpose()
 }
 
 /// An image in a word for people: `preboot web 1700000000 x64`.

@@ -1,8 +1,8 @@
 //! What is known of the org, in the shapes of the control socket.
 
 use slipway_api::org::{
-    Audit, AuditEntry, Disk, Inventory, Invite, Invites, OrgMachine, OrgMachines, OrgStatus, Ticket, Tickets, Window,
-    Windows,
+    Audit, AuditEntry, Disk, EkEntry, EkList, Inventory, Invite, Invites, OrgMachine, OrgMachines, OrgStatus, Ticket,
+    Tickets, Window, Windows,
 };
 use slipway_engine::Timestamp;
 use slipway_trust::audit::Entry;
@@ -90,6 +90,19 @@ impl Plane {
         let mut machines: Vec<&MachineRecord> = book.registry().machines().collect();
         machines.sort_by(|a, b| (&a.name, a.since, a.id).cmp(&(&b.name, b.since, b.id)));
         OrgMachines { machines: machines.into_iter().map(|one| machine(one, now)).collect() }
+    }
+
+    /// The TPMs that may enrol by themselves.
+    pub fn ek_list(&self) -> EkList {
+        let book = self.book();
+        let Some(list) = book.registry().ek_list() else { return EkList::default() };
+        let entry = |entry: &record::EkEntry| EkEntry {
+            ek: entry.ek.to_string(),
+            name: entry.name.clone(),
+            role: entry.role.clone(),
+            wipe: entry.wipe,
+        };
+        EkList { at: stamp(list.at), entries: list.entries.iter().map(entry).collect() }
     }
 
     /// The audit log from this entry on.
@@ -225,6 +238,7 @@ fn machine(machine: &MachineRecord, now: Time) -> OrgMachine {
         generation: machine.generation.map(|digest| digest.to_string()),
         invite: machine.invite.map(|invite| invite.to_string()),
         share_epoch: machine.shares.iter().map(|share| share.epoch).max(),
+        acted: Some(machine.acted).filter(|at| *at != Time(0)).map(stamp),
     }
 }
 

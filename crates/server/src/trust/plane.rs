@@ -203,6 +203,9 @@ impl Plane {
         let taken = self.settle(&mut book, draft).map_err(|error| NotTaken::Failed(crate::dhcp::story(&error)))?;
         drop(book);
         if kind == Kind::Manifest {
+            if let Err(error) = folder::keep_manifest(&self.data, signed) {
+                tracing::warn!("the org's new manifest is in force, but cannot be put into its folder: {error}");
+            }
             self.follow_manifest(signed.clone()).map_err(|error| NotTaken::Failed(crate::dhcp::story(&error)))?;
         }
         Ok(taken)

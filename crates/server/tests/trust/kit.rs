@@ -277,7 +277,7 @@ impl Org {
     }
 }
 
-fn site(data: &Path) -> Site {
+pub fn site(data: &Path) -> Site {
     Site {
         interfaces: vec![Interface {
             name: "lo".into(),

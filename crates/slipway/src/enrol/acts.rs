@@ -10,7 +10,7 @@ use slipway_trust::record::{Act, Verb};
 use super::which::the_one;
 use crate::cli::Global;
 use crate::client::Client;
-use crate::org::place::{Org, data, now};
+use crate::org::place::{Org, data, now_after};
 use crate::org::sheet::{Kind, Sheet, Signing, settle};
 
 /// `slipway machine suspend …` and the like
@@ -28,9 +28,12 @@ pub(crate) struct ActWords {
 
 /// The machine of the org that is meant.
 pub(crate) fn machine<'a>(word: &str, machines: &'a [OrgMachine]) -> Result<&'a OrgMachine> {
-    // Of several with that name, those that are over do not count: a name is free again then.
+    // Of several with that name or card, those that are over do not count: a name is free again then, and so is the hardware.
     let lives = |machine: &&OrgMachine| !matches!(machine.state.as_str(), "retired" | "revoked" | "expired");
-    let mut living = machines.iter().filter(lives).filter(|machine| machine.name == word);
+    let called = |machine: &&OrgMachine| {
+        machine.name == word || machine.inventory.macs.iter().any(|mac| mac.eq_ignore_ascii_case(word))
+    };
+    let mut living = machines.iter().filter(lives).filter(called);
     if let (Some(one), None) = (living.next(), living.next()) {
         return Ok(one);
     }
@@ -45,7 +48,8 @@ pub(crate) fn run(global: &Global, verb: Verb, words: &ActWords) -> Result<ExitC
     let org = Org::open(&data(global))?;
     let known: OrgMachines = Client::of(global).get("/org/machines")?;
     let found = machine(&words.machine, &known.machines)?;
-    let act = Act { machine: found.id.parse()?, verb, reason: words.reason.trim().to_owned(), at: now() };
+    let at = now_after(found.acted.as_deref().unwrap_or_default());
+    let act = Act { machine: found.id.parse()?, verb, reason: words.reason.trim().to_owned(), at };
     settle(global, &org, Sheet::new(Kind::Act, org.id(), &act), &words.signing)
 }
 
@@ -59,10 +63,12 @@ mod tests {
             id: id.to_owned(),
             name: "web-1".to_owned(),
             state: state.to_owned(),
+            inventory: slipway_api::org::Inventory { macs: vec!["52:54:00:aa:bb:cc".to_owned()], ..Default::default() },
             ..OrgMachine::default()
         };
         let machines = [of("00aa11bb", "retired"), of("00aa22cc", "active"), of("ffee0011", "revoked")];
         assert_eq!(machine("web-1", &machines).unwrap().id, "00aa22cc");
+        assert_eq!(machine("52:54:00:AA:bb:cc", &machines).unwrap().id, "00aa22cc");
         assert_eq!(machine("ffee", &machines).unwrap().id, "ffee0011");
         assert!(machine("web-1", &machines[2..]).is_ok());
         assert!(machine("web-2", &machines).unwrap_err().to_string().contains("slipway machines"));

@@ -23,7 +23,7 @@ pub(crate) struct Approve {
     /// The machine's name [default: m- and its MAC address]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// The machine's role
+    /// The machine's role: it runs the generation of that name, or the only one that there is
     #[arg(long, value_name = "ROLE", default_value = "machine")]
     role: String,
     /// The disk that it is installed on, as the request lists it [default: the one that has our ESP, or the only one]

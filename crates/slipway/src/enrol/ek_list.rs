@@ -14,7 +14,7 @@ use super::which::the_one;
 use crate::cli::Global;
 use crate::client::Client;
 use crate::machines::print_json;
-use crate::org::place::{Org, data, now};
+use crate::org::place::{Org, data, now_after};
 use crate::org::sheet::{Kind, Sheet, Signing, settle};
 
 /// `slipway ek-list …`
@@ -73,7 +73,7 @@ pub(crate) fn run(global: &Global, command: &EkListCommand) -> Result<ExitCode> 
             }
             entries.retain(|entry| added.iter().all(|new: &EkEntry| new.ek != entry.ek));
             entries.extend(added);
-            replace(global, entries, &words.signing)
+            replace(global, entries, &known.at, &words.signing)
         }
         EkListCommand::Remove(words) => {
             let mut entries = read(&known)?;
@@ -83,7 +83,7 @@ pub(crate) fn run(global: &Global, command: &EkListCommand) -> Result<ExitCode> 
                 let gone: Digest = the_one(word, &known.entries, "TPM", "slipway ek-list show", names)?.ek.parse()?;
                 entries.retain(|entry| entry.ek != gone);
             }
-            replace(global, entries, &words.signing)
+            replace(global, entries, &known.at, &words.signing)
         }
         EkListCommand::Show if global.json => print_json(&known),
         EkListCommand::Show => {
@@ -99,9 +99,9 @@ pub(crate) fn run(global: &Global, command: &EkListCommand) -> Result<ExitCode> 
     }
 }
 
-fn replace(global: &Global, entries: Vec<EkEntry>, signing: &Signing) -> Result<ExitCode> {
+fn replace(global: &Global, entries: Vec<EkEntry>, before: &str, signing: &Signing) -> Result<ExitCode> {
     let org = Org::open(&data(global))?;
-    settle(global, &org, Sheet::new(Kind::EkList, org.id(), &EkList { entries, at: now() }), signing)
+    settle(global, &org, Sheet::new(Kind::EkList, org.id(), &EkList { entries, at: now_after(before) }), signing)
 }
 
 fn read(known: &List) -> Result<Vec<EkEntry>> {

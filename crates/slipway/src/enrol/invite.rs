@@ -62,7 +62,7 @@ pub(crate) struct Create {
     /// How long it holds, such as 2h or 7d; 30 days at most, a cloud invite 24 hours [default: 24h, a cloud invite 15m]
     #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
     span: Option<u64>,
-    /// The role that machines get
+    /// The role that machines get: they run the generation of that name, or the only one that there is
     #[arg(long, value_name = "ROLE", default_value = "machine")]
     role: String,
     /// Who decides on a machine that comes with it [default: manual, for a cloud invite auto]

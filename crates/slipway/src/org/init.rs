@@ -213,6 +213,8 @@ fn tell(global: &Global, org: &Org, folder: &Path) -> Result<ExitCode> {
             "machines look for the gateway at the server that booted them; `slipway org gateway add IP` says another"
         );
     }
-    println!("next: start the server again, `slipway image build bootstrap`, `slipway window open` (docs/org.md)");
+    println!(
+        "next: `slipway reload` or start the server, `slipway image build bootstrap`, `slipway window open` (docs/org.md)"
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -24,6 +24,12 @@ pub(crate) fn now() -> Time {
     Time(u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0))
 }
 
+/// Now, or the second after that time if it is not over yet: what is signed must be later than what it follows.
+pub(crate) fn now_after(time: &str) -> Time {
+    let before = time.parse::<jiff::Timestamp>().ok().and_then(|at| u64::try_from(at.as_second()).ok());
+    before.map_or_else(now, |before| Time(before).plus(1).max(now()))
+}
+
 /// Random bytes, from the system.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];

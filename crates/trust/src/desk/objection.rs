@@ -36,7 +36,7 @@ pub enum Objection {
     #[error("its time is over: sign a new one")]
     Over,
     /// There is no such window.
-    #[error("no such window is open: `slipway window list` shows it")]
+    #[error("no such window is open: `slipway window show` shows them")]
     NoWindow,
     /// An invite that cannot be.
     #[error("{0}")]
@@ -48,7 +48,7 @@ pub enum Objection {
     #[error("there are too many invites: revoke some, or let some expire")]
     TooManyInvites,
     /// There is no such ticket.
-    #[error("nobody asks under this ticket: `slipway approve --list` shows who does")]
+    #[error("nobody asks under this ticket: `slipway requests` shows who does")]
     NoTicket,
     /// The approval is for somebody else: the machine has asked anew since.
     #[error("this was signed for another conversation: the machine has asked anew since, so compare its words again")]
@@ -73,13 +73,13 @@ pub enum Objection {
     #[error("a machine named `{0}` exists: take another name, or retire that machine")]
     NameTaken(String),
     /// A plan for a disk that the machine does not have.
-    #[error("the machine has no disk `{0}`: `slipway approve --list` shows its disks")]
+    #[error("the machine has no disk `{0}`: `slipway requests` shows its disks")]
     NoDisk(String),
     /// A plan to wipe, without saying what.
     #[error("a disk is wiped only by its name: name the disk")]
     NamelessWipe,
     /// There is no such machine.
-    #[error("there is no such machine: `slipway machine list` shows those that there are")]
+    #[error("there is no such machine: `slipway machines` shows those that there are")]
     NoMachine,
     /// The org's manifest is not believed.
     #[error(transparent)]

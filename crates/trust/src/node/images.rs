@@ -87,11 +87,7 @@ impl Images {
             manifest.version >= org.floor(manifest.role, manifest.arch).max(own)
         };
         let mut fresh = self.known.iter().filter(fresh);
-        fresh.find_map(|known| match &known.manifest {
-            manifest if manifest.authenticode == *digest => Some(Started::Image(known)),
-            manifest if manifest.kernel_authenticode == Some(*digest) => Some(Started::Kernel(known)),
-            _ => None,
-        })
+        fresh.find(|known| known.manifest.authenticode == *digest).map(Started::Image)
     }
 }
 
@@ -102,8 +98,6 @@ pub(crate) enum Started<'a> {
     Loader,
     /// One of our images.
     Image(&'a Known),
-    /// The kernel inside one.
-    Kernel(&'a Known),
 }
 
 fn admit(signed: &Signed, org: &OrgManifest) -> Result<ImageManifest, Rejected> {

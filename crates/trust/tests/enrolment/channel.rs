@@ -88,6 +88,17 @@ impl Channel {
         drain(&mut self.server.reader())
     }
 
+    /// Sends a frame to the server with one bit of its way changed.
+    pub(crate) fn up_tampered(&mut self, frame: &[u8], at: usize) -> Result<(), rustls::Error> {
+        self.client.writer().write_all(frame).unwrap();
+        let mut wire = Vec::new();
+        self.client.write_tls(&mut wire).unwrap();
+        let at = at % wire.len();
+        wire[at] ^= 1;
+        self.server.read_tls(&mut wire.as_slice()).unwrap();
+        self.server.process_new_packets().map(drop)
+    }
+
     /// Sends a frame to the machine, and gives what came out there.
     pub(crate) fn down(&mut self, frame: &[u8]) -> Vec<u8> {
         self.server.writer().write_all(frame).unwrap();

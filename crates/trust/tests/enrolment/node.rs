@@ -221,6 +221,11 @@ impl Line {
         self.channel.as_ref().map_or(self.fixed, |channel| channel.exporters()[1])
     }
 
+    /// The TLS connection.
+    pub(crate) fn tls(&mut self) -> &mut Channel {
+        self.channel.as_mut().unwrap()
+    }
+
     /// Asks, and gives the answer as it comes out of the machine's end.
     pub(crate) fn ask(&mut self, node: &mut Node, frame: &[u8]) -> Vec<u8> {
         self.noted(node, frame).0

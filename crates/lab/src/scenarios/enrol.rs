@@ -1,0 +1,113 @@
+//! What the scenarios have in common in which machines join the lab's org: its server, a machine's home, and the usual story of joining.
+
+use anyhow::{Context, Result, ensure};
+use slipway_wire::MacAddr;
+use slipway_wire::dhcp4::{Message, OptionCode};
+use slipway_wire::pxe::VendorClass;
+
+use crate::drive::Drive;
+use crate::lab::Lab;
+use crate::machine::{Machine, Order};
+use crate::net::Lan;
+use crate::org::{GATEWAY, Org};
+use crate::pcap::Payload;
+
+/// Room for a disk's ESP, and for its data.
+const DISK_MIB: u64 = 2048;
+
+/// A machine's parts, which stay when it is switched off.
+#[derive(Clone, Debug)]
+pub(super) struct Home {
+    pub(super) order: Order,
+    pub(super) disk: Drive,
+}
+
+/// The lab's org on a LAN, its server serving. `more` is put behind the server's configuration.
+pub(super) fn org(lab: &mut Lab, more: &str) -> Result<(Lan, Org)> {
+    let lan = lab.lan("lan")?;
+    let host = lab.host("server", &[(&lan, &format!("{GATEWAY}/24"))])?;
+    let org = lab.org(&host, more)?;
+    org.server().start()?;
+    Ok((lan, org))
+}
+
+impl Home {
+    /// A machine with a blank disk, which boots in its firmware's own order, and with a TPM.
+    pub(super) fn with_tpm(lab: &Lab, order: Order) -> Result<Self> {
+        Self::without_tpm(lab, order.tpm(&lab.tpm("node1")?))
+    }
+
+    /// The same without a TPM.
+    pub(super) fn without_tpm(lab: &Lab, order: Order) -> Result<Self> {
+        let disk = lab.blank_disk("disk", DISK_MIB)?;
+        let order = order.memory(1536).cpus(2).by_itself().restarting().drive(&disk);
+        Ok(Self { order, disk })
+    }
+}
+
+/// Sees a machine that was switched on come to its words, has a person approve it, and follows it until its system is up and says that
+/// it is well. Returns the line number on the console behind its enrolment.
+pub(super) fn join(org: &Org, machine: &Machine, more: &[&str]) -> Result<usize> {
+    machine.wait_step(0, "identity proved")?;
+    machine.six_words()?;
+    org.approve(machine, more)?;
+    for step in ["approval", "preboot.efi downloaded", "written to the esp", "boot order updated", "rebooting"] {
+        machine.wait_step(0, step)?;
+    }
+    let mark = machine.console().mark();
+    come_up(machine, mark)?;
+    Ok(mark)
+}
+
+/// Follows a machine from its own disk to its system, which tells the org that it is well.
+pub(super) fn come_up(machine: &Machine, mark: usize) -> Result<()> {
+    for step in ["gateway reachable", "identity proved", "image signature verified", "kexec into the generation"] {
+        machine.wait_step(mark, step)?;
+    }
+    machine.wait_hello(mark)?;
+    machine.wait_step(mark, "reported healthy").map(drop)
+}
+
+/// Has a machine join the org by the usual way, and switches it off when its system is up.
+pub(super) fn joined(lab: &mut Lab, org: &Org, lan: &Lan, home: &Home) -> Result<MacAddr> {
+    org.open_window()?;
+    let machine = lab.power_on(home.order.clone(), lan)?;
+    join(org, &machine, &["--name", "web-1"])?;
+    machine.pull_plug()?;
+    org.close_window()?;
+    ensure_told(org, machine.mac(), "state", "active")?;
+    Ok(machine.mac())
+}
+
+/// Whether the org says this of a machine.
+pub(super) fn ensure_told(org: &Org, mac: MacAddr, what: &str, wanted: &str) -> Result<()> {
+    let told = org.told(mac, what)?;
+    ensure!(told == wanted, "the machine's {what} is {told}, not {wanted}: {}", org.machine(mac)?);
+    Ok(())
+}
+
+/// Whether nothing of this was said on the console from this line on.
+pub(super) fn ensure_unsaid(machine: &Machine, mark: usize, text: &str) -> Result<()> {
+    let said = machine.console().find_last_from(mark, text);
+    ensure!(said.is_none(), "{} said {:?}", machine.name(), said.map(|line| line.text));
+    Ok(())
+}
+
+/// How often the firmware of a machine has asked the LAN who boots it.
+pub(super) fn firmware_asked(lab: &Lab, lan: &Lan, mac: MacAddr) -> Result<usize> {
+    let is_firmwares = |class: &[u8]| [VendorClass::PXE, VendorClass::HTTP].iter().any(|its| class.starts_with(its));
+    let packets = lab.packets(lan)?.all();
+    let messages = packets.iter().filter_map(|packet| match &packet.payload {
+        Payload::Udp { data, .. } if packet.source == mac => Message::decode(data).ok(),
+        _ => None,
+    });
+    Ok(messages.filter(|message| message.options.get(OptionCode::VENDOR_CLASS).is_some_and(is_firmwares)).count())
+}
+
+/// The digest of the partition with the machine's data.
+pub(super) fn data_digest(disk: &Drive) -> Result<String> {
+    let partitions = disk.partitions()?;
+    let esp = disk.esp()?;
+    let data = partitions.iter().find(|partition| partition.number != esp.number);
+    disk.digest(data.with_context(|| format!("no data partition: {partitions:?}"))?)
+}
