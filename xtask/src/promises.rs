@@ -1,5 +1,5 @@
-//! SPECIFICATION.md promises, and docs/regressions.md claims, only what something shows: every test, scenario, target and fixture that they
-//! cite must exist.
+//! SPECIFICATION.md promises, and docs/regressions.md and docs/threats.md claim, only what something shows: every test, scenario, target and
+//! fixture that they cite must exist.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::sh;
 
-const FILES: &[&str] = &["SPECIFICATION.md", "docs/regressions.md"];
+const FILES: &[&str] = &["SPECIFICATION.md", "docs/regressions.md", "docs/threats.md"];
 
 /// Checks the last column of each table in these documents.
 ///

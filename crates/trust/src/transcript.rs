@@ -14,6 +14,12 @@ impl Transcript {
         Self(Digest::of_all(&[b"slipway-enrol-v1", &org.0]))
     }
 
+    /// The transcript that has this hash.
+    #[must_use]
+    pub const fn of(hash: Digest) -> Self {
+        Self(hash)
+    }
+
     /// This frame was said next, by either side.
     #[must_use]
     pub fn then(self, frame: &[u8]) -> Self {

@@ -20,5 +20,6 @@ mod org;
 mod policy;
 mod property;
 mod recovery;
+mod replay;
 mod tpm;
 mod tpm_life;
