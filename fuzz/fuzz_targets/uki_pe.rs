@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use slipway_image::{authenticode, kernel, modinfo, pe::Pe, uki::Uki};
+use slipway_image::{authenticode, kernel, measure::Facts, modinfo, pe::Pe, recipe, uki::Uki};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(pe) = Pe::parse(bytes) {
@@ -11,6 +11,11 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     let _ = Uki::parse(bytes);
+    let _ = Facts::of(bytes);
+    let _ = recipe::is_static(bytes);
+    if let Ok(bare) = authenticode::unsigned(bytes) {
+        assert_eq!(authenticode::signatures(&bare).map(|found| found.len()), Ok(0), "no signature is left");
+    }
     if let Ok(found) = authenticode::signatures(bytes) {
         found.into_iter().for_each(|pkcs7| _ = authenticode::statement(pkcs7));
     }
@@ -19,4 +24,5 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = kernel::bzimage_release(bytes);
     let _ = modinfo::entries(bytes);
     let _ = modinfo::depends(bytes);
+    let _ = (modinfo::aliases(bytes), modinfo::soft_depends(bytes), modinfo::firmware(bytes));
 });

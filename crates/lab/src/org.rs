@@ -119,13 +119,16 @@ impl Lab {
     }
 
     /// Builds another image of the lab's org into this one's store, with these words after the role: an older version, for instance.
+    /// Returns what the command tells of it.
     ///
     /// # Errors
     /// The program refuses.
-    pub fn build_image(&self, org: &Org, words: &[&str]) -> Result<()> {
+    pub fn build_image(&self, org: &Org, words: &[&str]) -> Result<Value> {
         let agent = self.made_org()?.agent.display().to_string();
-        let all = ["image", "build"].iter().chain(words).copied();
-        org.server.cli(all.chain(["--drivers", "virtual", "--agent", &agent])).map(drop)
+        let drivers = if words.contains(&"--drivers") { &[][..] } else { &["--drivers", "virtual"] };
+        let all = [&["image", "build"], words, drivers, &["--json", "--agent", &agent]].concat();
+        let told = org.server.cli(all)?;
+        serde_json::from_str(&told).with_context(|| format!("`slipway image build` says no JSON: {told}"))
     }
 }
 

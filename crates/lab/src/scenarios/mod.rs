@@ -25,6 +25,7 @@ mod enrol_manual;
 mod http_clients;
 mod https_clients;
 mod ignored_offer_ladder;
+mod image_servers;
 mod ipxe_http_iso;
 mod ipxe_menu;
 mod ipxe_san;
@@ -340,6 +341,13 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::joining(Cpu::X64, &[OVMF], "the same without a TPM"),
         tools: JOINING,
         run: enrol_manual::without_tpm,
+    },
+    Scenario {
+        name: "image-servers",
+        about: "the bootstrap image with the drivers of common servers has at most 25 MiB, and a machine starts from it",
+        boots: Boots::joining(Cpu::X64, &[OVMF], "PXE: bootstrap image with the drivers of servers, by TFTP"),
+        tools: JOINING,
+        run: image_servers::run,
     },
     Scenario {
         name: "recover-esp",
