@@ -74,7 +74,7 @@ const LAYERS: &[Layer] = &[
     shell("disk", &["image"]),
     shell("agent", &["disk", "image", "tpm", "trust", "wire"]),
     shell("server", &["api", "engine", "image", "netio", "store", "trust", "wire"]),
-    shell("lab", &["wire", "image"]),
+    shell("lab", &["image", "trust", "wire"]),
     shell("slipway", &["api", "engine", "image", "lab", "netio", "server", "store", "tpm", "trust", "wire"]),
 ];
 

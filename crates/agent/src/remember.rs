@@ -117,8 +117,9 @@ impl Remembered {
         }
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
         file.write_all(&encode(self))?;
-        file.sync_all()?;
-        Ok(rustix::fs::syncfs(&file)?)
+        // In this order: for vfat, `syncfs` writes the folder and does not empty the disk's cache; `fsync` does.
+        rustix::fs::syncfs(&file)?;
+        file.sync_all()
     }
 }
 

@@ -55,6 +55,7 @@ mod parts;
 mod pcap;
 pub mod peers;
 mod process;
+mod racer;
 mod record;
 mod runner;
 pub mod scenarios;

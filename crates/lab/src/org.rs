@@ -83,18 +83,41 @@ impl Made {
         self.folder.join("config")
     }
 
-    /// Gives a server all of it. Big files are shared: nobody changes them.
+    /// The newest image of a role (`bootstrap`, `preboot`, `generation`): its version, and its file, which is not to be changed.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn newest(&self, role: &str) -> Result<(u64, PathBuf)> {
+        let folder = self.data().join("images").join(role);
+        let list = std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        let names = list.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
+        let version = |path: &PathBuf| path.file_stem()?.to_str()?.parse::<u64>().ok();
+        let newest = names.iter().filter_map(version).max().with_context(|| format!("the lab's org has no {role}"))?;
+        let record: Value = serde_json::from_slice(&std::fs::read(folder.join(format!("{newest}.json")))?)?;
+        let digest = record.pointer("/files/uki.efi/sha256").and_then(Value::as_str);
+        let digest = digest.with_context(|| format!("the {role} is no UKI: {record}"))?;
+        let start = digest.get(..2).unwrap_or_default();
+        Ok((newest, self.data().join("blobs/sha256").join(start).join(digest)))
+    }
+
+    /// Gives a server all of it.
     fn lend(&self, server: &Server) -> Result<()> {
-        let copy = |from: &Path, to: &Path, how: &str| {
-            run(Command::new("cp").arg(how).arg("--no-target-directory").arg(from).arg(to)).map(drop)
-        };
-        for entry in std::fs::read_dir(self.data()).context("the lab's org is gone")? {
-            let entry = entry?;
-            let shared = entry.file_name() == "blobs" || entry.file_name() == "cache";
-            copy(&entry.path(), &server.data().join(entry.file_name()), if shared { "-al" } else { "-a" })?;
-        }
+        self.lend_public(server)?;
+        copy(&self.data().join("org"), &server.data().join("org"), "-a")?;
         copy(&self.config(), &server.config_home(), "-a")
     }
+
+    /// Gives a server what anybody may have: the images. Big files are shared: nobody changes them.
+    fn lend_public(&self, server: &Server) -> Result<()> {
+        for (folder, how) in [("blobs", "-al"), ("cache", "-al"), ("images", "-a")] {
+            copy(&self.data().join(folder), &server.data().join(folder), how)?;
+        }
+        Ok(())
+    }
+}
+
+fn copy(from: &Path, to: &Path, how: &str) -> Result<()> {
+    run(Command::new("cp").arg(how).arg("--no-target-directory").arg(from).arg(to)).map(drop)
 }
 
 impl Lab {
@@ -115,6 +138,19 @@ impl Lab {
         let made = self.made_org()?.clone();
         let server = self.slipway(host, &format!("{CONFIG}{more}"))?;
         made.lend(&server)?;
+        Ok(Org { server })
+    }
+
+    /// An impostor on this host, which has the address [`GATEWAY`]: it gives machines the lab's org's own images, which are public, and is
+    /// the gateway of another org with the same name; its server is prepared with [`CONFIG`], and not started yet.
+    ///
+    /// # Errors
+    /// As [`org`](Self::org), or the program refuses.
+    pub fn impostor(&mut self, host: &Host) -> Result<Org> {
+        let made = self.made_org()?.clone();
+        let server = self.slipway(host, CONFIG)?;
+        made.lend_public(&server)?;
+        server.cli(["org", "init", NAME, "--gateway", GATEWAY])?;
         Ok(Org { server })
     }
 

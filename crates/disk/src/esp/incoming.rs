@@ -75,10 +75,14 @@ impl<'a> Incoming<'a> {
             let _ = esp.remove(&new);
             return Err(refused);
         }
-        esp.remove(path)?;
+        // A file that is replaced stays open until the folder is durable: its clusters are freed only then. Freed before, the power could
+        // go while the folder still names it.
+        let replaced = File::open(esp.root.join(path)).ok();
         fs::rename(esp.root.join(&new), esp.root.join(path))
             .map_err(|error| fault("cannot put into place", path, error))?;
-        esp.settle(path)
+        esp.settle(path)?;
+        drop(replaced);
+        Ok(())
     }
 
     fn check(self) -> Result<(), EspError> {

@@ -50,8 +50,9 @@ impl Esp {
         let fault = |error: io::Error| EspError::Mount(partition.to_owned(), error);
         fs::create_dir_all(folder).map_err(fault)?;
         let flags = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV | MountFlags::NOATIME;
-        // Only root reads: without a TPM the machine's key is a file here.
-        mount(partition, folder, "vfat", flags, Some(c"umask=0077,errors=remount-ro"))
+        // Only root reads: without a TPM the machine's key is a file here. Errors are not the end of writing: a FAT after a power cut can have
+        // some, they end when the file in question is removed, and all that counts is read back and hashed.
+        mount(partition, folder, "vfat", flags, Some(c"umask=0077,errors=continue"))
             .map_err(|error| fault(error.into()))?;
         Ok(Self { root: folder.to_owned(), mounted: true })
     }
@@ -232,7 +233,12 @@ impl Esp {
         let image = self.load(Kind::Preboot, &good)?;
         // Recorded before it is there: what is found there after a power cut is known to be ours.
         self.write_book(Kind::Preboot, &book.with_fallback(good.sha256))?;
-        let mut incoming = self.open_new(&format!("{path}.new"), good.size, good.sha256)?;
+        let new = format!("{path}.new");
+        if self.root.join(&new).exists() {
+            // A power cut while the one was renamed to the other can leave both names for the same clusters: none of them is kept.
+            self.remove(path)?;
+        }
+        let mut incoming = self.open_new(&new, good.size, good.sha256)?;
         incoming.write(&image)?;
         incoming.into_place(path)?;
         Ok(Fallback::Ours)
@@ -279,9 +285,10 @@ impl Esp {
     pub(super) fn settle(&self, path: &str) -> Result<(), EspError> {
         let place = self.root.join(path);
         let folder = if place.is_dir() { place.as_path() } else { place.parent().unwrap_or(&self.root) };
+        // In this order: `syncfs` hands a renamed file's inode to the disk, but for vfat does not empty the disk's cache; `fsync` does.
         let synced = File::open(folder).and_then(|folder| {
-            folder.sync_all()?;
-            Ok(rustix::fs::syncfs(&folder)?)
+            rustix::fs::syncfs(&folder)?;
+            folder.sync_all()
         });
         synced.map_err(|error| fault("cannot write out the folder of", path, error))
     }

@@ -179,6 +179,11 @@ fn the_fallback_path_is_taken_only_if_it_is_free_or_ours() {
         assert_eq!(esp.write_fallback(Machine::X64).unwrap(), Fallback::Ours);
         assert_eq!(fs::read(&path).unwrap(), [version; 100]);
     }
+    fs::write(path.with_extension("EFI.new"), b"what a power cut left").unwrap();
+    install(&esp, Kind::Preboot, 4, &[4; 100]);
+    promote(&esp, Kind::Preboot);
+    assert_eq!(esp.write_fallback(Machine::X64).unwrap(), Fallback::Ours);
+    assert_eq!(fs::read(&path).unwrap(), [4; 100]);
     fs::write(&path, b"another system's loader").unwrap();
     assert_eq!(esp.write_fallback(Machine::X64).unwrap(), Fallback::Foreign);
     esp.remove_fallback(Machine::X64).unwrap();

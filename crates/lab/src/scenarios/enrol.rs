@@ -1,16 +1,22 @@
 //! What the scenarios have in common in which machines join the lab's org: its server, a machine's home, and the usual story of joining.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use slipway_wire::MacAddr;
 use slipway_wire::dhcp4::{Message, OptionCode};
 use slipway_wire::pxe::VendorClass;
 
+use super::boot;
 use crate::drive::Drive;
 use crate::lab::Lab;
 use crate::machine::{Machine, Order};
 use crate::net::Lan;
 use crate::org::{GATEWAY, Org};
-use crate::pcap::Payload;
+use crate::pcap::{Packet, Payload};
+use crate::server::Server;
 
 /// Room for a disk's ESP, and for its data.
 const DISK_MIB: u64 = 2048;
@@ -43,6 +49,38 @@ impl Home {
         let order = order.memory(1536).cpus(2).by_itself().restarting().drive(&disk);
         Ok(Self { order, disk })
     }
+}
+
+/// A stranger on the LAN, faster with his answers than the org's server: he gives addresses, and boots every machine into this UKI. A machine
+/// that he is to catch is [deaf](deaf_to_the_org) to the org's own answers.
+pub(super) fn stranger(lab: &mut Lab, lan: &Lan, uki: &Path) -> Result<Server> {
+    let host = lab.host("stranger", &[(lan, "10.77.0.9/24")])?;
+    let server = lab.slipway(&host, &boot::full_dhcp("direct"))?;
+    server.cli(["image".as_ref(), "add".as_ref(), "debian".as_ref(), "--uki".as_ref(), uki.as_os_str()])?;
+    server.start()?;
+    Ok(server)
+}
+
+/// Whether a machine hears a packet to which the org's own DHCP server comes too late.
+pub(super) fn deaf_to_the_org(packet: &Packet) -> bool {
+    packet.from.port() != 67 || packet.from.ip().to_string() != GATEWAY
+}
+
+/// Whether nothing was ever written to a machine's disk.
+pub(super) fn ensure_untouched(disk: &Drive) -> Result<()> {
+    let blocks = std::fs::metadata(disk.path()?)?.blocks();
+    ensure!(blocks == 0, "something was written to its disk: {} bytes", 512 * blocks);
+    Ok(())
+}
+
+/// Whether the org has let nobody in, and nobody waits for a person's word.
+pub(super) fn ensure_nobody_in(org: &Org) -> Result<()> {
+    for (path, what) in [("/org/machines", "machines"), ("/org/tickets?all=true", "tickets")] {
+        let told = org.server().ask(path)?;
+        let list = told.get(what).and_then(Value::as_array).with_context(|| format!("no {what}: {told}"))?;
+        ensure!(list.is_empty(), "the org knows of {what}: {told}");
+    }
+    org.audit().map(drop)
 }
 
 /// Sees a machine that was switched on come to its words, has a person approve it, and follows it until its system is up and says that

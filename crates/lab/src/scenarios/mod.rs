@@ -20,8 +20,10 @@ mod boot;
 mod boot_intent_once;
 mod dhcp6_clients;
 mod dhcp_clients;
+mod double_spend;
 mod enrol;
 mod enrol_manual;
+mod fake_gateway;
 mod http_clients;
 mod https_clients;
 mod ignored_offer_ladder;
@@ -30,10 +32,12 @@ mod ipxe_http_iso;
 mod ipxe_menu;
 mod ipxe_san;
 mod lease_crash;
+mod old_bootstrap;
 mod preboot_revoked;
 mod recover_esp;
 mod reinstall_loop_guard;
 mod relay_option82;
+mod rogue_bootstrap;
 mod rpi4_exchange;
 mod secureboot;
 mod secureboot_shim_grub;
@@ -362,6 +366,38 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::joining(Cpu::X64, &[OVMF], "its own disk: preboot, refused"),
         tools: JOINING,
         run: preboot_revoked::run,
+    },
+    Scenario {
+        name: "fake-gateway",
+        about: "another org's server stands where the gateway should be, and boots the genuine image: the image refuses it",
+        boots: Boots::joining(
+            Cpu::X64,
+            &[OVMF],
+            "PXE: the genuine bootstrap image from a stranger, refusing his gateway",
+        ),
+        tools: JOINING,
+        run: fake_gateway::run,
+    },
+    Scenario {
+        name: "old-bootstrap",
+        about: "a stranger serves a bootstrap image that the org has signed, but below the floor by now: no ticket, no grant",
+        boots: Boots::joining(Cpu::X64, &[OVMF], "PXE: an old bootstrap image, refused"),
+        tools: JOINING,
+        run: old_bootstrap::run,
+    },
+    Scenario {
+        name: "rogue-bootstrap",
+        about: "a stranger's bootstrap image relays a real enrolment with the machine's own TPM: its boot log tells",
+        boots: Boots::joining(Cpu::X64, &[OVMF], "PXE: a stranger's bootstrap image, refused"),
+        tools: JOINING,
+        run: rogue_bootstrap::run,
+    },
+    Scenario {
+        name: "double-spend",
+        about: "a hundred machines spend one use of a secret invite at the same moment: exactly one is let in",
+        boots: Boots::joining(Cpu::X64, &[], "no firmware: the lab speaks for a hundred machines"),
+        tools: &[],
+        run: double_spend::run,
     },
     Scenario {
         name: "rpi4-exchange",

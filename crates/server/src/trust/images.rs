@@ -16,10 +16,10 @@ use slipway_trust::{Digest, OrgManifest, Signed};
 pub(super) struct Loaders(HashMap<FileDigest, Option<Digest>>);
 
 impl Loaders {
-    /// What firmware measures when it starts one of the loaders that we serve. A loader that is no EFI program is measured by nobody.
+    /// What firmware measures when it starts one of the loaders that we serve and that start nothing unmeasured.
     fn digests(&mut self, catalog: &Catalog, blobs: &Blobs) -> Vec<Digest> {
         let files: Vec<&FileRef> =
-            catalog.loaders.iter().filter(|(name, _)| name.ends_with(".efi")).map(|(_, file)| file).collect();
+            catalog.loaders.iter().filter(|(name, _)| is_measuring(name)).map(|(_, file)| file).collect();
         self.0.retain(|digest, _| files.iter().any(|file| file.digest == *digest));
         let digest = |file: &&FileRef| {
             let read = || authenticode::digest(&fs::read(blobs.path(&file.digest)).ok()?).ok().map(Digest);
@@ -27,6 +27,12 @@ impl Loaders {
         };
         files.iter().filter_map(digest).collect()
     }
+}
+
+/// Whether a loader has the firmware load, and so measure, whatever it starts. iPXE does. GRUB starts a kernel without the firmware: a log that
+/// ends with an image of ours could be followed by any system, which may extend PCR 11 as it likes. So neither it nor shim before it is allowed.
+fn is_measuring(name: &str) -> bool {
+    name.ends_with(".efi") && (name.starts_with("ipxe") || name.starts_with("snponly"))
 }
 
 /// Reads the manifests of all images of the catalog; tells what is wrong with those that are not taken.
@@ -61,4 +67,19 @@ fn read(store: &Store, image: &Image) -> Result<Option<Signed>, String> {
 /// An image in a word for people: `preboot web 1700000000 x64`.
 pub(super) fn told(manifest: &ImageManifest) -> String {
     format!("{} {} {} {}", manifest.role, manifest.name, manifest.version, manifest.arch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loaders_that_start_a_kernel_without_the_firmware_are_not_allowed_in_a_boot_log() {
+        for name in ["ipxe.efi", "snponly.efi", "snponly-arm64.efi", "ipxe-arm64.efi"] {
+            assert!(is_measuring(name), "{name}");
+        }
+        for name in ["grubx64.efi", "shimx64.efi", "undionly.kpxe", "lpxelinux.0", "grubaa64.efi"] {
+            assert!(!is_measuring(name), "{name}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ use slipway_trust::seal::Bound;
 use slipway_trust::{Domain, MachineId, Registry, Role, Signed, encode};
 
 use crate::actor::{Actor, Installed};
-use crate::manual::approval;
+use crate::manual::{approval, enrolled};
 use crate::node::Node;
 use crate::policy::{invite, submit_invite, token};
 
@@ -50,7 +50,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => who.clone().prop_map(Event::Report),
         8 => (who.clone(), prop::bool::weighted(0.8)).prop_map(|(who, right)| Event::Boot(who, right)),
         5 => who.clone().prop_map(Event::Healthy),
-        5 => (who, 0..5_u8).prop_map(|(who, verb)| Event::Act(who, verb)),
+        10 => (who, 0..5_u8).prop_map(|(who, verb)| Event::Act(who, verb)),
         1 => any::<bool>().prop_map(Event::Manifest),
         2 => (1..30_000_u32).prop_map(Event::Pass),
         2 => Just(Event::Sweep),
@@ -81,12 +81,21 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let node = Node::open();
-        let players = (0..3).map(|n| Player { actor: Actor::plain(20 + n), waiting: None, installed: None }).collect();
+        let mut node = Node::open();
+        let mut players: Vec<Player> =
+            (0..3).map(|n| Player { actor: Actor::plain(20 + n), waiting: None, installed: None }).collect();
+        // Two have identities at the start, so that what ends them comes up often enough.
+        let mut attested = BTreeSet::new();
+        for (n, player) in players.iter_mut().enumerate().take(2) {
+            let mut installed = enrolled(&mut node, &mut player.actor, &format!("web-{n}"));
+            player.actor.boot(&mut node, &mut installed).unwrap();
+            attested.insert(installed.machine);
+            player.installed = Some(installed);
+        }
         Self {
             node,
             players,
-            attested: BTreeSet::new(),
+            attested,
             revoked: BTreeSet::new(),
             floors: BTreeMap::new(),
             epoch: 0,
@@ -105,12 +114,15 @@ impl World {
                 self.submit(Kind::WindowClose, &signed);
             }
             Event::Invite(who) if !node.disk_full => {
-                self.invites += 1;
+                if self.invites < 3 {
+                    self.invites += 1;
+                }
                 let token = token(node, self.invites);
                 let made = invite(node, slipway_trust::invite::Kind::Secret);
                 let key = Some(token.key().public());
                 let made = Invite { id: token.invite, key, approval: ApprovalMode::Automatic, max_uses: 2, ..made };
-                submit_invite(node, &made).unwrap();
+                // The third is not new: its uses are shared.
+                let _ = submit_invite(node, &made);
                 let actor = &mut players[usize::from(who)].actor;
                 (actor.invite, actor.token) = (Some(token.invite), Some(token));
             }
