@@ -55,6 +55,11 @@ impl Track {
         Ok(Self { token, root, tls: Arc::new(tls), server, image_version })
     }
 
+    /// How the org calls the key of machine `number`.
+    pub(crate) fn key(&self, number: u32) -> String {
+        SigningKey::from_seed(&seed("key", number)).public().digest().to_string()
+    }
+
     /// Sends machine `number` along it: M1 to M8, and no further.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
 
 use crate::lab::Lab;
 use crate::log::indent;
@@ -23,6 +24,8 @@ mod talk;
 const END: Duration = Duration::from_secs(10);
 /// Where the endorsement key's certificate is: RSA 2048, the TCG's EK Credential Profile 2.6, §2.2.1.4.
 const EK_CERTIFICATE: u32 = 0x01c0_0002;
+/// Where makers put the endorsement key itself: the same key, TCG's TPM v2.0 Provisioning Guidance, §7.8.
+const EK: u32 = 0x8101_0001;
 
 /// A TPM 2.0. Clones are the same chip.
 #[derive(Clone, Debug)]
@@ -123,6 +126,15 @@ impl Tpm {
         self.while_off(|talk| talk.nv_read(EK_CERTIFICATE))
     }
 
+    /// What its purchase papers would say: SHA-256 of its endorsement key's public area, in hexadecimal. Its machine is off.
+    ///
+    /// # Errors
+    /// The machine is on, or the TPM does not tell.
+    pub fn ek_digest(&self) -> Result<String> {
+        let public = self.while_off(|talk| talk.read_public(EK))?;
+        Ok(Sha256::digest(public).iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// Clears it, as a person in the firmware's setup would: all keys of its owner are others from now on, the maker's stay. Its machine
     /// is off.
     ///
@@ -204,6 +216,8 @@ mod tests {
         let [one, two] = [make("one"), make("two")];
         let certificates = [&one, &two].map(|tpm| tpm.ek_certificate().unwrap());
         assert!(certificates.iter().all(|der| der.starts_with(&[0x30, 0x82])) && certificates[0] != certificates[1]);
+        let digest = one.ek_digest().unwrap();
+        assert!(digest.len() == 64 && digest != two.ek_digest().unwrap(), "{digest}");
         one.clear().unwrap();
         assert_eq!(one.ek_certificate().unwrap(), certificates[0]);
         assert!(one.makers_certificates().iter().all(|path| path.exists()));

@@ -39,6 +39,17 @@ pub struct Entry {
     pub evidence: Option<Digest>,
 }
 
+/// An invite for one machine that a second one comes with: one of the two is a thief.
+pub(crate) const SECOND_USE: &str = "invite-second-use";
+
+impl Entry {
+    /// Whether a person must look at it at once.
+    #[must_use]
+    pub fn is_alarm(&self) -> bool {
+        self.event == SECOND_USE
+    }
+}
+
 /// What an entry says, before it has its place.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Said {

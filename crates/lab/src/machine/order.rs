@@ -151,6 +151,12 @@ impl Order {
         self
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its hardware address: `52:54:00:77:00:<number>`.
     #[must_use]
     pub fn mac(&self) -> MacAddr {

@@ -22,7 +22,11 @@ mod dhcp6_clients;
 mod dhcp_clients;
 mod double_spend;
 mod enrol;
+mod enrol_cloud_token;
+mod enrol_ek_list;
 mod enrol_manual;
+mod enrol_secret_invite;
+mod enrol_usb;
 mod fake_gateway;
 mod http_clients;
 mod https_clients;
@@ -345,6 +349,34 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::joining(Cpu::X64, &[OVMF], "the same without a TPM"),
         tools: JOINING,
         run: enrol_manual::without_tpm,
+    },
+    Scenario {
+        name: "enrol-ek-list",
+        about: "a machine whose TPM stands in the signed list joins with no hand laid on it; another TPM waits for a person",
+        boots: Boots::joining(Cpu::X64, &[OVMF], "PXE: bootstrap image, let in by its TPM"),
+        tools: JOINING,
+        run: enrol_ek_list::run,
+    },
+    Scenario {
+        name: "enrol-cloud-token",
+        about: "a virtual machine spends the invite in its user-data; a thief with the same one gets an alarm, and nothing else",
+        boots: Boots::joining(Cpu::X64, &[OVMF], "PXE: bootstrap image, let in by its user-data"),
+        tools: &[SWTPM, SWTPM_SETUP, XORRISO],
+        run: enrol_cloud_token::run,
+    },
+    Scenario {
+        name: "enrol-secret-invite",
+        about: "a secret invite in the SMBIOS lets one machine in with no hand laid on it; a second one, by a USB stick, is refused",
+        boots: Boots::joining(Cpu::X64, &[OVMF], "PXE: bootstrap image, let in by a secret invite"),
+        tools: JOINING,
+        run: enrol_secret_invite::run,
+    },
+    Scenario {
+        name: "enrol-usb",
+        about: "a blank machine starts from a USB stick of ours with a secret invite, and joins; its firmware asks no network",
+        boots: Boots::joining(Cpu::X64, &[OVMF], "USB stick: bootstrap image with a secret invite"),
+        tools: JOINING,
+        run: enrol_usb::run,
     },
     Scenario {
         name: "image-servers",

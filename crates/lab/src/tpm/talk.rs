@@ -79,6 +79,14 @@ impl Talk {
         Ok(content)
     }
 
+    /// The public area of a key that is kept in it, by `TPM2_ReadPublic`: a `TPMT_PUBLIC`.
+    pub(super) fn read_public(&mut self, handle: u32) -> Result<Vec<u8>> {
+        let reply = self.ask(&[&[0x80, 1, 0, 0, 0, 14, 0, 0, 1, 0x73], handle.to_be_bytes().as_slice()].concat())?;
+        done(&reply)?;
+        let area = reply.get(10..12).and_then(|len| reply.get(12..12 + number(len))).context("cut short")?;
+        Ok(area.to_vec())
+    }
+
     /// A command with a password.
     fn command(&mut self, code: u32, parts: &[&[u8]]) -> Result<Vec<u8>> {
         let body = parts.concat();

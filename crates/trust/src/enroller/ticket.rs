@@ -2,7 +2,7 @@
 
 use super::policy::{self, Automatic};
 use super::proven::Proven;
-use crate::audit::Said;
+use crate::audit::{SECOND_USE, Said};
 use crate::frames::TicketTold;
 use crate::id::{Digest, InviteId, TicketId};
 use crate::invite::Kind;
@@ -143,7 +143,7 @@ fn alarm(id: InviteId, key: &Digest, first: crate::MachineId, pen: &mut Pen, vie
         detail: format!("machine {first} used it, and the key {key} comes with it too"),
         ..Said::default()
     };
-    pen.say(said("invite-second-use"));
+    pen.say(said(SECOND_USE));
     let Some(mut machine) = view.registry.machine(&first).cloned() else { return };
     pen.settle(&mut machine);
     let event = if machine.state == State::Pending { Event::TimeOut } else { Event::Suspend };
