@@ -3,6 +3,7 @@
 
 mod medium;
 mod text;
+mod usb;
 
 use std::fs;
 use std::path::Path;
@@ -24,6 +25,10 @@ const USER_DATA: &str = "user-data";
 const CLOUD_LABEL: &str = "CIDATA";
 /// Where the kernel shows the SMBIOS.
 const SMBIOS: &str = "/sys/firmware/dmi/tables/DMI";
+/// Where it shows devices.
+const SYS: &str = "/sys";
+/// How long a disk that has just appeared may take to show its partitions.
+const SETTLE: Duration = Duration::from_millis(500);
 /// How long the stick or disk that a machine was started from may take to appear.
 const MEDIUM: Duration = Duration::from_secs(15);
 /// No invite is nearly so long, in bytes.
@@ -69,13 +74,17 @@ pub(crate) fn find(facts: &OrgFacts) -> Found {
     Found { invite, place, complaints }
 }
 
-/// All media. A machine that was started from one waits until it is there: a stick takes its time.
+/// All media. Sticks take their time: what is plugged in is waited for, and what the machine was started from all the more.
 fn media() -> Vec<Medium> {
-    let start = Instant::now();
+    let (start, mut busy) = (Instant::now(), None);
     loop {
+        if usb::may_appear(Path::new(SYS), start.elapsed()) {
+            busy = Some(Instant::now());
+        }
         let media = medium::all();
         let late = facts::booted_from() == "disk" && !media.iter().any(|medium| medium.is_ours);
-        if !late || start.elapsed() > MEDIUM {
+        let settled = busy.is_none_or(|last| last.elapsed() > SETTLE);
+        if (settled && !late) || start.elapsed() > MEDIUM {
             return media;
         }
         thread::sleep(Duration::from_millis(100));

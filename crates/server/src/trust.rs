@@ -1,6 +1,7 @@
 //! The trust plane: one TLS 1.3 listener where machines enrol, prove themselves at each boot, and say that they are well. What is decided
 //! there is `slipway-trust`'s; here are its sockets, its clock, its random bytes, its keys and its disk.
 
+mod alarm;
 mod authority;
 mod book;
 mod clock;

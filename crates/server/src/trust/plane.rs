@@ -11,7 +11,7 @@ use rustls_pki_types::CertificateDer;
 use slipway_trust::desk::{Desk, Kind, Taken};
 use slipway_trust::frames::{Refused, Reply};
 use slipway_trust::node::{Answer, Conversation, Door, DoorLimits, Fresh, Images, Note, Peer, Step, View};
-use slipway_trust::registry::{Change, Draft, Registry};
+use slipway_trust::registry::{Draft, Registry};
 use slipway_trust::{OrgManifest, Refusal, Signed};
 use slipway_wire::MacAddr;
 
@@ -20,7 +20,7 @@ use super::book::{self, Book};
 use super::clock::Clock;
 use super::folder::{self, Keys, Unusable};
 use super::images::{self, Loaders};
-use super::{random, standing, tls};
+use super::{alarm, random, standing, tls};
 use crate::journal::Journal;
 use crate::site::{SharedSite, Site};
 
@@ -276,7 +276,7 @@ impl Plane {
             return book.settle(draft);
         }
         let touched = standing::touched(book.registry(), draft.changes());
-        let alarms = alarms(draft.changes());
+        let alarms = alarm::among(draft.changes());
         let answer = book.settle(draft)?;
         alarms.iter().for_each(|alarm| tracing::error!("{alarm}"));
         if !touched.is_empty() {
@@ -337,18 +337,6 @@ impl Plane {
     pub(super) fn book(&self) -> MutexGuard<'_, Book> {
         lock(&self.book)
     }
-}
-
-/// What a person must look at, in words.
-fn alarms(changes: &[Change]) -> Vec<String> {
-    let alarm = |change: &Change| match change {
-        Change::Audit(entry) if entry.is_alarm() => Some(format!(
-            "alarm ({}): {}: {}; `slipway audit show` tells the rest",
-            entry.event, entry.subject, entry.detail
-        )),
-        _ => None,
-    };
-    changes.iter().filter_map(alarm).collect()
 }
 
 /// Why a record was not taken.
