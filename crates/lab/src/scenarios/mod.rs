@@ -22,6 +22,7 @@ mod dhcp6_clients;
 mod dhcp_clients;
 mod double_spend;
 mod enrol;
+mod enrol_elsewhere;
 mod enrol_manual;
 mod fake_gateway;
 mod http_clients;
@@ -40,6 +41,7 @@ mod relay_option82;
 mod rogue_bootstrap;
 mod rpi4_exchange;
 mod secureboot;
+mod secureboot_enrol;
 mod secureboot_shim_grub;
 mod serve_reload;
 mod tftp_clients;
@@ -345,6 +347,31 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::joining(Cpu::X64, &[OVMF], "the same without a TPM"),
         tools: JOINING,
         run: enrol_manual::without_tpm,
+    },
+    Scenario {
+        name: "enrol-http-boot",
+        about: "the same by UEFI HTTP Boot: a blank machine joins the org without one file by TFTP",
+        boots: Boots::joining(Cpu::X64, &[OVMF], "HTTP Boot: bootstrap image"),
+        tools: JOINING,
+        run: enrol_elsewhere::http_boot,
+    },
+    Scenario {
+        name: "enrol-arm64",
+        about: "the same on 64-bit ARM: bootstrap, preboot and generation are built for it",
+        boots: Boots::joining(Cpu::Arm64, &[AAVMF], "PXE on ARM64: bootstrap image by TFTP; then its own disk"),
+        tools: JOINING,
+        run: enrol_elsewhere::arm64,
+    },
+    Scenario {
+        name: "secureboot-enrol",
+        about: "a machine under Secure Boot with the owner's keys joins; it starts a generation that they signed, and no other",
+        boots: Boots::joining(
+            Cpu::X64,
+            &[OVMF_SECURE],
+            "PXE, Secure Boot with our own keys: signed bootstrap image, preboot and generation",
+        ),
+        tools: JOINING,
+        run: secureboot_enrol::run,
     },
     Scenario {
         name: "image-servers",
