@@ -1,4 +1,4 @@
-//! The same story of joining on other machines: one whose firmware boots by HTTP, one with a 64-bit ARM processor.
+//! The same story of joining on a machine whose firmware boots by HTTP.
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -17,14 +17,5 @@ pub(super) fn http_boot(lab: &mut Lab) -> Result<()> {
     let asked = boot::requests(&story);
     let first = asked.iter().find(|line| line.starts_with("GET 200 /image/bootstrap/"));
     first.with_context(|| format!("its firmware did not load the bootstrap image by HTTP: {asked:?}"))?;
-    enrol::ensure_told(&org, mac, "assurance", "tpm")
-}
-
-/// On 64-bit ARM, with the TPM that its board has.
-pub(super) fn arm64(lab: &mut Lab) -> Result<()> {
-    let (lan, org) = enrol::org(lab, "")?;
-    let home = Home::with_tpm(lab, Order::new("node1", 1, Firmware::Arm64Pxe))?;
-    let mac = enrol::joined(lab, &org, &lan, &home)?;
-    enrol::ensure_told(&org, mac, "arch", "arm64")?;
     enrol::ensure_told(&org, mac, "assurance", "tpm")
 }
