@@ -45,11 +45,13 @@ pub enum KexecError {
     Unfit(&'static str),
     /// This kernel lets nobody do it, or only with a signature.
     #[error(
-        "the kernel refuses to load another one: it is locked down (Secure Boot) and the kernel in the image is not signed by a key that it knows, or kexec is switched off (kernel.kexec_load_disabled)"
+        "the kernel refuses to load another one: it is locked down (Secure Boot) and the kernel in the image is not signed by a key that it knows (build the image with the Secure Boot keys that this machine's firmware has), or kexec is switched off (kernel.kexec_load_disabled)"
     )]
     Denied,
     /// The kernel in the image carries no signature, a wrong one, or one of an unknown key.
-    #[error("the kernel in the image has no signature that this kernel accepts, which Secure Boot asks for")]
+    #[error(
+        "the kernel in the image has no signature that this kernel accepts, which Secure Boot asks for: build the image with the Secure Boot keys that this machine's firmware has"
+    )]
     Signature,
     /// This kernel cannot do it.
     #[error("this kernel was built without kexec_file_load")]
@@ -119,6 +121,18 @@ impl<'a> Start<'a> {
         };
         if result == 0 { Ok(()) } else { Err(in_words(io::Error::last_os_error())) }
     }
+}
+
+/// Whether this kernel is locked down, as distributions' kernels are under Secure Boot: then it loads no kernel that is not signed by a key
+/// that it knows. `false` where it does not tell.
+#[must_use]
+pub fn locked_down() -> bool {
+    std::fs::read_to_string("/sys/kernel/security/lockdown").is_ok_and(|modes| in_force(&modes))
+}
+
+/// The mode in force stands in brackets among the others.
+fn in_force(modes: &str) -> bool {
+    !modes.contains("[none]")
 }
 
 /// Starts the kernel that was loaded. File systems must be unmounted and mappings removed before: nothing of this system goes on.
@@ -237,6 +251,17 @@ mod tests {
         let start = Start::from_uki(&bytes, "", &[]).unwrap();
         assert_eq!(start.initrd().flatten().copied().collect::<Vec<u8>>(), b"0707");
         assert_eq!(start.cmdline().as_bytes_with_nul().last(), Some(&0));
+    }
+
+    #[test]
+    fn a_kernel_tells_whether_it_is_locked_down() {
+        for (modes, locked) in [
+            ("[none] integrity confidentiality\n", false),
+            ("none [integrity] confidentiality\n", true),
+            ("none integrity [confidentiality]\n", true),
+        ] {
+            assert_eq!(in_force(modes), locked, "{modes}");
+        }
     }
 
     #[test]

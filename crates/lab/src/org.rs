@@ -1,4 +1,4 @@
-//! The lab's org: its keys, its facts and the three images of a machine's life are made once for a folder of work, and lent to every scenario.
+//! The lab's org: its keys, its facts and the three signed images of a machine's life are made once for a folder of work, and lent to every scenario.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -68,6 +68,10 @@ impl Made {
         if !made.data().join("org").exists() {
             run(&mut command(&["org", "init", NAME, "--gateway", GATEWAY])).context("cannot make the lab's org")?;
         }
+        if !made.data().join("secureboot").exists() {
+            // Signed images start as well where Secure Boot is off.
+            run(&mut command(&["secureboot", "init"])).context("cannot make the Secure Boot keys of the lab's org")?;
+        }
         for role in IMAGES {
             let mut build = command(&["image", "build", role, "--drivers", "virtual", "--arch", cpu.name(), "--agent"]);
             run(build.arg(agent)).with_context(|| format!("cannot build the image {role} of the lab's org"))?;
@@ -103,7 +107,9 @@ impl Made {
     /// Gives a server all of it.
     fn lend(&self, server: &Server) -> Result<()> {
         self.lend_public(server)?;
-        copy(&self.data().join("org"), &server.data().join("org"), "-a")?;
+        for folder in ["org", "secureboot"] {
+            copy(&self.data().join(folder), &server.data().join(folder), "-a")?;
+        }
         copy(&self.config(), &server.config_home(), "-a")
     }
 
@@ -130,7 +136,7 @@ impl Lab {
     }
 
     /// The lab's org on this host, which has the address [`GATEWAY`]: its server is prepared with the configuration [`CONFIG`] and `more`,
-    /// and has the images `bootstrap`, `preboot` and `generation`; it is not started yet.
+    /// and has the images `bootstrap`, `preboot` and `generation`, and the Secure Boot keys that signed them; it is not started yet.
     ///
     /// # Errors
     /// As [`made_org`](Self::made_org), or its files can't be copied.

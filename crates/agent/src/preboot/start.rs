@@ -149,7 +149,9 @@ impl Preboot<'_> {
             return Failure::new(step, error.to_string());
         }
         self.leave();
-        self.console.ok(step, &format!("{name} version {version}"));
+        // A kernel that is locked down has loaded nothing but what is signed.
+        let signed = if kexec::locked_down() { ", signed for Secure Boot" } else { "" };
+        self.console.ok(step, &format!("{name} version {version}{signed}"));
         let reason = kexec::go().to_string();
         // What was left cannot be come back to: the TPM opens nothing more for this start.
         self.console.failed(step, &reason, "starting over in 10 s");

@@ -25,6 +25,7 @@ mod double_spend;
 mod enrol;
 mod enrol_cloud_token;
 mod enrol_ek_list;
+mod enrol_elsewhere;
 mod enrol_manual;
 mod enrol_usb;
 mod fake_gateway;
@@ -45,6 +46,7 @@ mod relay_option82;
 mod rogue_bootstrap;
 mod rpi4_exchange;
 mod secureboot;
+mod secureboot_enrol;
 mod secureboot_shim_grub;
 mod serve_reload;
 mod tftp_clients;
@@ -378,6 +380,24 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::joining(Cpu::X64, &[OVMF], "USB stick: bootstrap image with a secret invite"),
         tools: JOINING,
         run: enrol_usb::run,
+    },
+    Scenario {
+        name: "enrol-http-boot",
+        about: "the same by UEFI HTTP Boot: a blank machine joins the org without one file by TFTP",
+        boots: Boots::joining(Cpu::X64, &[OVMF], "HTTP Boot: bootstrap image"),
+        tools: JOINING,
+        run: enrol_elsewhere::http_boot,
+    },
+    Scenario {
+        name: "secureboot-enrol",
+        about: "a machine under Secure Boot with the owner's keys joins; it starts a generation that they signed, and no other",
+        boots: Boots::joining(
+            Cpu::X64,
+            &[OVMF_SECURE],
+            "PXE, Secure Boot with our own keys: signed bootstrap image, preboot and generation",
+        ),
+        tools: JOINING,
+        run: secureboot_enrol::run,
     },
     Scenario {
         name: "image-servers",

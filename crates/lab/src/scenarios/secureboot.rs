@@ -20,14 +20,19 @@ fn server(lab: &mut Lab) -> Result<(Lan, Server, Keys)> {
     let host = lab.host("server", &[(&lan, "10.77.0.1/24")])?;
     let server = lab.slipway(&host, &boot::full_dhcp("auto"))?;
     server.cli(["secureboot", "init"])?;
+    let keys = own_keys(lab, &server)?;
+    Ok((lan, server, keys))
+}
+
+/// The owner's keys that this server has, as a machine's firmware gets them.
+pub(super) fn own_keys(lab: &Lab, server: &Server) -> Result<Keys> {
     let folder = lab.folder().join("keys");
     server.cli(["secureboot".as_ref(), "export".as_ref(), "--output".as_ref(), folder.as_os_str()])?;
     let list = |name: &str| {
         let path = folder.join(format!("{name}.esl"));
         std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
     };
-    let keys = Keys::Own(Enrolled { pk: list("PK")?, kek: list("KEK")?, db: list("db")? });
-    Ok((lan, server, keys))
+    Ok(Keys::Own(Enrolled { pk: list("PK")?, kek: list("KEK")?, db: list("db")? }))
 }
 
 pub(super) fn boots(lab: &mut Lab) -> Result<()> {
