@@ -33,6 +33,8 @@ mod ipxe_menu;
 mod ipxe_san;
 mod lease_crash;
 mod old_bootstrap;
+mod preboot_generation;
+mod preboot_offline;
 mod preboot_revoked;
 mod recover_esp;
 mod reinstall_loop_guard;
@@ -366,6 +368,20 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::joining(Cpu::X64, &[OVMF], "its own disk: preboot, refused"),
         tools: JOINING,
         run: preboot_revoked::run,
+    },
+    Scenario {
+        name: "preboot-generation",
+        about: "a newer generation is fetched and started, an older one refused; a newer preboot is tried, and stands first once it went well",
+        boots: Boots::joining(Cpu::X64, &[OVMF], "its own disk: preboot, newer generation; newer preboot on trial"),
+        tools: JOINING,
+        run: preboot_generation::run,
+    },
+    Scenario {
+        name: "preboot-offline",
+        about: "the gateway is down: three tries, a person is asked; without the org it starts only by policy and PIN; then it is back",
+        boots: Boots::joining(Cpu::X64, &[OVMF], "its own disk: preboot, generation without the org"),
+        tools: JOINING,
+        run: preboot_offline::run,
     },
     Scenario {
         name: "fake-gateway",
