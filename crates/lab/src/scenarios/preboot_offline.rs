@@ -11,7 +11,7 @@ use crate::machine::{Firmware, Machine, Order};
 use crate::net::Lan;
 use crate::org::{CONFIG, Org};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// The gateway is where no machine looks for it.
 const ELSEWHERE: &str = "[org]\nlisten = [\"10.77.0.1:9444\"]\n";
 const PIN: &str = "135790";
@@ -23,7 +23,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
 
     serve(&org, ELSEWHERE)?;
     let machine = lab.power_on(home.order.clone(), &lan)?;
-    prompt(&machine, 0)?;
+    prompt(&machine)?;
     let tries = machine.console().count("[!!] gateway reachable");
     ensure!(tries == 3, "a person was asked after {tries} tries");
     let refused = offline(&machine, None)?;
@@ -38,7 +38,8 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         machine.console().wait_for_prompt(mark, question, PATIENCE)?;
         machine.press(&format!("{PIN}\r"))?;
     }
-    prompt(&machine, mark)?;
+    machine.console().wait_from(mark, "the PIN is set once the org has answered", PATIENCE)?;
+    prompt(&machine)?;
     machine.type_line("retry")?;
     machine.wait_hello(mark)?;
     ensure!(machine.console().find("the PIN for offline starts is set").is_some(), "the PIN was not set");
@@ -49,7 +50,6 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let alone = asked_at_once(lab, &home, &lan)?;
     let refused = offline(&alone, Some("246813"))?;
     ensure!(refused.contains("the PIN is wrong"), "it is not told why: {refused}");
-    prompt(&alone, alone.console().mark())?;
     let mark = alone.console().mark();
     alone.type_line("offline")?;
     alone.console().wait_for_prompt(mark, "PIN for an offline start: ", PATIENCE)?;
@@ -73,8 +73,9 @@ fn serve(org: &Org, more: &str) -> Result<()> {
     org.server().start()
 }
 
-fn prompt(machine: &Machine, mark: usize) -> Result<()> {
-    machine.console().wait_for_prompt(mark, "slipway> ", PATIENCE).map(drop)
+/// Waits until a person is asked: what is typed before that counts for nothing.
+fn prompt(machine: &Machine) -> Result<()> {
+    machine.console().wait_for_prompt(machine.console().mark(), "slipway> ", PATIENCE).map(drop)
 }
 
 /// A machine whose person presses a key as soon as it is told to.
@@ -82,7 +83,7 @@ fn asked_at_once(lab: &mut Lab, home: &Home, lan: &Lan) -> Result<Machine> {
     let machine = lab.power_on(home.order.clone(), lan)?;
     machine.console().wait_for("press a key within", PATIENCE)?;
     machine.press("x")?;
-    prompt(&machine, 0)?;
+    prompt(&machine)?;
     Ok(machine)
 }
 
@@ -95,6 +96,7 @@ fn offline(machine: &Machine, pin: Option<&str>) -> Result<String> {
         machine.press(&format!("{pin}\r"))?;
     }
     let refused = machine.wait_failure(mark, "generation match")?;
+    prompt(machine)?;
     Ok(refused.text)
 }
 

@@ -28,11 +28,16 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     // Not even the public image, though a window is open.
     org.open_window()?;
     home.disk.zero(&home.disk.esp()?)?;
-    let asked = enrol::firmware_asked(lab, &lan, mac)?;
+    let journal = org.server().log()?;
+    let mark = journal.mark();
     let machine = lab.power_on(home.order.clone(), &lan)?;
-    org.server().log()?.wait_for("(revoked)", PATIENCE).context("the journal does not say why it gets nothing")?;
-    machine.console().wait_for_prompt(0, "Shell>", PATIENCE).context("its firmware did not give up")?;
-    ensure!(enrol::firmware_asked(lab, &lan, mac)? > asked, "its firmware did not ask");
+    journal.wait_from(mark, "(revoked)", PATIENCE).context("the journal does not say why it gets nothing")?;
+    machine
+        .console()
+        .wait_for("PXE-E16: No valid offer received", PATIENCE)
+        .context("its firmware was offered something")?;
     enrol::ensure_unsaid(&machine, 0, "slipway-agent: ")?;
+    let told = org.server().cli(["audit", "show", "--about", "machine-revoked"])?;
+    ensure!(told.contains("the scenario wants it"), "the audit log does not tell of it: {told}");
     org.audit().map(drop)
 }
