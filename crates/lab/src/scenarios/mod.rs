@@ -34,7 +34,6 @@ mod ipxe_san;
 mod lease_crash;
 mod old_bootstrap;
 mod preboot_generation;
-mod preboot_offline;
 mod preboot_revoked;
 mod recover_esp;
 mod reinstall_loop_guard;
@@ -375,13 +374,6 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::joining(Cpu::X64, &[OVMF], "its own disk: preboot, newer generation; newer preboot on trial"),
         tools: JOINING,
         run: preboot_generation::run,
-    },
-    Scenario {
-        name: "preboot-offline",
-        about: "the gateway is down: three tries, a person is asked; without the org it starts only by policy and PIN; then it is back",
-        boots: Boots::joining(Cpu::X64, &[OVMF], "its own disk: preboot, generation without the org"),
-        tools: JOINING,
-        run: preboot_offline::run,
     },
     Scenario {
         name: "fake-gateway",
