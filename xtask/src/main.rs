@@ -29,7 +29,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Boot a blank virtual machine from power-on to Linux through Slipway, with live progress.
+    /// Watch a blank virtual machine join an org, boot from its own disk, lose its ESP and come back.
     Demo {
         /// Handed on to the lab's demo.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

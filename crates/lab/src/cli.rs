@@ -14,7 +14,7 @@ use crate::org::Made;
 use crate::parts::Parts;
 use crate::record::table;
 use crate::runner::{self, Plan};
-use crate::scenarios::{SCENARIOS, Scenario};
+use crate::scenarios::{self, SCENARIOS, Scenario};
 
 /// Boot virtual machines of chosen firmware, in networks of their own, through this Slipway.
 #[derive(Args, Debug)]
@@ -58,7 +58,7 @@ enum Chore {
         #[arg(long, value_name = "N", default_value_t = 2)]
         jobs: usize,
     },
-    /// Boot a blank virtual machine from power-on to Linux, and watch it.
+    /// Watch a blank virtual machine join an org, lose its ESP and come back.
     Demo,
     /// Run one scenario in this process, which must be in namespaces of its own.
     #[command(hide = true)]
@@ -84,12 +84,12 @@ pub fn run(args: LabArgs, prefix: &[&str]) -> Result<ExitCode> {
             run_scenarios(&scenarios, &plan, *json)
         }
         Chore::Demo => {
-            let plan = args.plan(&[&crate::demo::SCENARIO], prefix, false, 1)?;
+            let plan = args.plan(&[&scenarios::demo::SCENARIO], prefix, false, 1)?;
             crate::demo::show(&plan)
         }
         Chore::Inside { name, parts, keep } => {
             let parts: Parts = serde_json::from_str(parts).context("--parts is not what the lab wrote")?;
-            let demo = std::iter::once(&crate::demo::SCENARIO);
+            let demo = std::iter::once(&scenarios::demo::SCENARIO);
             let scenario =
                 SCENARIOS.iter().chain(demo).find(|scenario| scenario.name == name).context("no such scenario")?;
             Ok(exit_code(runner::inside(scenario, &parts, *keep)?))

@@ -176,6 +176,26 @@ impl Log {
         self.wait(mark, &[text], true, within)
     }
 
+    /// Hands over every line, also those that came before, until the output ends.
+    pub(crate) fn for_each(&self, mut hear: impl FnMut(&Line)) {
+        let mut state = self.state();
+        let mut next = 0;
+        loop {
+            let fresh: Vec<Line> = state.lines.iter().skip(next).cloned().collect();
+            if fresh.is_empty() {
+                if state.ended {
+                    return;
+                }
+                state = self.shared.1.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            drop(state);
+            next += fresh.len();
+            fresh.iter().for_each(&mut hear);
+            state = self.state();
+        }
+    }
+
     fn wait(&self, mark: usize, texts: &[&str], prompts: bool, within: Duration) -> Result<Line> {
         let deadline = Instant::now() + within;
         let mut state = self.state();
@@ -280,6 +300,17 @@ mod tests {
         log.take_lines(&mut bytes);
         assert_eq!(log.tail(1), ["iPXE> dhcp"]);
         assert!(log.wait_for_prompt(2, "iPXE>", Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn whoever_listens_hears_every_line_until_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::new("it");
+        log.push("before");
+        log.follow(&b"one\ntwo"[..], &folder.path().join("it.log")).unwrap();
+        let mut heard = Vec::new();
+        log.for_each(|line| heard.push(line.text.clone()));
+        assert_eq!(heard, ["before", "one", "two"]);
     }
 
     #[test]

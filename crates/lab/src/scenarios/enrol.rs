@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -18,6 +19,8 @@ use crate::org::{GATEWAY, Org};
 use crate::pcap::{Packet, Payload};
 use crate::server::Server;
 
+/// How long firmware may take to have tried everything.
+const PATIENCE: Duration = Duration::from_secs(240);
 /// Room for a disk's ESP, and for its data.
 const DISK_MIB: u64 = 2048;
 
@@ -89,6 +92,12 @@ pub(super) fn join(org: &Org, machine: &Machine, more: &[&str]) -> Result<usize>
     machine.wait_step(0, "identity proved")?;
     machine.six_words()?;
     org.approve(machine, more)?;
+    install(machine)
+}
+
+/// Follows a machine that the org lets on: it puts a preboot on its disk, starts from there, and is well. Returns the line number on the
+/// console behind its installing.
+pub(super) fn install(machine: &Machine) -> Result<usize> {
     for step in ["approval", "preboot.efi downloaded", "written to the esp", "boot order updated", "rebooting"] {
         machine.wait_step(0, step)?;
     }
@@ -115,6 +124,17 @@ pub(super) fn joined(lab: &mut Lab, org: &Org, lan: &Lan, home: &Home) -> Result
     org.close_window()?;
     ensure_told(org, machine.mac(), "state", "active")?;
     Ok(machine.mac())
+}
+
+/// Follows a machine whose ESP was lost, at its first start: the org has just heard it, so sends it to its disk, where nothing starts.
+pub(super) fn find_nothing(org: &Org, machine: &Machine) -> Result<()> {
+    org.server().log()?.wait_for("(enrolled)", PATIENCE).context("it was not sent to its disk first")?;
+    machine.console().wait_for_prompt(0, "Shell>", PATIENCE).context("its firmware did not give up").map(drop)
+}
+
+/// Who a machine is to the org: its number, and its key.
+pub(super) fn identity(org: &Org, mac: MacAddr) -> Result<[String; 2]> {
+    Ok([org.told(mac, "id")?, org.told(mac, "key")?])
 }
 
 /// Whether the org says this of a machine.

@@ -18,6 +18,7 @@ mod bios_pxelinux;
 mod bios_undionly_linux;
 mod boot;
 mod boot_intent_once;
+pub(crate) mod demo;
 mod dhcp6_clients;
 mod dhcp_clients;
 mod double_spend;
@@ -32,6 +33,7 @@ mod ipxe_http_iso;
 mod ipxe_menu;
 mod ipxe_san;
 mod lease_crash;
+mod no_configuration;
 mod old_bootstrap;
 mod preboot_generation;
 mod preboot_revoked;
@@ -92,6 +94,13 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::x64(&[OVMF], "PXE beside dnsmasq (ProxyDHCP, port 4011): UKI by TFTP"),
         tools: &[DNSMASQ],
         run: uefi_proxy_uki::run,
+    },
+    Scenario {
+        name: "no-configuration",
+        about: "Slipway as it comes, beside dnsmasq: UEFI PXE loads iPXE, a menu is shown, its first entry boots",
+        boots: Boots::x64(&[OVMF, IPXE], "PXE beside dnsmasq, no configuration: iPXE by TFTP; menu and UKI by HTTP"),
+        tools: &[DNSMASQ],
+        run: no_configuration::run,
     },
     Scenario {
         name: "uefi-proxy-late",

@@ -1,28 +1,23 @@
 //! A machine's ESP is lost, every byte of it. It is sent to its disk, where nothing starts; when it asks again it is given the public image,
 //! proves itself by its TPM, and has its preboot again: the same machine, its data untouched, no window open, nobody asked.
 
-use std::time::Duration;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::enrol::{self, Home};
 use crate::lab::Lab;
 use crate::machine::{Firmware, Order};
 
-const PATIENCE: Duration = Duration::from_secs(240);
-
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let (lan, org) = enrol::org(lab, "")?;
     let home = Home::with_tpm(lab, Order::new("node1", 1, Firmware::UefiPxe))?;
     let mac = enrol::joined(lab, &org, &lan, &home)?;
-    let identity = ["id", "key"].map(|what| org.told(mac, what));
+    let identity = enrol::identity(&org, mac)?;
     let before = enrol::data_digest(&home.disk)?;
     let esp = home.disk.esp()?;
     home.disk.zero(&esp)?;
 
     let lost = lab.power_on(home.order.clone(), &lan)?;
-    org.server().log()?.wait_for("(enrolled)", PATIENCE).context("it was not sent to its disk first")?;
-    lost.console().wait_for_prompt(0, "Shell>", PATIENCE).context("its firmware did not give up")?;
+    enrol::find_nothing(&org, &lost)?;
     lost.pull_plug()?;
 
     let machine = lab.power_on(home.order.clone(), &lan)?;
@@ -36,11 +31,8 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let again = lab.power_on(home.order.clone(), &lan)?;
     enrol::come_up(&again, 0)?;
     ensure!(enrol::firmware_asked(lab, &lan, mac)? == asked, "it did not come up from its disk");
-    let same = ["id", "key"].map(|what| org.told(mac, what));
-    for (before, after) in identity.into_iter().zip(same) {
-        let (before, after) = (before?, after?);
-        ensure!(before == after, "it is another machine now: {before}, {after}");
-    }
+    let now = enrol::identity(&org, mac)?;
+    ensure!(now == identity, "it is another machine now: {identity:?}, {now:?}");
     again.pull_plug()?;
     ensure!(enrol::data_digest(&home.disk)? == before, "the data partition has changed since");
     org.audit().map(drop)
