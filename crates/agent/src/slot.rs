@@ -167,6 +167,11 @@ pub(crate) fn own(ground: &Ground, version: u64) -> Result<Option<Filed>, String
     })
 }
 
+/// Whether this preboot was taken for good before.
+pub(crate) fn is_good(ground: &Ground, filed: &Filed) -> bool {
+    ground.esp.book(Kind::Preboot).is_ok_and(|book| book.good == Some(*filed))
+}
+
 fn entry(ground: &Ground, filed: &Filed) -> Entry {
     let file = Kind::Preboot.file(filed.slot);
     let description = match filed.slot {

@@ -121,6 +121,12 @@ impl Log {
         self.state().lines.iter().find(|line| line.text.contains(text)).cloned()
     }
 
+    /// How many lines so far hold `text`.
+    #[must_use]
+    pub fn count(&self, text: &str) -> usize {
+        self.state().lines.iter().filter(|line| line.text.contains(text)).count()
+    }
+
     /// The last line so far that holds `text`.
     #[must_use]
     pub fn find_last(&self, text: &str) -> Option<Line> {

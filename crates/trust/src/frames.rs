@@ -364,7 +364,7 @@ pub struct Material {
     /// The server's clock.
     #[n(8)]
     pub time: Time,
-    /// Whether the machine was heard to be healthy since its last installation: its entry may stand first in the boot order.
+    /// Whether its last start was by this same preboot, and the system said that it is well: its entry may stand first in the boot order.
     #[n(9)]
     pub promote: bool,
     /// The manifest of the preboot that runs, with the PCR policy that lets its TPM unseal.

@@ -156,6 +156,12 @@ pub struct MachineRecord {
     /// When the last act of an admin on it was signed: one that was signed before is void.
     #[n(20)]
     pub acted: Time,
+    /// The version of the preboot that it was last started by.
+    #[n(21)]
+    pub preboot: Option<u64>,
+    /// The same, once the system that it started has said that it is well; the next start spends it.
+    #[n(22)]
+    pub well: Option<u64>,
 }
 
 /// Our share of a disk key.

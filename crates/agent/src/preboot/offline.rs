@@ -56,7 +56,8 @@ impl Preboot<'_> {
         let Some(id) = self.ground.data.as_ref().map(|data| data.id.to_string()) else { return Ok(None) };
         let volume = self.volume()?;
         let header = volume.header.as_ref().ok_or("the data partition was never used")?;
-        if header.token(&TokenKind(OFFLINE.to_owned())).is_none() {
+        // The token of a slot that was destroyed stays, and names none.
+        if header.token(&TokenKind(OFFLINE.to_owned())).is_none_or(|token| token.keyslots.is_empty()) {
             return Err(
                 "no PIN was set for offline starts: the data partition opens with the org's share alone".to_owned()
             );

@@ -69,7 +69,7 @@ impl Preboot<'_> {
     fn care(&mut self, admitted: &Admitted, network: &Network) -> Result<(), (Checkpoint, String)> {
         let order = |reason: String| (Checkpoint::BootOrder, reason);
         let Some(own) = slot::own(&self.ground, self.facts.version).map_err(order)? else { return Ok(()) };
-        if !admitted.material.promote {
+        if !admitted.material.promote && !slot::is_good(&self.ground, &own) {
             // The entry is not in the boot order yet: until the org has heard that this machine is well, each start asks for the next one.
             let entry = slot::try_once(&self.ground, &own).map_err(order)?;
             self.console.ok(
@@ -78,12 +78,15 @@ impl Preboot<'_> {
             );
             return Ok(());
         }
-        let place = slot::promote(&self.ground, own.slot, role::machine()).map_err(order)?;
-        let told = match slot::settle_order(&self.ground, &own) {
-            Ok(()) => format!("slot {:?} stands first, {place}", own.slot),
-            Err(reason) => format!("{place}, for {reason}"),
-        };
-        self.console.ok(Checkpoint::BootOrder, &told);
+        if admitted.material.promote {
+            let place = slot::promote(&self.ground, own.slot, role::machine()).map_err(order)?;
+            let told = match slot::settle_order(&self.ground, &own) {
+                Ok(()) => format!("slot {:?} stands first, {place}", own.slot),
+                Err(reason) => format!("{place}, for {reason}"),
+            };
+            self.console.ok(Checkpoint::BootOrder, &told);
+        }
+        // Also where the last start did not go well: a newer one may mend that.
         self.update(admitted, network).map_err(|reason| (Checkpoint::Update, reason))
     }
 

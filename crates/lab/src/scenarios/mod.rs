@@ -39,6 +39,7 @@ mod ipxe_san;
 mod lease_crash;
 mod no_configuration;
 mod old_bootstrap;
+mod preboot_generation;
 mod preboot_revoked;
 mod recover_esp;
 mod reinstall_loop_guard;
@@ -419,6 +420,13 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::joining(Cpu::X64, &[OVMF], "its own disk: preboot, refused"),
         tools: JOINING,
         run: preboot_revoked::run,
+    },
+    Scenario {
+        name: "preboot-generation",
+        about: "a newer generation is fetched and started, an older one refused; a newer preboot is tried, and stands first once it went well",
+        boots: Boots::joining(Cpu::X64, &[OVMF], "its own disk: preboot, newer generation; newer preboot on trial"),
+        tools: JOINING,
+        run: preboot_generation::run,
     },
     Scenario {
         name: "fake-gateway",

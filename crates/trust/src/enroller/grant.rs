@@ -122,6 +122,8 @@ fn first(
         generation: None,
         epoch: 1,
         acted: Time(0),
+        preboot: None,
+        well: None,
     };
     pen.say(Said {
         actor: if ticket.approval.is_some() { "approval" } else { "policy" }.to_owned(),

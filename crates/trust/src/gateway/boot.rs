@@ -31,7 +31,7 @@ pub(crate) fn on_boot(
     let note = Note { what: "boot", subject: name_of(&boot.machine), ends: true, ..Note::default() };
     let mut pen = Pen::new(view.registry, view.now);
     let attested = attest(&challenged, boot, heard, view, peer, &mut pen, fresh);
-    match attested.and_then(|(machine, before)| Ok((material(&challenged, &machine, before, view)?, machine))) {
+    match attested.and_then(|(machine, well)| Ok((material(&challenged, &machine, well, view)?, machine))) {
         Err(why) => Step::refuse(Pen::new(view.registry, view.now), why, note),
         Ok((material, machine)) => {
             let wanted =
@@ -43,7 +43,7 @@ pub(crate) fn on_boot(
     }
 }
 
-/// Checks everything, and gives the machine as it stands afterwards, with the state that it was in before.
+/// Checks everything, and gives the machine as it stands afterwards, and whether its last start was by this same preboot and went well.
 fn attest(
     challenged: &Challenged,
     boot: &Boot,
@@ -52,7 +52,7 @@ fn attest(
     peer: &Peer,
     pen: &mut Pen,
     fresh: &Fresh,
-) -> Result<(MachineRecord, State), Refusal> {
+) -> Result<(MachineRecord, bool), Refusal> {
     challenged.is_commitment(&boot.reveal)?;
     let mut machine = view.registry.machine(&boot.machine).ok_or(Refusal::Unknown)?.clone();
     let th2 = challenged.transcript.hash();
@@ -86,7 +86,11 @@ fn attest(
     let running = view.images.find(Role::Preboot, machine.arch, challenged.hello.image_version);
     machine.floor = machine.floor.max(running.map_or(0, |known| known.manifest.floor));
     give_share(&mut machine, fresh);
-    Ok((machine, before))
+    // Only what was seen to be well stands first in a boot order: another preboot, or another start, must show itself anew.
+    let version = challenged.hello.image_version;
+    let well = machine.well.take() == Some(version) && before == State::Active;
+    machine.preboot = Some(version);
+    Ok((machine, well))
 }
 
 /// The first boot after a grant must show the grant's nonce.
@@ -124,7 +128,7 @@ fn give_share(machine: &mut MachineRecord, fresh: &Fresh) {
 fn material(
     challenged: &Challenged,
     machine: &MachineRecord,
-    before: State,
+    well: bool,
     view: &View<'_>,
 ) -> Result<Material, Refusal> {
     let generation = view.images.generation(view.org, &machine.role, machine.arch, view.now).ok_or(Refusal::NoImage)?;
@@ -143,7 +147,7 @@ fn material(
         certificate: Vec::new(),
         preboot: newer.map(|known| known.signed.clone()),
         time: view.now,
-        promote: before == State::Active,
+        promote: well,
         running: running.map(|known| known.signed.clone()),
     })
 }

@@ -32,6 +32,7 @@ pub(crate) fn on_healthy(healthy: &Healthy, view: &View<'_>, peer: &Peer) -> Ste
         }
     }
     machine.generation = Some(healthy.generation);
+    machine.well = machine.preboot;
     machine.heard = view.now;
     pen.write(Change::Machine(Box::new(machine)));
     Step::answer(pen, &Reply::Noted, note)

@@ -68,6 +68,32 @@ fn a_newer_preboot_is_told_of_and_no_older_one() {
 }
 
 #[test]
+fn a_preboot_stands_first_once_its_own_last_start_was_well() {
+    let (mut node, mut actor) = (Node::open(), Actor::new(20));
+    let mut installed = enrolled(&mut node, &mut actor, "web-1");
+    node.publish(&[(Role::Preboot, 12), (Role::Preboot, 20), (Role::Preboot, 25), (Role::Generation, 30)]);
+    // Which preboot starts; whether it may stand first; whether its system then says that it is well.
+    let starts = [
+        (20, false, false),
+        (20, false, true),
+        (20, true, true),
+        (25, false, true),
+        (25, true, false),
+        (25, false, true),
+        (20, false, true),
+        (20, true, true),
+    ];
+    for (number, (version, first, well)) in starts.into_iter().enumerate() {
+        actor.preboot = version;
+        let admitted = actor.boot(&mut node, &mut installed).unwrap();
+        assert_eq!(admitted.material.promote, first, "start {number}");
+        if well {
+            say_healthy(&mut node, &mut actor, &installed, admitted.generation.sha256).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_gateway_without_images_says_so_and_gives_nothing() {
     let (mut node, mut actor, mut installed) = booted();
     let before = node.registry.clone();
