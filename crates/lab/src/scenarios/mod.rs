@@ -1,13 +1,11 @@
 //! The scenarios: each a short file that reads like a story, and a row in [`SCENARIOS`].
 
-use anyhow::Result;
 use slipway_wire::Cpu;
 
 use crate::firmware::{AAVMF, Boots, GRUB, IPXE, OVMF, OVMF_SECURE, PXELINUX, SEABIOS, SHIM, U_BOOT};
-use crate::lab::Lab;
 use crate::parts::{
-    ATFTP, BUSYBOX, CURL, DHCLIENT, DHCPCD, DHCRELAY, DNSMASQ, MCOPY, MDIR, MFORMAT, SGDISK, SWTPM, SWTPM_SETUP,
-    SYSLINUX, TFTP_HPA, TGTD, Tool, UDHCPC, VBLADE, XORRISO,
+    ATFTP, BUSYBOX, CURL, DHCLIENT, DHCPCD, DHCRELAY, DNSMASQ, MFORMAT, SGDISK, SWTPM, SWTPM_SETUP, SYSLINUX, TFTP_HPA,
+    TGTD, UDHCPC, VBLADE, XORRISO,
 };
 
 mod arm64_uefi;
@@ -46,6 +44,7 @@ mod reinstall_loop_guard;
 mod relay_option82;
 mod rogue_bootstrap;
 mod rpi4_exchange;
+mod scenario;
 mod secureboot;
 mod secureboot_enrol;
 mod secureboot_shim_grub;
@@ -65,24 +64,8 @@ mod uefi_pxe6_uki;
 mod uefi_pxe_relay;
 mod uefi_pxe_uki;
 
-/// One scenario.
-#[derive(Clone, Copy, Debug)]
-pub struct Scenario {
-    /// Its name on the command line.
-    pub name: &'static str,
-    /// What it shows, in one line.
-    pub about: &'static str,
-    /// What it boots, if it boots machines: then QEMU, firmware, a kernel and the agent are made ready, and it has a row in the
-    /// firmware table.
-    pub boots: Option<Boots>,
-    /// The foreign programs it uses.
-    pub tools: &'static [Tool],
-    /// The story itself.
-    pub run: fn(&mut Lab) -> Result<()>,
-}
-
-/// What scenarios use in which machines join an org.
-const JOINING: &[Tool] = &[SWTPM, SWTPM_SETUP, SGDISK, MCOPY, MDIR];
+pub use scenario::Scenario;
+use scenario::{JOINING, joins};
 
 /// All scenarios, in the order they are listed and run.
 pub const SCENARIOS: &[Scenario] = &[
@@ -354,20 +337,18 @@ pub const SCENARIOS: &[Scenario] = &[
         tools: JOINING,
         run: enrol_manual::with_tpm,
     },
-    Scenario {
-        name: "enrol-no-tpm",
-        about: "the same without a TPM: the org says that a person alone vouches for it",
-        boots: Boots::joining(Cpu::X64, &[OVMF], "the same without a TPM"),
-        tools: JOINING,
-        run: enrol_manual::without_tpm,
-    },
-    Scenario {
-        name: "enrol-ek-list",
-        about: "a machine whose TPM stands in the signed list joins with no hand laid on it; another TPM waits for a person",
-        boots: Boots::joining(Cpu::X64, &[OVMF], "PXE: bootstrap image, let in by its TPM"),
-        tools: JOINING,
-        run: enrol_ek_list::run,
-    },
+    joins(
+        "enrol-no-tpm",
+        "the same without a TPM: the org says that a person alone vouches for it",
+        "the same without a TPM",
+        enrol_manual::without_tpm,
+    ),
+    joins(
+        "enrol-ek-list",
+        "a machine whose TPM stands in the signed list joins with no hand laid on it; another TPM waits for a person",
+        "PXE: bootstrap image, let in by its TPM",
+        enrol_ek_list::run,
+    ),
     Scenario {
         name: "enrol-cloud-token",
         about: "a virtual machine spends the invite in its user-data; a thief with the same one gets an alarm, and nothing else",
@@ -375,20 +356,18 @@ pub const SCENARIOS: &[Scenario] = &[
         tools: &[SWTPM, SWTPM_SETUP, XORRISO],
         run: enrol_cloud_token::run,
     },
-    Scenario {
-        name: "enrol-usb",
-        about: "a blank machine starts from a USB stick of ours with a secret invite, and joins; its firmware asks no network",
-        boots: Boots::joining(Cpu::X64, &[OVMF], "USB stick: bootstrap image with a secret invite"),
-        tools: JOINING,
-        run: enrol_usb::run,
-    },
-    Scenario {
-        name: "enrol-http-boot",
-        about: "the same by UEFI HTTP Boot: a blank machine joins the org without one file by TFTP",
-        boots: Boots::joining(Cpu::X64, &[OVMF], "HTTP Boot: bootstrap image"),
-        tools: JOINING,
-        run: enrol_elsewhere::http_boot,
-    },
+    joins(
+        "enrol-usb",
+        "a blank machine starts from a USB stick of ours with a secret invite, and joins; its firmware asks no network",
+        "USB stick: bootstrap image with a secret invite",
+        enrol_usb::run,
+    ),
+    joins(
+        "enrol-http-boot",
+        "the same by UEFI HTTP Boot: a blank machine joins the org without one file by TFTP",
+        "HTTP Boot: bootstrap image",
+        enrol_elsewhere::http_boot,
+    ),
     Scenario {
         name: "secureboot-enrol",
         about: "a machine under Secure Boot with the owner's keys joins; it starts a generation that they signed, and no other",
@@ -400,34 +379,30 @@ pub const SCENARIOS: &[Scenario] = &[
         tools: JOINING,
         run: secureboot_enrol::run,
     },
-    Scenario {
-        name: "image-servers",
-        about: "the bootstrap image with the drivers of common servers has at most 25 MiB, and a machine starts from it",
-        boots: Boots::joining(Cpu::X64, &[OVMF], "PXE: bootstrap image with the drivers of servers, by TFTP"),
-        tools: JOINING,
-        run: image_servers::run,
-    },
-    Scenario {
-        name: "recover-esp",
-        about: "an enrolled machine's ESP is zeroed: it recovers by itself, the same machine, its data untouched",
-        boots: Boots::joining(Cpu::X64, &[OVMF], "PXE: bootstrap image, which restores the machine's own"),
-        tools: JOINING,
-        run: recover_esp::run,
-    },
-    Scenario {
-        name: "preboot-revoked",
-        about: "a revoked machine is refused by the gateway, its disk stays closed, and the network gives it nothing",
-        boots: Boots::joining(Cpu::X64, &[OVMF], "its own disk: preboot, refused"),
-        tools: JOINING,
-        run: preboot_revoked::run,
-    },
-    Scenario {
-        name: "preboot-generation",
-        about: "a newer generation is fetched and started, an older one refused; a newer preboot is tried, and stands first once it went well",
-        boots: Boots::joining(Cpu::X64, &[OVMF], "its own disk: preboot, newer generation; newer preboot on trial"),
-        tools: JOINING,
-        run: preboot_generation::run,
-    },
+    joins(
+        "image-servers",
+        "the bootstrap image with the drivers of common servers has at most 25 MiB, and a machine starts from it",
+        "PXE: bootstrap image with the drivers of servers, by TFTP",
+        image_servers::run,
+    ),
+    joins(
+        "recover-esp",
+        "an enrolled machine's ESP is zeroed: it recovers by itself, the same machine, its data untouched",
+        "PXE: bootstrap image, which restores the machine's own",
+        recover_esp::run,
+    ),
+    joins(
+        "preboot-revoked",
+        "a revoked machine is refused by the gateway, its disk stays closed, and the network gives it nothing",
+        "its own disk: preboot, refused",
+        preboot_revoked::run,
+    ),
+    joins(
+        "preboot-generation",
+        "a newer generation is fetched and started, an older one refused; a newer preboot is tried, and stands first once it went well",
+        "its own disk: preboot, newer generation; newer preboot on trial",
+        preboot_generation::run,
+    ),
     Scenario {
         name: "fake-gateway",
         about: "another org's server stands where the gateway should be, and boots the genuine image: the image refuses it",
@@ -439,20 +414,18 @@ pub const SCENARIOS: &[Scenario] = &[
         tools: JOINING,
         run: fake_gateway::run,
     },
-    Scenario {
-        name: "old-bootstrap",
-        about: "a stranger serves a bootstrap image that the org has signed, but below the floor by now: no ticket, no grant",
-        boots: Boots::joining(Cpu::X64, &[OVMF], "PXE: an old bootstrap image, refused"),
-        tools: JOINING,
-        run: old_bootstrap::run,
-    },
-    Scenario {
-        name: "rogue-bootstrap",
-        about: "a stranger's bootstrap image relays a real enrolment with the machine's own TPM: its boot log tells",
-        boots: Boots::joining(Cpu::X64, &[OVMF], "PXE: a stranger's bootstrap image, refused"),
-        tools: JOINING,
-        run: rogue_bootstrap::run,
-    },
+    joins(
+        "old-bootstrap",
+        "a stranger serves a bootstrap image that the org has signed, but below the floor by now: no ticket, no grant",
+        "PXE: an old bootstrap image, refused",
+        old_bootstrap::run,
+    ),
+    joins(
+        "rogue-bootstrap",
+        "a stranger's bootstrap image relays a real enrolment with the machine's own TPM: its boot log tells",
+        "PXE: a stranger's bootstrap image, refused",
+        rogue_bootstrap::run,
+    ),
     Scenario {
         name: "double-spend",
         about: "a hundred machines spend one use of a secret invite at the same moment: exactly one is let in",
