@@ -14,14 +14,12 @@ mod secure;
 mod send;
 mod stream;
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use slipway_engine::Why;
 use slipway_engine::journal::{About, Entry, Outcome, Proto};
 use socket2::{Domain, Protocol, Socket, Type};
 use stream::Stream;
@@ -30,6 +28,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::journal::{Journal, now};
+use crate::seats::{self, Seats};
 use crate::site::SharedSite;
 use crate::tls::Certificates;
 
@@ -111,7 +110,7 @@ pub(crate) async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
 /// # Errors
 /// The first socket that cannot be opened; then nothing is left running.
 pub fn spawn(listen: &[SocketAddr], limits: Limits, site: SharedSite, journal: Journal) -> Result<Handle, Error> {
-    open(listen, Server { site, journal, limits, tls: None, sources: Mutex::default() })
+    open(listen, Server { site, journal, limits, tls: None, seats: seats_of(limits) })
 }
 
 /// The same over TLS, with certificates from here.
@@ -129,7 +128,7 @@ pub fn spawn_tls(
         let of = site.load_full();
         tokio::task::spawn_blocking(move || first.prepare(&of));
     }
-    open(listen, Server { site, journal, limits, tls: Some(certificates), sources: Mutex::default() })
+    open(listen, Server { site, journal, limits, tls: Some(certificates), seats: seats_of(limits) })
 }
 
 fn open(listen: &[SocketAddr], server: Server) -> Result<Handle, Error> {
@@ -150,7 +149,10 @@ fn open(listen: &[SocketAddr], server: Server) -> Result<Handle, Error> {
     let mut addrs = Vec::new();
     for listener in listeners {
         addrs.extend(listener.local_addr().ok());
-        accepting.spawn(accept(listener, Arc::clone(&server), watching.clone()));
+        let (server, phase) = (Arc::clone(&server), watching.clone());
+        accepting.spawn(seats::accept(listener, watching.clone(), "an HTTP", move |stream, peer, connections| {
+            admit(&server, stream, peer, &phase, connections);
+        }));
     }
     Ok(Handle { addrs, phase, accepting, drain })
 }
@@ -192,6 +194,10 @@ impl Handle {
     }
 }
 
+fn seats_of(limits: Limits) -> Arc<Seats> {
+    Seats::new((limits.connections, "HTTP connections"), (limits.per_source, "HTTP connections from one address"))
+}
+
 /// What all connections share.
 #[derive(Debug)]
 struct Server {
@@ -200,41 +206,10 @@ struct Server {
     limits: Limits,
     /// For HTTPS: where its certificates come from.
     tls: Option<Arc<Certificates>>,
-    sources: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// A connection's place among the counted ones; it is free again when this is dropped.
-struct Seat {
-    server: Arc<Server>,
-    source: IpAddr,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut sources = self.server.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = sources.get_mut(&self.source) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                sources.remove(&self.source);
-            }
-        }
-    }
+    seats: Arc<Seats>,
 }
 
 impl Server {
-    fn seat(self: &Arc<Self>, source: IpAddr) -> Result<Seat, Why> {
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        if sources.values().sum::<usize>() >= self.limits.connections {
-            return Err(Why::Limited { limit: "HTTP connections" });
-        }
-        let count = sources.entry(source).or_default();
-        if *count >= self.limits.per_source {
-            return Err(Why::Limited { limit: "HTTP connections from one address" });
-        }
-        *count = count.saturating_add(1);
-        Ok(Seat { server: Arc::clone(self), source })
-    }
-
     /// HTTP, or HTTPS.
     const fn proto(&self) -> Proto {
         if self.tls.is_some() { Proto::Https } else { Proto::Http }
@@ -256,28 +231,6 @@ impl Server {
     }
 }
 
-/// Accepts until the server drains, and then waits for its connections.
-async fn accept(listener: TcpListener, server: Arc<Server>, phase: watch::Receiver<Phase>) {
-    let mut connections = JoinSet::new();
-    let mut ending = phase.clone();
-    loop {
-        tokio::select! {
-            () = reached(&mut ending, Phase::Draining) => break,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => admit(&server, stream, peer, &phase, &mut connections),
-                Err(error) => {
-                    // Out of descriptors, most likely: the connection waits in the backlog until some are free again.
-                    tracing::error!(%error, "cannot accept an HTTP connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-    }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
-}
-
 fn admit(
     server: &Arc<Server>,
     stream: TcpStream,
@@ -285,7 +238,7 @@ fn admit(
     phase: &watch::Receiver<Phase>,
     connections: &mut JoinSet<()>,
 ) {
-    match server.seat(peer.ip()) {
+    match server.seats.take(peer.ip()) {
         Ok(seat) => {
             let server = Arc::clone(server);
             let phase = phase.clone();

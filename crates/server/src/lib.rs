@@ -14,6 +14,7 @@ mod made;
 pub mod places;
 pub mod ports;
 pub mod privileges;
+mod seats;
 pub mod secureboot;
 pub mod serve;
 pub mod site;

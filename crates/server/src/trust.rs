@@ -14,15 +14,13 @@ mod random;
 mod standing;
 mod tls;
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use slipway_engine::Why;
 use slipway_engine::journal::Outcome;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
@@ -33,6 +31,7 @@ pub use folder::{Keys, Unusable, folder, keys};
 pub use plane::{Error, NotTaken, Plane, Roles};
 
 use crate::http::{Phase, bind, has_no_ipv6, reached};
+use crate::seats::{self, Seats};
 
 /// What protects the server from its clients, and clients from each other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -113,12 +112,18 @@ pub fn spawn(listen: &[SocketAddr], limits: Limits, plane: Arc<Plane>) -> Result
         }
     }
     let (phase, watching) = watch::channel(Phase::Running);
-    let seats = Arc::new(Seats { limits, taken: Mutex::default() });
+    let seats = Seats::new(
+        (limits.connections, "trust plane connections"),
+        (limits.per_source, "trust plane connections from one address"),
+    );
     let mut running = JoinSet::new();
     let mut addrs = Vec::new();
     for listener in listeners {
         addrs.extend(listener.local_addr().ok());
-        running.spawn(accept(listener, Arc::clone(&plane), Arc::clone(&seats), watching.clone()));
+        let (plane, seats, phase) = (Arc::clone(&plane), Arc::clone(&seats), watching.clone());
+        running.spawn(seats::accept(listener, watching.clone(), "a machine's", move |stream, peer, connections| {
+            admit(&plane, (&seats, limits), stream, peer, &phase, connections);
+        }));
     }
     running.spawn(sweep(Arc::clone(&plane), limits.sweep, watching));
     Ok(Handle { plane, addrs, phase, running, drain: limits.drain })
@@ -162,71 +167,9 @@ async fn sweep(plane: Arc<Plane>, every: Duration, mut phase: watch::Receiver<Ph
     }
 }
 
-/// The places that connections take.
-#[derive(Debug)]
-struct Seats {
-    limits: Limits,
-    taken: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// A connection's place among the counted ones; it is free again when this is dropped.
-struct Seat {
-    seats: Arc<Seats>,
-    source: IpAddr,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut taken = self.seats.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&self.source) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                taken.remove(&self.source);
-            }
-        }
-    }
-}
-
-impl Seats {
-    fn take(self: &Arc<Self>, source: IpAddr) -> Result<Seat, Why> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.values().sum::<usize>() >= self.limits.connections {
-            return Err(Why::Limited { limit: "trust plane connections" });
-        }
-        let count = taken.entry(source).or_default();
-        if *count >= self.limits.per_source {
-            return Err(Why::Limited { limit: "trust plane connections from one address" });
-        }
-        *count = count.saturating_add(1);
-        Ok(Seat { seats: Arc::clone(self), source })
-    }
-}
-
-/// Accepts until the server drains, and then waits for its connections.
-async fn accept(listener: TcpListener, plane: Arc<Plane>, seats: Arc<Seats>, phase: watch::Receiver<Phase>) {
-    let mut connections = JoinSet::new();
-    let mut ending = phase.clone();
-    loop {
-        tokio::select! {
-            () = reached(&mut ending, Phase::Draining) => break,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => admit(&plane, &seats, stream, peer, &phase, &mut connections),
-                Err(error) => {
-                    // Out of descriptors, most likely: the connection waits in the backlog until some are free again.
-                    tracing::error!(%error, "cannot accept a machine's connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-    }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
-}
-
 fn admit(
     plane: &Arc<Plane>,
-    seats: &Arc<Seats>,
+    (seats, limits): (&Arc<Seats>, Limits),
     stream: TcpStream,
     peer: SocketAddr,
     phase: &watch::Receiver<Phase>,
@@ -235,7 +178,6 @@ fn admit(
     match seats.take(peer.ip()) {
         Ok(seat) => {
             let (plane, phase) = (Arc::clone(plane), phase.clone());
-            let limits = seat.seats.limits;
             connections.spawn(async move {
                 connection::serve(plane, limits, stream, peer, phase).await;
                 drop(seat);
