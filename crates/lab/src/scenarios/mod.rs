@@ -369,6 +369,13 @@ pub const SCENARIOS: &[Scenario] = &[
         enrol_elsewhere::http_boot,
     ),
     Scenario {
+        name: "enrol-arm64",
+        about: "the same on 64-bit ARM, up to the opened disk: Debian's kernel for it starts no other, and says so",
+        boots: Boots::joining(Cpu::Arm64, &[AAVMF], "PXE on ARM64: bootstrap image by TFTP; then its own disk"),
+        tools: JOINING,
+        run: enrol_elsewhere::arm64,
+    },
+    Scenario {
         name: "secureboot-enrol",
         about: "a machine under Secure Boot with the owner's keys joins; it starts a generation that they signed, and no other",
         boots: Boots::joining(
