@@ -370,7 +370,7 @@ pub const SCENARIOS: &[Scenario] = &[
     ),
     Scenario {
         name: "enrol-arm64",
-        about: "the same on 64-bit ARM, up to the opened disk: Debian's kernel for it starts no other, and says so",
+        about: "the same on 64-bit ARM, where the preboot lays the generation out in memory itself",
         boots: Boots::joining(Cpu::Arm64, &[AAVMF], "PXE on ARM64: bootstrap image by TFTP; then its own disk"),
         tools: JOINING,
         run: enrol_elsewhere::arm64,
