@@ -26,6 +26,7 @@ mod enrol;
 mod enrol_cloud_token;
 mod enrol_ek_list;
 mod enrol_manual;
+mod enrol_secret_invite;
 mod enrol_usb;
 mod fake_gateway;
 mod http_clients;
@@ -371,6 +372,13 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::joining(Cpu::X64, &[OVMF], "PXE: bootstrap image, let in by its user-data"),
         tools: &[SWTPM, SWTPM_SETUP, XORRISO],
         run: enrol_cloud_token::run,
+    },
+    Scenario {
+        name: "enrol-secret-invite",
+        about: "a secret invite in the SMBIOS lets one machine in with no hand laid on it; a second one, by a USB stick, is refused",
+        boots: Boots::joining(Cpu::X64, &[OVMF], "PXE: bootstrap image, let in by a secret invite"),
+        tools: JOINING,
+        run: enrol_secret_invite::run,
     },
     Scenario {
         name: "enrol-usb",
