@@ -32,7 +32,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     machine.pull_plug()?;
     enrol::ensure_told(&org, machine.mac(), "assurance", "invited")?;
 
-    let refused = late.wait_failure(0, "invite verified")?.text;
+    let refused = late.wait_failure(0, "identity proved")?.text;
     ensure!(refused.contains("(invite-used)"), "it is not told why: {refused}");
     let found = late.console().find("an invite was found").context("it found no invite")?.text;
     ensure!(found.contains("from /slipway/invite on /dev/sd"), "it was found elsewhere: {found}");
