@@ -18,8 +18,8 @@ pub struct Challenged {
     pub(crate) quote_nonce: [u8; 32],
 }
 
-/// PCRs that a quote must cover: firmware, its settings, what was started, Secure Boot, the parts of a UKI.
-pub(crate) const PCRS: [u8; 5] = [0, 2, 4, 7, 11];
+/// PCRs that a quote must cover: firmware, its settings, what was started, Secure Boot, the parts of a UKI, what it was given from outside.
+pub(crate) const PCRS: [u8; 6] = [0, 2, 4, 7, 11, 12];
 
 impl Challenged {
     /// Whether M11 is due.

@@ -137,5 +137,5 @@ pub(crate) fn check_boot(
     let manifest = &last.ok_or(Refusal::BadBootLog)?.manifest;
     let parts = manifest.pcr11.is_none_or(|pcr11| pcr11.0 == boot.pcr11);
     let same = (manifest.role, manifest.version) == running;
-    if parts && same { Ok(boot.secure_boot) } else { Err(Refusal::BadBootLog) }
+    if parts && same && boot.is_unaltered() { Ok(boot.secure_boot) } else { Err(Refusal::BadBootLog) }
 }

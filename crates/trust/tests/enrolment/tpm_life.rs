@@ -158,6 +158,28 @@ fn parts_of_the_image_count_where_its_manifest_tells_them() {
 }
 
 #[test]
+fn our_own_image_with_a_command_line_from_elsewhere_is_not_our_image() {
+    let mut node = Node::open();
+    let mut actor = netbooted(&node, 20);
+    let line = Digest::of(b"rdinit=/nowhere root=/dev/sdb1");
+    chip(&mut actor).measure(12, 0xd, line, b"rdinit=/nowhere root=/dev/sdb1");
+    assert_eq!(actor.apply(&mut node, Intent::Enrol).unwrap_err(), refused(Refusal::BadBootLog));
+    let bootstrap = node.org.image(Role::Bootstrap, 12);
+    chip(&mut actor).boots(&bootstrap);
+    let mut installed = enrolled(&mut node, &mut actor, "web-1");
+    starts(&node, &mut actor);
+    chip(&mut actor).measure(12, 0xd, line, b"rdinit=/nowhere root=/dev/sdb1");
+    assert_eq!(actor.boot(&mut node, &mut installed).unwrap_err(), refused(Refusal::BadBootLog));
+    // Kept from the log, it is another boot than the TPM's.
+    starts(&node, &mut actor);
+    chip(&mut actor).measures_secretly(12, line);
+    assert_eq!(actor.boot(&mut node, &mut installed).unwrap_err(), refused(Refusal::BadBootLog));
+    assert!(node.registry.machine(&installed.machine).unwrap().shares.is_empty());
+    starts(&node, &mut actor);
+    assert_eq!(actor.boot(&mut node, &mut installed).unwrap().material.shares.len(), 1);
+}
+
+#[test]
 fn a_tpm_cannot_be_answered_for_by_another() {
     let mut node = Node::open();
     let (mut actor, mut other) = (netbooted(&node, 20), netbooted(&node, 21));
