@@ -333,6 +333,44 @@ fn an_open_invite_for_named_tpms_lets_in_those_and_no_other() {
 }
 
 #[test]
+#[test]
+fn a_tpm_that_anybody_could_bring_is_no_reason_for_a_share_where_a_claim_let_the_machine_in() {
+    let mut node = Node::open();
+    let mut actor = netbooted(&node, 20);
+    let mut open = invite(&node, slipway_trust::invite::Kind::Open);
+    open.approval = ApprovalMode::Automatic;
+    open.insecure_match = true;
+    open.only = Match { mac: actor.inventory.macs.clone(), ..Match::default() };
+    submit_invite(&mut node, &open).unwrap();
+    actor.invite = Some(open.id);
+    let mut waiting = actor.apply(&mut node, Intent::Enrol).unwrap();
+    assert!(waiting.told().approved);
+    let mut installed = actor.install(&mut node, &mut waiting);
+    assert_eq!(node.registry.machine(&installed.machine).unwrap().assurance, Assurance::Claimed);
+    starts(&node, &mut actor);
+    assert!(actor.boot(&mut node, &mut installed).unwrap().material.shares.is_empty());
+}
+
+#[test]
+fn a_tpm_that_was_cleared_gets_no_second_identity_by_itself() {
+    let mut node = Node::open();
+    let mut actor = netbooted(&node, 20);
+    list(&mut node, &mut actor);
+    let mut waiting = actor.apply(&mut node, Intent::Enrol).unwrap();
+    assert!(waiting.told().approved);
+    let installed = actor.install(&mut node, &mut waiting);
+    let ek = chip(&mut actor).ek();
+    // Its identity key is another one now, its endorsement key is the same.
+    chip(&mut actor).clear();
+    let image = node.org.image(Role::Bootstrap, 12);
+    chip(&mut actor).boots(&image);
+    assert_eq!(chip(&mut actor).ek(), ek);
+    let waiting = actor.apply(&mut node, Intent::Enrol).unwrap();
+    assert!(!waiting.told().approved, "whether the machine that it was lives on, a person decides");
+    crate::desk::act(&mut node, installed.machine, slipway_trust::record::Verb::Retire).unwrap();
+    assert!(actor.apply(&mut node, Intent::Enrol).unwrap().told().approved);
+}
+
 fn a_tpm_on_the_deny_list_comes_back_under_no_name() {
     let mut node = Node::open();
     let mut actor = netbooted(&node, 20);
