@@ -30,7 +30,7 @@ pub(crate) fn on_poll(poll: &Poll, heard: &Heard<'_>, view: &View<'_>, peer: &Pe
         State::Approved => match grant::give(&mut ticket, &mut pen, view, fresh) {
             Ok((answer, wanted)) => grant::step(answer, wanted, pen, note),
             // Nothing of a grant that was not given is written, but that it was asked for.
-            Err(why) => Step::refuse(refused(&mut ticket, why, view), why, note),
+            Err(why) => Step::refuse(refused(&ticket, why, view), why, note),
         },
         _ => Step::refuse(pen, ticket.refused.unwrap_or(state.refusal()), note),
     }
@@ -85,10 +85,14 @@ fn known(id: &TicketId, counter: u64, heard: &Heard<'_>, view: &View<'_>, peer: 
 }
 
 /// A grant was due and could not be given: the ticket is told why, and ends if that will not pass.
-fn refused(ticket: &mut Ticket, why: Refusal, view: &View<'_>) -> Pen {
+fn refused(asked: &Ticket, why: Refusal, view: &View<'_>) -> Pen {
     let mut pen = Pen::new(view.registry, view.now);
-    let Some(old) = view.registry.ticket(&ticket.id) else { return pen };
-    let mut kept = Ticket { polls: ticket.polls, refused: Some(why), ..old.clone() };
+    let Some(old) = view.registry.ticket(&asked.id) else { return pen };
+    let mut kept = Ticket { polls: asked.polls, refused: Some(why), ..old.clone() };
+    // Both were let in before either had its grant: who of the two is the thief is as open as if he had come later.
+    if let (Refusal::InviteUsed, Some(invite)) = (why, kept.invite) {
+        ticket::second_use(invite, &kept.key.digest(), &mut pen, view);
+    }
     if why.passes() || kept.granted.is_some() {
         pen.write(Change::Ticket(Box::new(kept)));
         return pen;

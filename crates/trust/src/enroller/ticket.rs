@@ -127,16 +127,22 @@ fn plan(inventory: &Inventory, wipe: bool) -> DiskPlan {
 fn check_use(id: InviteId, key: &Digest, pen: &mut Pen, view: &View<'_>) -> Result<(), Refusal> {
     let record = view.registry.invite(&id).ok_or(Refusal::BadInvite)?;
     let Err(why) = record.admits(key, view.now) else { return Ok(()) };
-    if why == Refusal::InviteUsed && record.invite.kind == Kind::Cloud {
-        for used in &record.uses {
-            alarm(id, key, used.machine, pen, view);
-        }
+    if why == Refusal::InviteUsed {
+        second_use(id, key, pen, view);
     }
     Err(why)
 }
 
 fn alarm(id: InviteId, key: &Digest, first: crate::MachineId, pen: &mut Pen, view: &View<'_>) {
     let said = |event| Said {
+/// Somebody with this key comes with an invite that is used up: of a cloud invite that is an alarm, at whichever step it shows.
+pub(crate) fn second_use(id: InviteId, key: &Digest, pen: &mut Pen, view: &View<'_>) {
+    let cloud = view.registry.invite(&id).filter(|record| record.invite.kind == Kind::Cloud);
+    for used in cloud.iter().flat_map(|record| &record.uses) {
+        alarm(id, key, used.machine, pen, view);
+    }
+}
+
         actor: "policy".to_owned(),
         event,
         subject: format!("invite {id}"),

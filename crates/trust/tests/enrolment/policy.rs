@@ -142,6 +142,22 @@ fn the_second_machine_with_a_cloud_token_raises_an_alarm_and_suspends_the_first(
 }
 
 #[test]
+fn two_machines_that_ask_with_one_cloud_token_before_either_is_granted_raise_the_same_alarm() {
+    let mut node = Node::open();
+    automatic(&mut node, Kind::Cloud);
+    let (mut owner, mut thief) =
+        (Actor::new(20).with_token(token(&node, 1)), Actor::new(21).with_token(token(&node, 1)));
+    let mut waits = owner.apply(&mut node, Intent::Enrol).unwrap();
+    let mut lurks = thief.apply(&mut node, Intent::Enrol).unwrap();
+    let mut installed = thief.install(&mut node, &mut lurks);
+    thief.boot(&mut node, &mut installed).unwrap();
+    assert_eq!(owner.refused(&mut node, &mut waits), Refusal::InviteUsed);
+    assert!(node.events().contains(&"invite-second-use".to_owned()), "{:?}", node.events());
+    assert_eq!(state(&node, &installed), State::Suspended);
+    node.check_disk();
+}
+
+#[test]
 fn a_spent_cloud_token_is_no_switch_to_kill_a_machine_with() {
     let mut node = Node::open();
     automatic(&mut node, Kind::Cloud);
