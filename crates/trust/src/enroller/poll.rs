@@ -5,17 +5,24 @@ use crate::audit::Said;
 use crate::frames::{Installed, Poll, Reply};
 use crate::id::TicketId;
 use crate::life::State;
-use crate::node::{Fresh, Heard, Note, Peer, Step, View};
+use crate::node::{Door, Fresh, Heard, Note, Peer, Step, View};
 use crate::record::Ticket;
 use crate::refusal::Refusal;
 use crate::registry::{Change, Pen, name_of};
 use crate::seal::{Bound, Domain};
 
 /// M7.
-pub(crate) fn on_poll(poll: &Poll, heard: &Heard<'_>, view: &View<'_>, peer: &Peer, fresh: &Fresh) -> Step {
+pub(crate) fn on_poll(
+    poll: &Poll,
+    heard: &Heard<'_>,
+    view: &View<'_>,
+    peer: &Peer,
+    fresh: &Fresh,
+    door: &mut Door,
+) -> Step {
     let mut pen = Pen::new(view.registry, view.now);
     let note = Note { what: "poll", subject: format!("ticket {}", poll.ticket), ..Note::default() };
-    let mut ticket = match known(&poll.ticket, poll.counter, heard, view, peer) {
+    let mut ticket = match known((&poll.ticket, poll.counter), heard, view, peer, door) {
         Ok(ticket) => ticket,
         Err(why) => return Step::refuse(pen, why, note),
     };
@@ -37,10 +44,16 @@ pub(crate) fn on_poll(poll: &Poll, heard: &Heard<'_>, view: &View<'_>, peer: &Pe
 }
 
 /// M10.
-pub(crate) fn on_installed(installed: &Installed, heard: &Heard<'_>, view: &View<'_>, peer: &Peer) -> Step {
+pub(crate) fn on_installed(
+    installed: &Installed,
+    heard: &Heard<'_>,
+    view: &View<'_>,
+    peer: &Peer,
+    door: &mut Door,
+) -> Step {
     let mut pen = Pen::new(view.registry, view.now);
     let note = Note { what: "installed", subject: format!("ticket {}", installed.ticket), ..Note::default() };
-    let ticket = match known(&installed.ticket, installed.counter, heard, view, peer) {
+    let ticket = match known((&installed.ticket, installed.counter), heard, view, peer, door) {
         Ok(ticket) => ticket,
         Err(why) => return Step::refuse(pen, why, note),
     };
@@ -70,13 +83,20 @@ pub(crate) fn on_installed(installed: &Installed, heard: &Heard<'_>, view: &View
     Step::answer(pen, &Reply::Noted, Note { subject, ..note })
 }
 
-/// The ticket, if its machine speaks: signed by its key, for this channel, and not sent before. Its counter has risen.
-fn known(id: &TicketId, counter: u64, heard: &Heard<'_>, view: &View<'_>, peer: &Peer) -> Result<Ticket, Refusal> {
+/// The ticket, if its machine speaks: signed by its key, for this channel, not too often, and not sent before. Its counter has risen.
+fn known(
+    (id, counter): (&TicketId, u64),
+    heard: &Heard<'_>,
+    view: &View<'_>,
+    peer: &Peer,
+    door: &mut Door,
+) -> Result<Ticket, Refusal> {
     let mut ticket = view.registry.ticket(id).ok_or(Refusal::Unknown)?.clone();
     let bound = Bound::Moment { transcript: &ticket.transcript, channel: &peer.channel };
     if heard.signed.signers(Domain::Frame, bound, &[ticket.key]).is_empty() {
         return Err(Refusal::BadSignature);
     }
+    door.listen(id.0, view.now)?;
     if counter <= ticket.polls {
         return Err(Refusal::Replayed);
     }
