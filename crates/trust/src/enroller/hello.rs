@@ -74,6 +74,5 @@ fn check(hello: &Hello, view: &View<'_>) -> Result<(), Refusal> {
 /// Nobody new gets in outside of a window; a window may be for some invites only.
 fn check_window(hello: &Hello, view: &View<'_>) -> Result<(), Refusal> {
     let window = &view.registry.open_window(view.now).ok_or(Refusal::NoWindow)?.window;
-    let listed = |invite| window.invites.contains(&invite);
-    if window.invites.is_empty() || hello.invite.is_some_and(listed) { Ok(()) } else { Err(Refusal::BadInvite) }
+    if window.admits(hello.invite.as_ref()) { Ok(()) } else { Err(Refusal::BadInvite) }
 }
