@@ -135,8 +135,6 @@ fn check_use(id: InviteId, key: &Digest, pen: &mut Pen, view: &View<'_>) -> Resu
     Err(why)
 }
 
-fn alarm(id: InviteId, key: &Digest, first: crate::MachineId, pen: &mut Pen, view: &View<'_>) {
-    let said = |event| Said {
 /// Somebody with this key comes with an invite that is used up: of a cloud invite that is an alarm, at whichever step it shows.
 pub(crate) fn second_use(id: InviteId, key: &Digest, pen: &mut Pen, view: &View<'_>) {
     let cloud = view.registry.invite(&id).filter(|record| record.invite.kind == Kind::Cloud);
@@ -145,6 +143,8 @@ pub(crate) fn second_use(id: InviteId, key: &Digest, pen: &mut Pen, view: &View<
     }
 }
 
+fn alarm(id: InviteId, key: &Digest, first: crate::MachineId, pen: &mut Pen, view: &View<'_>) {
+    let said = |event| Said {
         actor: "policy".to_owned(),
         event,
         subject: format!("invite {id}"),

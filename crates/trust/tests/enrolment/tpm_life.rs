@@ -371,6 +371,7 @@ fn a_tpm_that_was_cleared_gets_no_second_identity_by_itself() {
     assert!(actor.apply(&mut node, Intent::Enrol).unwrap().told().approved);
 }
 
+#[test]
 fn a_tpm_on_the_deny_list_comes_back_under_no_name() {
     let mut node = Node::open();
     let mut actor = netbooted(&node, 20);
