@@ -146,6 +146,7 @@ fn changed(
         quote: None,
         generation: None,
         counter: installed.boots,
+        ca_spki: node.org.manifest.ca_spki,
     };
     let (booting, frame) = challenged.boot(proof).sign(&crate::org::key(20))?;
     let Reply::Material(mut material) = decode(&line.ask(node, &frame)).unwrap() else { panic!() };
@@ -161,6 +162,8 @@ fn a_gateway_that_was_taken_over_can_serve_nothing_that_others_have_not_signed()
     let mut old = node.org.manifest.clone();
     old.epoch = 2;
     let old = Signed::by(&node.org.root, Domain::OrgManifest, Bound::Org(&node.org.id), encode(&old));
+    let other_ca = slipway_trust::OrgManifest { ca_spki: slipway_trust::Digest([8; 32]), ..node.org.manifest.clone() };
+    let other_ca = Signed::by(&node.org.root, Domain::OrgManifest, Bound::Org(&node.org.id), encode(&other_ca));
     let forged =
         Signed::by(&node.org.admins[0], Domain::OrgManifest, Bound::Org(&node.org.id), encode(&node.org.manifest));
     let low = node.org.publish_image(&node.org.image(Role::Generation, 24));
@@ -177,6 +180,7 @@ fn a_gateway_that_was_taken_over_can_serve_nothing_that_others_have_not_signed()
     };
     assert_eq!(serve(&|_| ()), None);
     assert_eq!(serve(&|m| m.org = old.clone()), Some(Misled::Manifest(BadManifest::Older { epoch: 2, seen: 3 })));
+    assert_eq!(serve(&|m| m.org = other_ca.clone()), Some(Misled::OtherCa));
     assert!(matches!(serve(&|m| m.org = forged.clone()), Some(Misled::Manifest(BadManifest::Unproven(_)))));
     let below = Misled::Image(Rejected::BelowFloor { version: 24, floor: 25 });
     assert_eq!(serve(&|m| m.generation = low.clone()), Some(below));

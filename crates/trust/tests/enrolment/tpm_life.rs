@@ -251,6 +251,7 @@ fn a_quote_is_fresh_or_worth_nothing() {
             quote,
             generation: None,
             counter: 1,
+            ca_spki: node.org.manifest.ca_spki,
         };
         let needs = challenged.boot(proof);
         let signature = actor.sign(&org, needs.message());
@@ -332,7 +333,6 @@ fn an_open_invite_for_named_tpms_lets_in_those_and_no_other() {
     assert!(actor.apply(&mut node, Intent::Enrol).unwrap().told().approved);
 }
 
-#[test]
 #[test]
 fn a_tpm_that_anybody_could_bring_is_no_reason_for_a_share_where_a_claim_let_the_machine_in() {
     let mut node = Node::open();
