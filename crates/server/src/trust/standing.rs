@@ -62,7 +62,7 @@ impl Said<'_> {
     /// then who asks.
     fn standing(&self, registry: &Registry) -> Option<Standing> {
         let Self { machines, asking } = self;
-        let living = machines.iter().find_map(|machine| known(machine, living(machine.state)?));
+        let living = machines.iter().find_map(|machine| known(machine, living(machine)?));
         let recovering = asking.iter().find(|ticket| ticket.recovers.is_some());
         let revoked = machines
             .iter()
@@ -79,8 +79,10 @@ fn asks(ticket: &Ticket) -> bool {
     matches!(ticket.state, life::State::Requested | life::State::Approved) && ticket.granted.is_none()
 }
 
-const fn living(state: life::State) -> Option<State> {
-    match state {
+const fn living(machine: &MachineRecord) -> Option<State> {
+    match machine.state {
+        // Its disk has something to start: if firmware asks the network all the same, it is sent there, and helped if it is not heard.
+        life::State::Pending | life::State::Recovery if machine.installed.is_some() => Some(State::Enrolled),
         life::State::Pending | life::State::Recovery => Some(State::Awaited),
         life::State::Confirmed | life::State::Active => Some(State::Enrolled),
         life::State::Suspended => Some(State::Suspended),
