@@ -86,7 +86,14 @@ fn what_ran_beside_our_image_is_noticed_before_and_after_it() {
     let loader = Digest([0x1d; 32]);
     let mut actor = netbooted(&node, 20);
     list(&mut node, &mut actor);
-    let rows: [(&[Digest], Option<Refusal>); 6] = [
+    let kernel = ours.kernel_authenticode.unwrap();
+    let rows: [(&[Digest], Option<Refusal>); 12] = [
+        (&[loader, ours.authenticode, ours.authenticode, kernel], None),
+        (&[ours.authenticode, kernel, loader, ours.authenticode, kernel], None),
+        (&[ours.authenticode, kernel, kernel], Some(Refusal::BadBootLog)),
+        (&[loader, ours.authenticode, kernel, loader, kernel], Some(Refusal::BadBootLog)),
+        (&[loader, ours.authenticode, loader, kernel], Some(Refusal::BadBootLog)),
+        (&[loader, kernel, ours.authenticode, kernel], Some(Refusal::BadBootLog)),
         (&[loader, ours.authenticode, ours.kernel_authenticode.unwrap()], None),
         (&[ours.authenticode], None),
         (&[Digest([9; 32]), ours.authenticode], Some(Refusal::BadBootLog)),
