@@ -100,14 +100,16 @@ impl Booting {
         if org.ca_spki != self.ca_spki {
             return Err(Misled::OtherCa.into());
         }
-        let admit = |signed: &Signed, role, floor| {
-            let wanted = Wanted { role, arch: self.arch, floor, now: running.now };
+        let admit = |signed: &Signed, role, floor, now| {
+            let wanted = Wanted { role, arch: self.arch, floor, now };
             image::admit(signed, &org, &wanted).map_err(|why| Stop::Misled(Misled::Image(why)))
         };
-        let generation = admit(&material.generation, Role::Generation, running.floor)?;
-        let newer = |signed| admit(signed, Role::Preboot, self.version.saturating_add(1));
+        let generation = admit(&material.generation, Role::Generation, running.floor, running.now)?;
+        let newer = |signed| admit(signed, Role::Preboot, self.version.saturating_add(1), running.now);
         let preboot = material.preboot.as_ref().map(newer).transpose()?;
-        let own = material.running.as_ref().map(|signed| admit(signed, Role::Preboot, self.version)).transpose()?;
+        // An image that must not be installed any more runs on where it is installed.
+        let own = |signed| admit(signed, Role::Preboot, self.version, Time(0));
+        let own = material.running.as_ref().map(own).transpose()?;
         if own.as_ref().is_some_and(|manifest| manifest.version != self.version) {
             return Err(Misled::NotDue.into());
         }

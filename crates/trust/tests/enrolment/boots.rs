@@ -68,6 +68,22 @@ fn a_newer_preboot_is_told_of_and_no_older_one() {
 }
 
 #[test]
+fn a_preboot_that_must_not_be_installed_any_more_runs_on_where_it_is() {
+    let (mut node, mut actor, mut installed) = booted();
+    let preboot =
+        slipway_trust::ImageManifest { not_after: Some(node.now.plus(60)), ..node.org.image(Role::Preboot, 20) };
+    let signed = [preboot, node.org.image(Role::Generation, 30)].map(|image| node.org.publish_image(&image));
+    node.images = slipway_trust::node::Images::new(&node.org.manifest, signed, []).0;
+    node.pass(61);
+    let admitted = actor.boot(&mut node, &mut installed).unwrap();
+    assert_eq!(admitted.running.map(|manifest| manifest.version), Some(20), "its TPM cannot unseal without it");
+    let mut other = Actor::new(21);
+    let mut waiting = other.apply(&mut node, Intent::Enrol).unwrap();
+    crate::manual::approve(&mut node, &waiting, "web-2").unwrap();
+    assert_eq!(other.refused(&mut node, &mut waiting), Refusal::NoImage);
+}
+
+#[test]
 fn a_preboot_stands_first_once_its_own_last_start_was_well() {
     let (mut node, mut actor) = (Node::open(), Actor::new(20));
     let mut installed = enrolled(&mut node, &mut actor, "web-1");
