@@ -65,7 +65,7 @@ impl Registry {
             changes.chain(self.ek_list.iter().map(|(signed, list)| Change::EkList(signed.clone(), list.clone())));
         let changes = changes.chain(self.org.iter().map(|(epoch, signed)| Change::Org(*epoch, signed.clone())));
         let changes = changes.chain(core::iter::once_with(|| Change::Recoveries(self.recoveries.clone())));
-        let changes = changes.chain((self.audit.count > 0).then(|| Change::Head(self.audit)));
+        let changes = changes.chain((self.audit.count > 0).then_some(Change::Head(self.audit)));
         changes.filter_map(|change| {
             let (table, key, value) = change.row();
             value.map(|value| (table, key, value))
