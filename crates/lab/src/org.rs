@@ -19,7 +19,7 @@ pub const GATEWAY: &str = "10.77.0.1";
 /// What the org is called.
 const NAME: &str = "lab";
 /// The images of a machine's life.
-const IMAGES: [&str; 3] = ["bootstrap", "preboot", "generation"];
+pub(crate) const IMAGES: [&str; 3] = ["bootstrap", "preboot", "generation"];
 
 /// A server's configuration for them: DHCP, and the org decides what machines are given. What has lost its way is believed lost after
 /// twenty seconds.

@@ -21,6 +21,8 @@ use crate::server::Server;
 
 /// How long a machine may take from power-on to its first words, and firmware to have tried everything.
 pub(super) const PATIENCE: Duration = Duration::from_secs(240);
+/// How long the org believes that a machine which it has sent to its disk comes up from there: as [`CONFIG`](crate::org::CONFIG) says.
+pub(super) const RECOVER_AFTER: Duration = Duration::from_secs(20);
 /// Room for a disk's ESP, and for its data.
 const DISK_MIB: u64 = 2048;
 
@@ -33,10 +35,16 @@ pub(super) struct Home {
 
 /// The lab's org on a LAN, its server serving. `more` is put behind the server's configuration.
 pub(super) fn org(lab: &mut Lab, more: &str) -> Result<(Lan, Org)> {
+    let (lan, org) = org_at_rest(lab, more)?;
+    org.server().start()?;
+    Ok((lan, org))
+}
+
+/// The same, its server not started yet.
+pub(super) fn org_at_rest(lab: &mut Lab, more: &str) -> Result<(Lan, Org)> {
     let lan = lab.lan("lan")?;
     let host = lab.host("server", &[(&lan, &format!("{GATEWAY}/24"))])?;
     let org = lab.org(&host, more)?;
-    org.server().start()?;
     Ok((lan, org))
 }
 
@@ -139,10 +147,16 @@ pub(super) fn joined(lab: &mut Lab, org: &Org, lan: &Lan, home: &Home) -> Result
     Ok(machine.mac())
 }
 
-/// Follows a machine whose ESP was lost, at its first start: the org has just heard it, so sends it to its disk, where nothing starts.
+/// Follows a machine whose ESP was lost, at its first start: the org has just heard it, so sends it to its disk, where nothing starts, nor is
+/// it given anything by PXE or by HTTP Boot. It stays on until the org believes it lost.
 pub(super) fn find_nothing(org: &Org, machine: &Machine) -> Result<()> {
-    org.server().log()?.wait_for("(enrolled)", PATIENCE).context("it was not sent to its disk first")?;
-    machine.console().wait_for_prompt(0, "Shell>", PATIENCE).context("its firmware did not give up").map(drop)
+    // What comes after HTTP Boot: over IPv6 its firmware would wait for a minute, which nobody speaks here.
+    const GAVE_UP: [&str; 2] = [">>Start HTTP Boot over IPv6", "UEFI Interactive Shell"];
+    let sent = org.server().log()?.wait_for("(enrolled)", PATIENCE).context("it was not sent to its disk first")?;
+    machine.console().wait_for_any(0, &GAVE_UP, PATIENCE).context("its firmware did not give up")?;
+    let left = RECOVER_AFTER.saturating_sub(sent.at.elapsed().unwrap_or_default());
+    ensure!(machine.process().wait_exit(left).is_err(), "{} went off by itself", machine.name());
+    Ok(())
 }
 
 /// Who a machine is to the org: its number, and its key.

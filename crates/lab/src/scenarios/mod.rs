@@ -35,6 +35,7 @@ mod image_servers;
 mod ipxe_http_iso;
 mod ipxe_menu;
 mod ipxe_san;
+mod joined;
 mod lease_crash;
 mod no_configuration;
 mod old_bootstrap;
@@ -68,7 +69,7 @@ mod uefi_pxe_uki;
 pub use scenario::Scenario;
 use scenario::{JOINING, joins};
 
-/// All scenarios, in the order they are listed and run.
+/// All scenarios, as they are listed. The first that is lent a [joined machine](joined) stands well before the others: they wait for it.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "uefi-pxe-uki",
@@ -340,6 +341,12 @@ pub const SCENARIOS: &[Scenario] = &[
         enrol_manual::without_tpm,
     ),
     joins(
+        "recover-esp",
+        "an enrolled machine's ESP is zeroed: it recovers by itself, the same machine, its data untouched",
+        "PXE: bootstrap image, which restores the machine's own",
+        recover_esp::run,
+    ),
+    joins(
         "enrol-ek-list",
         "a machine whose TPM stands in the signed list joins with no hand laid on it; another TPM waits for a person",
         "PXE: bootstrap image, let in by its TPM",
@@ -393,12 +400,6 @@ pub const SCENARIOS: &[Scenario] = &[
         "the bootstrap image with the drivers of common servers has at most 25 MiB, and a machine starts from it",
         "PXE: bootstrap image with the drivers of servers, by TFTP",
         image_servers::run,
-    ),
-    joins(
-        "recover-esp",
-        "an enrolled machine's ESP is zeroed: it recovers by itself, the same machine, its data untouched",
-        "PXE: bootstrap image, which restores the machine's own",
-        recover_esp::run,
     ),
     joins(
         "preboot-revoked",

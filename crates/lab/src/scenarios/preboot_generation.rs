@@ -7,15 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::enrol::{self, Home};
+use super::{enrol, joined};
 use crate::lab::Lab;
-use crate::machine::{Firmware, Machine, Order};
+use crate::machine::Machine;
 use crate::org::Org;
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let (lan, org) = enrol::org(lab, "")?;
-    let home = Home::with_tpm(lab, Order::new("node1", 1, Firmware::UefiPxe))?;
-    let mac = enrol::joined(lab, &org, &lan, &home)?;
+    let (lan, org, home) = joined::machine(lab)?;
+    let mac = home.order.mac();
     let asked = enrol::firmware_asked(lab, &lan, mac)?;
     let [generation, preboot] = [build_next(lab, &org, "generation")?, build_next(lab, &org, "preboot")?];
 

@@ -1,19 +1,15 @@
 //! A machine is revoked while it is off. Its preboot still starts, and is refused: its disk stays closed. From the network it gets nothing.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
+use slipway_wire::dhcp4::MessageType;
 
-use super::enrol::{self, Home};
+use super::{enrol, joined};
 use crate::lab::Lab;
-use crate::machine::{Firmware, Order};
-
-const PATIENCE: Duration = Duration::from_secs(240);
+use crate::log::{Line, Log};
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let (lan, org) = enrol::org(lab, "")?;
-    let home = Home::with_tpm(lab, Order::new("node1", 1, Firmware::UefiPxe))?;
-    let mac = enrol::joined(lab, &org, &lan, &home)?;
+    let (lan, org, home) = joined::machine(lab)?;
+    let mac = home.order.mac();
     org.act("revoke", mac)?;
     enrol::ensure_told(&org, mac, "state", "revoked")?;
 
@@ -31,13 +27,22 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let journal = org.server().log()?;
     let mark = journal.mark();
     let machine = lab.power_on(home.order.clone(), &lan)?;
-    journal.wait_from(mark, "(revoked)", PATIENCE).context("the journal does not say why it gets nothing")?;
-    machine
-        .console()
-        .wait_for("PXE-E16: No valid offer received", PATIENCE)
-        .context("its firmware was offered something")?;
+    let first = refusal(&journal, mark)?.at;
+    // It asks again and again, also when a machine that has only lost its way would be helped.
+    let mut last = first;
+    while last.duration_since(first)? < enrol::RECOVER_AFTER {
+        last = refusal(&journal, journal.mark())?.at;
+    }
+    let story = lab.story(&lan)?.of_machine(mac);
+    let offered = story.of_type(MessageType::OFFER).any(|offer| offer.at > machine.on_at());
+    ensure!(!offered, "its firmware was offered something: {}", story.lines().join("\n"));
     enrol::ensure_unsaid(&machine, 0, "slipway-agent: ")?;
     let told = org.server().cli(["audit", "show", "--about", "machine-revoked"])?;
     ensure!(told.contains("the scenario wants it"), "the audit log does not tell of it: {told}");
     org.audit().map(drop)
+}
+
+/// The next time that the journal says why the machine gets nothing, from this line on.
+fn refusal(journal: &Log, mark: usize) -> Result<Line> {
+    journal.wait_from(mark, "(revoked)", enrol::PATIENCE).context("the journal does not say why it gets nothing")
 }

@@ -3,14 +3,12 @@
 
 use anyhow::{Result, ensure};
 
-use super::enrol::{self, Home};
+use super::{enrol, joined};
 use crate::lab::Lab;
-use crate::machine::{Firmware, Order};
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let (lan, org) = enrol::org(lab, "")?;
-    let home = Home::with_tpm(lab, Order::new("node1", 1, Firmware::UefiPxe))?;
-    let mac = enrol::joined(lab, &org, &lan, &home)?;
+    let (lan, org, home) = joined::machine(lab)?;
+    let mac = home.order.mac();
     let identity = enrol::identity(&org, mac)?;
     let before = enrol::data_digest(&home.disk)?;
     let esp = home.disk.esp()?;
