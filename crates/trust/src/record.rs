@@ -162,6 +162,9 @@ pub struct MachineRecord {
     /// The same, once the system that it started has said that it is well; the next start spends it.
     #[n(22)]
     pub well: Option<u64>,
+    /// Until when it may start without the org, by the policy that it was last told: revoking it does not bite before. None: it may not.
+    #[n(27)]
+    pub offline_until: Option<Time>,
 }
 
 /// Our share of a disk key.

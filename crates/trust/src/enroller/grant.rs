@@ -124,6 +124,7 @@ fn first(
         acted: Time(0),
         preboot: None,
         well: None,
+        offline_until: None,
     };
     pen.say(Said {
         actor: if ticket.approval.is_some() { "approval" } else { "policy" }.to_owned(),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
+use super::refused::Written;
 use crate::id::Time;
 use crate::refusal::Refusal;
 
@@ -31,6 +32,8 @@ pub struct Door {
     /// When conversations that are under way began, by their number.
     open: BTreeMap<u64, Time>,
     last: u64,
+    /// Refusals that stand in the audit log.
+    pub(crate) written: Written,
 }
 
 /// A conversation's place.
