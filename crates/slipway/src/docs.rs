@@ -10,6 +10,7 @@ use crate::cli::Cli;
 /// What stands for a value in the texts, and a value of its kind.
 const STANDS_FOR: &[(&str, &str)] = &[
     ("HEAD", "9f3c9f3c9f3c9f3c9f3c9f3c9f3c9f3c9f3c9f3c9f3c9f3c9f3c9f3c9f3c9f3c"),
+    ("MAC", "52:54:00:12:34:56"),
     ("9f3c…", "9f3c9f3c9f3c9f3c9f3c9f3c9f3c9f3c9f3c9f3c9f3c9f3c9f3c9f3c9f3c9f3c"),
 ];
 
@@ -99,14 +100,14 @@ fn fault(told: &Told) -> Option<String> {
         known.map_or_else(|| word.clone(), |(_, value)| (*value).to_owned())
     };
     let words: Vec<String> = told.words.iter().map(value).collect();
+    let ends = |so: fn(&str) -> bool| words.last().is_some_and(|word| so(word));
     let error = Cli::try_parse_from(&words).err()?;
     let fine = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => true,
         ErrorKind::MissingRequiredArgument | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => !told.whole,
-        // `slipway machine …` names a whole family of commands.
-        ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument | ErrorKind::InvalidValue => {
-            !told.whole && words.last().is_some_and(|word| word == "…")
-        }
+        // `slipway machine …` names a whole family of commands, and `slipway org policy --min-assurance` an option.
+        ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument => !told.whole && ends(|word| word == "…"),
+        ErrorKind::InvalidValue => !told.whole && ends(|word| word == "…" || word.starts_with("--")),
         _ => false,
     };
     (!fine).then(|| error.to_string().lines().next().unwrap_or_default().to_owned())
@@ -167,9 +168,11 @@ fn a_command_that_is_none_is_told() {
         ("slipway machine revoke web-1", false, false),
         ("slipway machine forget web-1", false, true),
         ("slipway machine …", false, false),
+        ("slipway org policy --min-assurance", false, false),
         ("slipway audit verify --head HEAD", true, false),
         ("slipway audit verify --head TAIL", true, true),
         ("slipway audit show --since 3", true, true),
+        ("slipway audit show --since", false, true),
     ] {
         assert_eq!(of(words, whole).is_some(), wrong, "{words}");
     }

@@ -15,14 +15,16 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// The gateway is where no machine looks for it.
 const ELSEWHERE: &str = "[org]\nlisten = [\"10.77.0.1:9444\"]\n";
 const PIN: &str = "135790";
-const PIN_PROMPT: &str = "PIN for an offline start: ";
+const PIN_PROMPT: &str = "PIN for an offline start:";
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let (lan, org) = enrol::org(lab, "")?;
     let home = Home::with_tpm(lab, Order::new("node1", 1, Firmware::UefiPxe))?;
     let mac = enrol::joined(lab, &org, &lan, &home)?;
 
+    // The org grants it for a week, but the machine has not heard of that, and does not now.
     serve(&org, ELSEWHERE)?;
+    org.server().cli(["org", "policy", "--offline-days", "7"])?;
     let machine = lab.power_on(home.order.clone(), &lan)?;
     prompt(&machine)?;
     let tries = machine.console().count("[!!] gateway reachable");
@@ -30,15 +32,14 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let refused = offline(&machine, None)?;
     ensure!(refused.contains("policy grants no start without it"), "it is not told why: {refused}");
 
-    // The org grants it for a week, and is back. A person sets the PIN, and asks over a network that he describes.
-    org.server().cli(["org", "policy", "--offline-days", "7"])?;
+    // The org is back. A person sets the PIN, and asks over a network that he describes.
     serve(&org, "")?;
     let mark = machine.console().mark();
     machine.type_line("network")?;
     machine.console().wait_from(mark, "eth0 52:54:00:77:00:01 link up", PATIENCE)?;
     prompt(&machine)?;
     machine.type_line("pin")?;
-    for question in ["new PIN for offline starts: ", "once more: "] {
+    for question in ["new PIN for offline starts:", "once more:"] {
         machine.console().wait_for_prompt(mark, question, PATIENCE)?;
         machine.press(&format!("{PIN}\r"))?;
     }
@@ -83,7 +84,7 @@ fn serve(org: &Org, more: &str) -> Result<()> {
 
 /// Waits until a person is asked: what is typed before that counts for nothing.
 fn prompt(machine: &Machine) -> Result<()> {
-    machine.console().wait_for_prompt(machine.console().mark(), "slipway> ", PATIENCE).map(drop)
+    machine.console().wait_for_prompt(machine.console().mark(), "slipway>", PATIENCE).map(drop)
 }
 
 /// A machine whose person presses a key as soon as it is told to.
