@@ -165,6 +165,9 @@ pub struct MachineRecord {
     /// Until when it may start without the org, by the policy that it was last told: revoking it does not bite before. None: it may not.
     #[n(27)]
     pub offline_until: Option<Time>,
+    /// When it said that its preboot is on its disk, since its last grant.
+    #[n(23)]
+    pub installed: Option<Time>,
 }
 
 /// Our share of a disk key.
