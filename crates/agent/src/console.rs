@@ -23,6 +23,14 @@ impl Console {
         Self { outputs: Mutex::new(names().into_iter().filter_map(open).collect()) }
     }
 
+    /// One whose words are heard.
+    #[cfg(test)]
+    pub(crate) fn heard() -> (Self, Heard) {
+        let (mouth, ear) = std::os::unix::net::UnixStream::pair().unwrap();
+        ear.set_nonblocking(true).unwrap();
+        (Self { outputs: Mutex::new(vec![File::from(std::os::fd::OwnedFd::from(mouth))]) }, Heard(ear))
+    }
+
     /// Says one line, with the program's name in front.
     pub(crate) fn say(&self, line: &str) {
         self.show(&format!("\nslipway-agent: {line}\n"));
@@ -51,6 +59,21 @@ impl Console {
                 let _ = output.write_all(text.as_bytes());
             }
         }
+    }
+}
+
+/// What a console said.
+#[cfg(test)]
+pub(crate) struct Heard(std::os::unix::net::UnixStream);
+
+#[cfg(test)]
+impl Heard {
+    /// All that it said since it was last asked.
+    pub(crate) fn text(&mut self) -> String {
+        let mut bytes = Vec::new();
+        // It ends where nothing more was said yet.
+        let _ = std::io::Read::read_to_end(&mut self.0, &mut bytes);
+        String::from_utf8(bytes).unwrap()
     }
 }
 

@@ -92,6 +92,10 @@ fn hex(bytes: &[u8]) -> String {
 
 /// M13. A generation that cannot tell goes on all the same.
 fn tell(console: &Console, cmdline: &Cmdline, handover: &Handover, digest: Digest) {
+    if handover.certificate.is_empty() {
+        let reason = "it was started without the org, so it has no certificate";
+        return console.failed(Checkpoint::Healthy, reason, "the org hears of it at the next start with it");
+    }
     for attempt in 1..=TELLINGS {
         match healthy(console, cmdline, handover, digest) {
             Ok(gateway) => return console.ok(Checkpoint::Healthy, &gateway),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::termios::{LocalModes, OptionalActions, QueueSelector, tcflush, tcgetattr, tcsetattr};
+use zeroize::Zeroizing;
 
 use crate::console;
 
@@ -49,7 +50,7 @@ impl Keys {
     }
 
     /// Reads a line, as long as something is typed at least this often.
-    pub(crate) fn line(&self, idle: Duration, echo: Echo) -> Option<String> {
+    pub(crate) fn line(&self, idle: Duration, echo: Echo) -> Option<Zeroizing<String>> {
         let mut line = Line::default();
         loop {
             let (input, key) = self.any(idle)?;
@@ -67,6 +68,15 @@ impl Keys {
                 return Some(line.text);
             }
         }
+    }
+
+    /// A keyboard at which this was typed, and its screen.
+    #[cfg(test)]
+    pub(crate) fn typed(text: &str) -> (Self, std::os::unix::net::UnixStream) {
+        let (mut person, input) = std::os::unix::net::UnixStream::pair().unwrap();
+        input.set_nonblocking(true).unwrap();
+        person.write_all(text.as_bytes()).unwrap();
+        (Self { inputs: vec![File::from(std::os::fd::OwnedFd::from(input))] }, person)
     }
 
     fn any(&self, patience: Duration) -> Option<(&File, u8)> {
@@ -104,10 +114,16 @@ fn input(name: &str) -> Option<File> {
     Some(file)
 }
 
-/// A line as it is typed.
-#[derive(Debug, Default)]
+/// A line as it is typed. It may be a secret.
 struct Line {
-    text: String,
+    text: Zeroizing<String>,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        // It never grows, so it leaves no copies behind.
+        Self { text: Zeroizing::new(String::with_capacity(LONGEST)) }
+    }
 }
 
 impl Line {
@@ -133,7 +149,7 @@ mod tests {
     fn a_line_is_what_is_left_after_corrections() {
         let mut line = Line::default();
         let done: Vec<bool> = b"re\x1bx\x7ftry\r".iter().map(|key| line.take(*key)).collect();
-        assert_eq!(line.text, "retry");
+        assert_eq!(line.text.as_str(), "retry");
         assert_eq!(done.iter().filter(|done| **done).count(), 1);
         for _ in 0..300 {
             line.take(b'x');

@@ -3,6 +3,7 @@
 
 mod data;
 mod offline;
+mod pin;
 mod start;
 
 use std::path::Path;
@@ -25,7 +26,7 @@ use crate::ground::{self, Ground};
 use crate::identity::{self, Identity};
 use crate::keys::Keys;
 use crate::net::Network;
-use crate::prompt::{self, Choice, Wanted};
+use crate::prompt::{self, Choice, Pin, Wanted};
 use crate::remember::Remembered;
 use crate::talk::{Booting, Ends, Failure};
 use crate::tpm::{self, Found};
@@ -52,7 +53,9 @@ pub(super) struct Preboot<'a> {
     /// How often the org was asked.
     pub(super) tries: u32,
     /// The PIN that a person wants for offline starts.
-    pub(super) pin: Option<Zeroizing<String>>,
+    pub(super) pin: Option<Pin>,
+    /// How many PINs were wrong.
+    pub(super) wrong_pins: u32,
 }
 
 /// Runs until another kernel does.
@@ -86,7 +89,12 @@ pub(crate) fn run(console: &Console, cmdline: &Cmdline) -> Result<(), String> {
                 Choice::Network(Some(network)) => wanted = Some(network),
                 Choice::Offline => {
                     let failure = preboot.start_offline();
-                    console.failed(failure.step, &failure.reason, "nothing was started");
+                    let guesses = preboot.wrong_pins >= offline::WRONG_PINS;
+                    let next = if guesses { "too many wrong PINs, starting over" } else { "nothing was started" };
+                    console.failed(failure.step, &failure.reason, next);
+                    if guesses {
+                        power::restart();
+                    }
                     continue;
                 }
                 Choice::Pin => {
@@ -153,6 +161,7 @@ impl<'a> Preboot<'a> {
                 memory,
                 tries: 0,
                 pin: None,
+                wrong_pins: 0,
             }),
             Err(reason) => Err((keys, reason)),
         }

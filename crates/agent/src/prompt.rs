@@ -4,11 +4,16 @@ use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::console::Console;
 use crate::keys::{Echo, Keys};
 
 /// A machine that nobody answers goes on by itself after this: noise on a serial line must not stop it for ever.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// What a person opens a disk with.
+pub(crate) type Pin = Zeroizing<String>;
 
 /// What a person wants.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -109,9 +114,9 @@ pub(crate) fn ask(console: &Console, keys: &Keys) -> Choice {
 }
 
 /// Asks for a PIN.
-pub(crate) fn pin(console: &Console, keys: &Keys, what: &str) -> Option<zeroize::Zeroizing<String>> {
+pub(crate) fn pin(console: &Console, keys: &Keys, what: &str) -> Option<Pin> {
     console.show(&format!("\r\n{what}: "));
-    keys.line(IDLE, Echo::Stars).filter(|pin| !pin.is_empty()).map(zeroize::Zeroizing::new)
+    keys.line(IDLE, Echo::Stars).filter(|pin| !pin.is_empty())
 }
 
 #[cfg(test)]
@@ -139,6 +144,35 @@ mod tests {
         ] {
             assert_eq!(line.parse(), Ok(choice), "{line}");
         }
+    }
+
+    #[test]
+    fn a_person_is_asked_until_he_says_one_of_the_words() {
+        let wanted = Wanted { interface: "eth1".to_owned(), address: None };
+        for (typed, choice, told) in [
+            ("network\r", Choice::Network(None), "slipway> "),
+            ("wipe\rnetwork eth1\r", Choice::Network(Some(wanted)), "`wipe` is none of the words"),
+            ("offlyn\x7f\x7fine\r", Choice::Offline, "start the last verified generation"),
+            ("\rpin\r", Choice::Pin, "say one of the words"),
+        ] {
+            let (keys, _screen) = Keys::typed(typed);
+            let (console, mut said) = Console::heard();
+            assert_eq!(ask(&console, &keys), choice, "{typed:?}");
+            let said = said.text();
+            assert!(said.contains(told), "{typed:?}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_pin_is_taken_and_not_shown() {
+        let (keys, mut screen) = Keys::typed("135\x08790\r");
+        let (console, mut said) = Console::heard();
+        assert_eq!(pin(&console, &keys, "PIN for an offline start").unwrap().as_str(), "13790");
+        assert_eq!(said.text(), "\r\nPIN for an offline start: ");
+        drop(keys);
+        let mut shown = String::new();
+        std::io::Read::read_to_string(&mut screen, &mut shown).unwrap();
+        assert_eq!(shown, "***\u{8} \u{8}***\r\n");
     }
 
     #[test]

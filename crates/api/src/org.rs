@@ -286,6 +286,9 @@ pub struct OrgMachine {
     /// The newest epoch of its disk key; none where no share is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share_epoch: Option<u64>,
+    /// Until when it may start without the org, if a person has set a PIN at it: revoking it does not bite before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline_until: Option<String>,
     /// When the last act of an admin on it was signed: the next one must be later, if only by a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acted: Option<String>,

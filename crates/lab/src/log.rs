@@ -175,12 +175,13 @@ impl Log {
         self.wait(mark, texts, false, within)
     }
 
-    /// Waits, from the line number `mark` on, for a prompt: `text` in a line that may have no end yet.
+    /// Waits, from the line number `mark` on, for a prompt: `text` in a line that may have no end yet. Blanks at its end do not count, as a
+    /// line's own do not.
     ///
     /// # Errors
     /// As [`wait_for`](Self::wait_for).
     pub fn wait_for_prompt(&self, mark: usize, text: &str, within: Duration) -> Result<Line> {
-        self.wait(mark, &[text], true, within)
+        self.wait(mark, &[text.trim_end()], true, within)
     }
 
     /// Hands over every line, also those that came before, until the output ends.

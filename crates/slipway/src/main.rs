@@ -5,6 +5,8 @@ mod ca;
 mod check;
 mod cli;
 mod client;
+#[cfg(test)]
+mod docs;
 mod enrol;
 mod image;
 mod init;

@@ -100,6 +100,24 @@ pub fn bytes_of_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 #[cbor(transparent)]
 pub struct Time(#[n(0)] pub u64);
 
+impl fmt::Display for Time {
+    /// As RFC 3339 writes it, in UTC; a year of more than four digits is written out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DAY: u64 = 24 * 3600;
+        let (days, second) = (self.0 / DAY, self.0 % DAY);
+        // Years begin in March here, so that a leap day is a year's last; a cycle of 400 years has 146,097 days.
+        let days = days.saturating_add(719_468);
+        let (cycle, day) = (days / 146_097, days % 146_097);
+        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let (day, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+        let year = cycle * 400 + year + u64::from(month <= 2);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
 impl Time {
     /// This time, `seconds` later; at most the end of time.
     #[must_use]
@@ -111,5 +129,28 @@ impl Time {
     #[must_use]
     pub fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_as_rfc_3339_has_it() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_704_067_199, "2023-12-31T23:59:59Z"),
+            (1_709_164_800, "2024-02-29T00:00:00Z"),
+            (1_795_000_000, "2026-11-18T11:06:40Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(Time(seconds).to_string(), text);
+        }
+        assert!(Time(u64::MAX).to_string().ends_with('Z'), "no time is too late");
     }
 }

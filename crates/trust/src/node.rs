@@ -6,6 +6,7 @@
 mod conversation;
 mod door;
 mod images;
+mod refused;
 mod step;
 
 use std::net::IpAddr;

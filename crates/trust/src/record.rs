@@ -1,5 +1,7 @@
 //! What the org knows of machines, and what admins say of them.
 
+mod list;
+
 use minicbor::{CborLen, Decode, Encode};
 
 use crate::assurance::Assurance;
@@ -11,6 +13,8 @@ use crate::life::State;
 use crate::refusal::Refusal;
 use crate::seal::Signed;
 use crate::window::Window;
+
+pub use list::{Denied, EkEntry, EkList};
 
 /// What a machine says of itself. Nothing of it is proof.
 #[derive(Clone, CborLen, Debug, Decode, Default, Encode, Eq, PartialEq)]
@@ -162,6 +166,9 @@ pub struct MachineRecord {
     /// The same, once the system that it started has said that it is well; the next start spends it.
     #[n(22)]
     pub well: Option<u64>,
+    /// Until when it may start without the org, by the policy that it was last told: revoking it does not bite before. None: it may not.
+    #[n(27)]
+    pub offline_until: Option<Time>,
     /// When it said that its preboot is on its disk, since its last grant.
     #[n(23)]
     pub installed: Option<Time>,
@@ -450,49 +457,4 @@ pub struct WindowClose {
     /// When.
     #[n(1)]
     pub at: Time,
-}
-
-/// TPMs whose machines may enrol without a person, in a window ([`crate::Domain::EkList`]). A new list replaces the old one.
-#[derive(Clone, CborLen, Debug, Decode, Default, Encode, Eq, PartialEq)]
-pub struct EkList {
-    /// The TPMs.
-    #[n(0)]
-    pub entries: Vec<EkEntry>,
-    /// When it was signed: an older list is refused.
-    #[n(1)]
-    pub at: Time,
-}
-
-/// A TPM that may enrol.
-#[derive(Clone, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
-pub struct EkEntry {
-    /// SHA-256 of the endorsement key's public area.
-    #[n(0)]
-    pub ek: Digest,
-    /// The machine's name; none: one is made.
-    #[n(1)]
-    pub name: Option<String>,
-    /// Its role.
-    #[n(2)]
-    pub role: String,
-    /// Whether its disk may be wiped.
-    #[n(3)]
-    pub wipe: bool,
-}
-
-/// A key or a TPM that is never let in.
-#[derive(Clone, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
-pub struct Denied {
-    /// The digest of the key, or of the endorsement key.
-    #[n(0)]
-    pub what: Digest,
-    /// The machine whose it was.
-    #[n(1)]
-    pub machine: MachineId,
-    /// Since when.
-    #[n(2)]
-    pub at: Time,
-    /// Why, in words.
-    #[n(3)]
-    pub reason: String,
 }

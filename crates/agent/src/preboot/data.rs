@@ -21,8 +21,6 @@ use crate::{random, tpm};
 
 /// The token that tells whose volume it is, and holds the machine's half, sealed.
 const TOKEN: &str = "disk-key";
-/// The token that names the key slot for offline starts.
-pub(super) const OFFLINE: &str = "offline";
 /// The file on the ESP that holds the machine's half where there is no TPM: 32 bytes.
 const SECRET: &str = "EFI/slipway/disk.secret";
 /// Headers of LUKS2 begin here; a volume that was never used has zeros.
@@ -46,15 +44,17 @@ pub(super) struct Volume {
 impl Preboot<'_> {
     /// Opens the data partition as far as that the key is known to fit: the generation maps it.
     pub(super) fn open_data(&mut self, admitted: &Admitted) -> Result<DiskKey, Failure> {
+        let pin = self.pin.take();
+        let none_set = if pin.is_some() { ", and no PIN was set" } else { "" };
         let Some(id) = self.ground.data.as_ref().map(|data| data.id.to_string()) else {
-            self.console.say("this machine has no data partition: no disk is opened");
+            self.console.say(&format!("this machine has no data partition: no disk is opened{none_set}"));
             return Ok(None);
         };
         let Some(newest) = admitted.material.shares.last() else {
-            self.console.say("the org gives this machine no share of a disk key: no disk is opened");
+            self.console
+                .say(&format!("the org gives this machine no share of a disk key: no disk is opened{none_set}"));
             return Ok(None);
         };
-        let pin = self.pin.take();
         let derived = |reason: String| Failure::new(Checkpoint::DiskKey, reason);
         let unlocked = |reason: String| Failure::new(Checkpoint::Unlocked, reason);
         let mut volume = self.volume().map_err(unlocked)?;

@@ -40,6 +40,7 @@ mod lease_crash;
 mod no_configuration;
 mod old_bootstrap;
 mod preboot_generation;
+mod preboot_offline;
 mod preboot_revoked;
 mod recover_esp;
 mod reinstall_loop_guard;
@@ -67,7 +68,7 @@ mod uefi_pxe_relay;
 mod uefi_pxe_uki;
 
 pub use scenario::Scenario;
-use scenario::{JOINING, joins};
+use scenario::{JOINING, boots_nothing, joins};
 
 /// All scenarios, as they are listed. The first that is lent a [joined machine](joined) stands well before the others: they wait for it.
 pub const SCENARIOS: &[Scenario] = &[
@@ -414,6 +415,12 @@ pub const SCENARIOS: &[Scenario] = &[
         preboot_generation::run,
     ),
     joins(
+        "preboot-offline",
+        "the gateway is down: three tries, a person is asked; without the org it starts by policy and PIN alone, over a network set by hand with it",
+        "its own disk: preboot, generation without the org",
+        preboot_offline::run,
+    ),
+    joins(
         "fake-gateway",
         "another org's server stands where the gateway should be, and boots the genuine image: the image refuses it",
         "PXE: the genuine bootstrap image from a stranger, refusing his gateway",
@@ -438,60 +445,52 @@ pub const SCENARIOS: &[Scenario] = &[
         tools: &[],
         run: double_spend::run,
     },
-    Scenario {
-        name: "rpi4-exchange",
-        about: "a Raspberry Pi 4 and a Pi 3, played by the lab from their documentation: offers to the byte, files by serial number",
-        boots: None,
-        tools: &[],
-        run: rpi4_exchange::run,
-    },
-    Scenario {
-        name: "tftp-clients",
-        about: "tftp-hpa, atftp, curl and busybox fetch files of awkward sizes over IPv4 and IPv6",
-        boots: None,
-        tools: &[TFTP_HPA, ATFTP, CURL, BUSYBOX],
-        run: tftp_clients::run,
-    },
-    Scenario {
-        name: "http-clients",
-        about: "curl fetches files and parts of files over IPv4 and IPv6, forty at once",
-        boots: None,
-        tools: &[CURL],
-        run: http_clients::run,
-    },
-    Scenario {
-        name: "https-clients",
-        about: "curl over TLS, old and new, while the server gains HTTPS, an address and another port, and loses HTTPS again",
-        boots: None,
-        tools: &[CURL],
-        run: https_clients::run,
-    },
-    Scenario {
-        name: "serve-reload",
-        about: "one server with DHCP on one network and ProxyDHCP on another: changes while it runs, and its end",
-        boots: None,
-        tools: &[DNSMASQ, CURL],
-        run: serve_reload::run,
-    },
-    Scenario {
-        name: "dhcp6-clients",
-        about: "dhclient gets, renews and returns an IPv6 lease, also through a relay, and asks for parameters alone",
-        boots: None,
-        tools: &[DHCLIENT, DHCRELAY],
-        run: dhcp6_clients::run,
-    },
-    Scenario {
-        name: "dhcp-clients",
-        about: "udhcpc, dhclient and dhcpcd get, renew and return a lease",
-        boots: None,
-        tools: &[UDHCPC, DHCLIENT, DHCPCD],
-        run: dhcp_clients::run,
-    },
-    Scenario {
-        name: "lease-crash",
-        about: "fifty kills at random moments under load: no address for two, no lease forgotten",
-        boots: None,
-        tools: &[],
-        run: lease_crash::run,
-    },
+    boots_nothing(
+        "rpi4-exchange",
+        "a Raspberry Pi 4 and a Pi 3, played by the lab from their documentation: offers to the byte, files by serial number",
+        &[],
+        rpi4_exchange::run,
+    ),
+    boots_nothing(
+        "tftp-clients",
+        "tftp-hpa, atftp, curl and busybox fetch files of awkward sizes over IPv4 and IPv6",
+        &[TFTP_HPA, ATFTP, CURL, BUSYBOX],
+        tftp_clients::run,
+    ),
+    boots_nothing(
+        "http-clients",
+        "curl fetches files and parts of files over IPv4 and IPv6, forty at once",
+        &[CURL],
+        http_clients::run,
+    ),
+    boots_nothing(
+        "https-clients",
+        "curl over TLS, old and new, while the server gains HTTPS, an address and another port, and loses HTTPS again",
+        &[CURL],
+        https_clients::run,
+    ),
+    boots_nothing(
+        "serve-reload",
+        "one server with DHCP on one network and ProxyDHCP on another: changes while it runs, and its end",
+        &[DNSMASQ, CURL],
+        serve_reload::run,
+    ),
+    boots_nothing(
+        "dhcp6-clients",
+        "dhclient gets, renews and returns an IPv6 lease, also through a relay, and asks for parameters alone",
+        &[DHCLIENT, DHCRELAY],
+        dhcp6_clients::run,
+    ),
+    boots_nothing(
+        "dhcp-clients",
+        "udhcpc, dhclient and dhcpcd get, renew and return a lease",
+        &[UDHCPC, DHCLIENT, DHCPCD],
+        dhcp_clients::run,
+    ),
+    boots_nothing(
+        "lease-crash",
+        "fifty kills at random moments under load: no address for two, no lease forgotten",
+        &[],
+        lease_crash::run,
+    ),
 ];

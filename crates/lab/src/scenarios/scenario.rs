@@ -35,3 +35,13 @@ pub(super) const fn joins(
 ) -> Scenario {
     Scenario { name, about, boots: Boots::joining(Cpu::X64, &[OVMF], way), tools: JOINING, run }
 }
+
+/// A scenario that boots no machine.
+pub(super) const fn boots_nothing(
+    name: &'static str,
+    about: &'static str,
+    tools: &'static [Tool],
+    run: fn(&mut Lab) -> Result<()>,
+) -> Scenario {
+    Scenario { name, about, boots: None, tools, run }
+}

@@ -238,6 +238,7 @@ fn machine(machine: &MachineRecord, now: Time) -> OrgMachine {
         generation: machine.generation.map(|digest| digest.to_string()),
         invite: machine.invite.map(|invite| invite.to_string()),
         share_epoch: machine.shares.iter().map(|share| share.epoch).max(),
+        offline_until: machine.offline_until.map(stamp),
         acted: Some(machine.acted).filter(|at| *at != Time(0)).map(stamp),
     }
 }

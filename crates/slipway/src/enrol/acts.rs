@@ -7,6 +7,7 @@ use clap::Args;
 use slipway_api::org::{OrgMachine, OrgMachines};
 use slipway_trust::record::{Act, Verb};
 
+use super::identity::{BITES, bites};
 use super::which::the_one;
 use crate::cli::Global;
 use crate::client::Client;
@@ -49,6 +50,12 @@ pub(crate) fn run(global: &Global, verb: Verb, words: &ActWords) -> Result<ExitC
     let known: OrgMachines = Client::of(global).get("/org/machines")?;
     let found = machine(&words.machine, &known.machines)?;
     let at = now_after(found.acted.as_deref().unwrap_or_default());
+    let stops = matches!(verb, Verb::Suspend | Verb::Retire | Verb::Revoke);
+    if let Some(until) = bites(found, jiff::Timestamp::now()).filter(|_| stops) {
+        eprintln!(
+            "slipway: until {until} the machine may start without the org, by a PIN that was set at it: {BITES}; take it off its power"
+        );
+    }
     let act = Act { machine: found.id.parse()?, verb, reason: words.reason.trim().to_owned(), at };
     settle(global, &org, Sheet::new(Kind::Act, org.id(), &act), &words.signing)
 }

@@ -42,6 +42,15 @@ pub(crate) fn words(machine: &OrgMachine) -> [String; 2] {
     [machine.name.clone(), format!("{}{stuck}, {}", machine.state, machine.assurance)]
 }
 
+/// What follows from an offline start that is granted.
+pub(crate) const BITES: &str = "revocation does not bite before";
+
+/// Until when a machine may start without the org, if that time is still to come.
+pub(crate) fn bites(machine: &OrgMachine, now: jiff::Timestamp) -> Option<&str> {
+    let until = machine.offline_until.as_deref()?;
+    (until.parse::<jiff::Timestamp>().ok()? > now).then_some(until)
+}
+
 /// All of it, for one machine.
 pub(crate) fn told(machine: &OrgMachine, now: jiff::Timestamp) -> String {
     let OrgMachine { id, name, role, state, since, stuck, assurance, ek, tpm_maker, secure_boot, arch, .. } = machine;
@@ -65,6 +74,12 @@ pub(crate) fn told(machine: &OrgMachine, now: jiff::Timestamp) -> String {
     }
     let share = machine.share_epoch;
     lines.push(("disk key", share.map_or_else(|| "no share is kept".to_owned(), |epoch| format!("epoch {epoch}"))));
+    if let Some(until) = bites(machine, now) {
+        lines.push((
+            "offline",
+            format!("until {until} it may start without the org, by a PIN that was set at it: {BITES}"),
+        ));
+    }
     if let Some(invite) = &machine.invite {
         lines.push(("invite", invite.clone()));
     }
@@ -117,6 +132,18 @@ floor        preboot from version 7
 disk key     epoch 1
 "
         );
+    }
+
+    #[test]
+    fn a_start_without_the_org_that_is_granted_is_told_until_it_is_over() {
+        let at = "2026-11-23T02:00:00.000Z";
+        let granted =
+            OrgMachine { offline_until: Some("2026-11-30T02:00:00.000Z".to_owned()), ..machine("active", at) };
+        let told = |now: &str| told(&granted, now.parse().unwrap());
+        let line = "offline      until 2026-11-30T02:00:00.000Z it may start without the org, by a PIN that was set at it: \
+                    revocation does not bite before\n";
+        assert!(told("2026-11-30T01:59:59Z").contains(line), "{}", told("2026-11-30T01:59:59Z"));
+        assert!(!told("2026-11-30T02:00:00Z").contains("offline"));
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl Desk<'_> {
             return Err(Objection::Used);
         }
         let (event, subject) = ("window-opened", format!("window {}", window.id));
-        let detail = format!("until {} for {} machines", window.expires.0, window.max_machines);
+        let detail = format!("until {} for {} machines", window.expires, window.max_machines);
         let summary = format!("the enrolment window is open for {} machines", window.max_machines);
         let mut pen = self.pen();
         let record = WindowRecord { signed: signed.clone(), window, closed: None, granted: Vec::new() };
@@ -73,7 +73,7 @@ impl Desk<'_> {
             return Err(Objection::TooManyInvites);
         }
         let (event, subject) = ("invite-created", format!("invite {}", invite.id));
-        let detail = format!("{}: {} uses until {}", invite.label, invite.max_uses, invite.expires.0);
+        let detail = format!("{}: {} uses until {}", invite.label, invite.max_uses, invite.expires);
         let summary = format!("the invite `{}` lets {} machines ask", invite.label, invite.max_uses);
         let mut pen = self.pen();
         let record = InviteRecord { signed: signed.clone(), invite, uses: Vec::new(), revoked: None };

@@ -32,7 +32,8 @@ impl Challenged {
         peer: &Peer,
         fresh: &Fresh,
     ) -> (Option<Activating>, Step) {
-        let note = Note { what: "evidence", subject: evidence.key.to_string(), ..Note::default() };
+        let invite = self.hello.invite.map(|invite| format!("with the invite {invite}")).unwrap_or_default();
+        let note = Note { what: "evidence", subject: evidence.key.to_string(), detail: invite, ..Note::default() };
         let pen = Pen::new(view.registry, view.now);
         match self.prove(evidence, heard, view, peer, fresh) {
             Err(why) => (None, Step::refuse(pen, why, note)),

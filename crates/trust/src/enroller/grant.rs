@@ -125,6 +125,7 @@ fn first(
         acted: Time(0),
         preboot: None,
         well: None,
+        offline_until: None,
         installed: None,
     };
     pen.say(Said {

@@ -7,7 +7,7 @@ use crate::assurance::Assurance;
 use crate::audit::Said;
 use crate::enroller::{self, Challenged};
 use crate::frames::{Boot, Material};
-use crate::id::Digest;
+use crate::id::{Digest, Time};
 use crate::image::{Role, Wanted};
 use crate::life::{Event, State};
 use crate::node::{CertificateWanted, Fresh, Heard, NeedsCertificate, Note, Peer, Step, Unfinished, View};
@@ -17,7 +17,8 @@ use crate::registry::{Change, Pen, name_of};
 use crate::seal::{Bound, Domain};
 
 /// A certificate is this long, in seconds: a day.
-const CERTIFICATE: u64 = 24 * 3600;
+const CERTIFICATE: u64 = DAY;
+const DAY: u64 = 24 * 3600;
 
 /// M11.
 pub(crate) fn on_boot(
@@ -89,6 +90,7 @@ fn attest(
     let running = view.images.find(Role::Preboot, machine.arch, challenged.hello.image_version);
     machine.floor = machine.floor.max(running.map_or(0, |known| known.manifest.floor));
     give_share(&mut machine, fresh);
+    machine.offline_until = offline_until(&machine, view);
     // Only what was seen to be well stands first in a boot order: another preboot, or another start, must show itself anew.
     let version = challenged.hello.image_version;
     let well = machine.well.take() == Some(version) && before == State::Active;
@@ -126,6 +128,13 @@ fn give_share(machine: &mut MachineRecord, fresh: &Fresh) {
         let epoch = machine.epoch;
         machine.shares.push(Share { epoch, secret: fresh.share });
     }
+}
+
+/// Until when it may start without the org from now on: only a machine with a TPM and a disk key may.
+fn offline_until(machine: &MachineRecord, view: &View<'_>) -> Option<Time> {
+    let days = u64::from(view.org.policy.offline_days);
+    let may = days > 0 && machine.tpm.is_some() && !machine.shares.is_empty();
+    may.then(|| view.now.plus(days * DAY))
 }
 
 fn material(

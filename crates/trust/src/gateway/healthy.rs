@@ -11,12 +11,12 @@ use crate::registry::{Change, Pen, name_of};
 /// M13: the certificate was checked by TLS; what it says is checked against the record, at each request.
 pub(crate) fn on_healthy(healthy: &Healthy, view: &View<'_>, peer: &Peer, door: &mut Door) -> Step {
     let mut pen = Pen::new(view.registry, view.now);
-    let note = Note { what: "healthy", ..Note::default() };
+    let subject = peer.certificate.map_or_else(String::new, |caller| name_of(&caller.machine));
+    let note = Note { what: "healthy", subject, ..Note::default() };
     let mut machine = match known(view, peer, door) {
         Ok(machine) => machine,
         Err(why) => return Step::refuse(pen, why, note),
     };
-    let note = Note { subject: name_of(&machine.id), ..note };
     pen.settle(&mut machine);
     let said = Said { actor: name_of(&machine.id), event: "machine-healthy", ..Said::default() };
     let said = Said { detail: format!("generation {}", healthy.generation), ..said };

@@ -1,7 +1,7 @@
 //! One connection's conversation: which message is due.
 
 use super::door::Seat;
-use super::{Door, Fresh, Note, Peer, Step, View};
+use super::{Door, Fresh, Note, Peer, Step, View, refused};
 use crate::decode;
 use crate::enroller::{self, Activating, Challenged};
 use crate::frames::{Ask, LARGEST, LARGEST_SMALL};
@@ -50,7 +50,10 @@ impl Conversation {
 
     /// Takes a frame in. After an answer whose note says that it ends, every other frame is refused.
     pub fn on_frame(&mut self, frame: &[u8], view: &View<'_>, peer: &Peer, fresh: &Fresh, door: &mut Door) -> Step {
-        let step = self.step(frame, view, peer, fresh, door);
+        let mut step = self.step(frame, view, peer, fresh, door);
+        if let Step::Draft(draft) = &mut step {
+            refused::write(draft, view, peer, &mut door.written);
+        }
         if matches!(self.state, State::Over | State::Fresh) {
             self.close(door);
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
+use super::refused::Written;
 use crate::id::Time;
 use crate::refusal::Refusal;
 
@@ -31,6 +32,8 @@ pub struct Door {
     /// When conversations that are under way began, by their number.
     open: BTreeMap<u64, Time>,
     last: u64,
+    /// Refusals that stand in the audit log.
+    pub(crate) written: Written,
     /// When who is known already (a ticket, a machine) spoke, by its number: no more than there are of them.
     asked: BTreeMap<[u8; 16], VecDeque<Time>>,
 }

@@ -1,6 +1,8 @@
 //! A decision whose answer may leave only after its changes are durable.
 
 use super::{Change, Registry};
+use crate::audit::{Head, Said};
+use crate::id::Time;
 
 /// A decision: what it changes, and what it answers. The answer comes out of [`Draft::settle`] alone.
 #[must_use = "a draft does nothing until it is settled"]
@@ -27,6 +29,16 @@ impl<R> Draft<R> {
     #[must_use]
     pub fn changes(&self) -> &[Change] {
         &self.changes
+    }
+
+    /// Says one thing more in the audit log.
+    pub(crate) fn say(&mut self, registry: &Registry, now: Time, said: Said) {
+        let last = self.changes.iter().rev().find_map(|change| match change {
+            Change::Audit(entry) => Some(Head::default().after(entry)),
+            _ => None,
+        });
+        let entry = last.unwrap_or(registry.audit()).append(now, said);
+        self.changes.push(Change::Audit(entry));
     }
 
     /// The only way out: `commit` makes the changes durable (it is not asked if there are none), the registry takes them in, and the answer is

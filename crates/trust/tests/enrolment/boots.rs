@@ -12,7 +12,7 @@ use crate::actor::{Actor, Installed};
 use crate::manual::{enrolled, refused, refused_passing, say_healthy};
 use crate::node::Node;
 
-fn booted() -> (Node, Actor, Installed) {
+pub(crate) fn booted() -> (Node, Actor, Installed) {
     let (mut node, mut actor) = (Node::open(), Actor::new(20));
     let mut installed = enrolled(&mut node, &mut actor, "web-1");
     actor.boot(&mut node, &mut installed).unwrap();

@@ -21,6 +21,7 @@ mod org;
 mod policy;
 mod property;
 mod recovery;
+mod refusals;
 mod replay;
 mod tpm;
 mod tpm_life;

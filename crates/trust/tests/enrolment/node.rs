@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use slipway_trust::audit::Head;
+use slipway_trust::audit::{Entry, Head};
 use slipway_trust::desk::{Desk, Kind, Objection, Taken};
 use slipway_trust::frames::{Refused, Reply};
 use slipway_trust::id::InviteId;
@@ -177,11 +177,16 @@ impl Node {
         assert_eq!(loaded.audit(), self.registry.audit());
     }
 
-    /// The audit log's events, in order.
-    pub(crate) fn events(&self) -> Vec<String> {
+    /// The audit log, in order.
+    pub(crate) fn log(&self) -> Vec<Entry> {
         let mut head = Head::default();
         let rows = self.disk.iter().filter(|((table, _), _)| *table == Table::Audit);
-        rows.map(|(_, bytes)| head.follow(bytes).unwrap().event).collect()
+        rows.map(|(_, bytes)| head.follow(bytes).unwrap()).collect()
+    }
+
+    /// Its events.
+    pub(crate) fn events(&self) -> Vec<String> {
+        self.log().into_iter().map(|entry| entry.event).collect()
     }
 }
 

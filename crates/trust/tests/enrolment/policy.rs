@@ -46,7 +46,7 @@ pub(crate) fn submit_invite(node: &mut Node, invite: &Invite) -> Result<(), Obje
     node.submit(Record::Invite, &signed).map(drop)
 }
 
-fn automatic(node: &mut Node, kind: Kind) -> Invite {
+pub(crate) fn automatic(node: &mut Node, kind: Kind) -> Invite {
     let made = Invite { approval: ApprovalMode::Automatic, wipe: true, ..invite(node, kind) };
     submit_invite(node, &made).unwrap();
     made
