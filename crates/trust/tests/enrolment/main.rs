@@ -14,6 +14,7 @@ mod boots;
 mod channel;
 mod desk;
 mod golden;
+mod last_proof;
 mod manual;
 mod node;
 mod org;
