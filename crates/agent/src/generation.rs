@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use slipway_disk::{devices, dm, luks};
 use slipway_trust::{Digest, OrgFacts, OrgId, SigningKey, machine};
 use uuid::Uuid;
@@ -78,16 +79,12 @@ fn mark(mapped: &Path) -> io::Result<String> {
     file.read_exact_at(&mut there, MARK_AT)?;
     let (head, number) = there.split_at(16);
     if head == MARK {
-        return Ok(format!("mark {}", hex(number)));
+        return Ok(format!("mark {}", HEXLOWER.encode(number)));
     }
     let number: [u8; 16] = random::bytes().map_err(io::Error::other)?;
     file.write_all_at(&[MARK.as_slice(), &number].concat(), MARK_AT)?;
     file.sync_all()?;
-    Ok(format!("new, mark {}", hex(&number)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(format!("new, mark {}", HEXLOWER.encode(&number)))
 }
 
 /// M13. A generation that cannot tell goes on all the same.

@@ -219,9 +219,10 @@ fn evidence(tpm: &InTpm, qualifying: &[u8; 32]) -> Result<TpmEvidence, String> {
     let org = tpm.org().0;
     tpm.with_chip(|chip| {
         let (ek, keys, statement) = (chip.ek()?, chip.identity(&org)?, chip.certify(&org, qualifying)?);
+        let above = if ek.certificate.is_some() { chip.ek_chain()? } else { Vec::new() };
         Ok(TpmEvidence {
             ek: ek.public.encode(),
-            certificates: ek.certificate.into_iter().map(Into::into).collect(),
+            certificates: ek.certificate.into_iter().chain(above).map(Into::into).collect(),
             ak: keys.attestation.encode(),
             identity: keys.identity.encode(),
             certified: statement.attest,

@@ -1,7 +1,5 @@
 //! Fields at an offset, for formats that are all offsets.
 
-use std::sync::LazyLock;
-
 /// The `len` bytes at `at`, if they are all there.
 pub(crate) fn slice(data: &[u8], at: usize, len: usize) -> Option<&[u8]> {
     data.get(at..at.checked_add(len)?)
@@ -45,33 +43,4 @@ pub(crate) fn length(value: usize) -> u64 {
 pub(crate) fn is_zero(data: &[u8]) -> bool {
     let nothing = [0; 4096];
     data.chunks(nothing.len()).all(|chunk| nothing.get(..chunk.len()) == Some(chunk))
-}
-
-/// CRC-32 as GPT has it (ISO 3309, reflected, polynomial 0xEDB88320).
-pub(crate) fn crc32(data: &[u8]) -> u32 {
-    let steps: &[u32; 256] = &STEPS;
-    !data.iter().fold(u32::MAX, |crc, byte| {
-        let [low, ..] = crc.to_le_bytes();
-        (crc >> 8) ^ steps.get(usize::from(low ^ byte)).unwrap_or(&0)
-    })
-}
-
-/// What each byte does to a CRC.
-static STEPS: LazyLock<[u32; 256]> = LazyLock::new(|| {
-    let mut byte = 0_u32;
-    [0; 256].map(|_: u32| {
-        let step = (0..8).fold(byte, |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()));
-        byte = byte.saturating_add(1);
-        step
-    })
-});
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_check_value_of_crc_32_comes_out() {
-        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
-    }
 }

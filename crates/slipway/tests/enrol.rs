@@ -113,6 +113,13 @@ async fn what_lets_machines_in_takes_two_admins_and_what_stops_something_takes_o
     bench.says(&["org", "cosign", &sheet, "--yes", "--key", &alice]).await;
     bench.says(&["org", "submit", &sheet]).await;
     assert!(bench.refuses(&["org", "submit", &sheet]).await.contains("used before"), "a sheet is good for one time");
+    let machine = Machine::new(1);
+    let mut waiting = machine.ask(&bench, None).await.unwrap();
+    let (mac, words) = (machine.mac.clone(), waiting.words().to_owned());
+    let error = bench.refuses(&["approve", &mac, "--words", &words, "--yes"]).await;
+    assert!(error.contains("2 admins must sign this"), "{error}");
+    bench.says(&["deny", &mac]).await;
+    assert!(matches!(machine.poll(&bench, &mut waiting).await, Answered::Refused(_)), "one admin's no is enough");
     bench.says(&["window", "close"]).await;
     assert!(bench.says(&["window", "show"]).await.contains("over"));
 }

@@ -7,7 +7,7 @@ use webpki::{EndEntityCert, Error, KeyUsage, VerifiedPath, anchor_from_trusted_c
 use crate::credential::EkPublic;
 use crate::der::{self, Spki};
 use crate::public::pad;
-use crate::{Curve, Kind};
+use crate::{Curve, EkKind, Kind, Public};
 
 /// `tcg-kp-EKCertificate`, 2.23.133.8.1: what an EK's certificate is for.
 const EK_CERTIFICATE: &[u8] = &[0x67, 0x81, 0x05, 0x08, 0x01];
@@ -24,6 +24,9 @@ pub enum ChainFault {
     /// It is for another key.
     #[error("the endorsement certificate is for another key than the TPM's")]
     OtherKey,
+    /// Its key is none that a TPM makes by a template that we know.
+    #[error("the certificate's key is no endorsement key that we know: RSA-2048, P-256 or P-384")]
+    Kind,
     /// It was not made for endorsement keys.
     #[error("the certificate was not made for an endorsement key (usage 2.23.133.8.1 is missing)")]
     Usage,
@@ -49,6 +52,7 @@ impl ChainFault {
             Self::Root(_) => "ek-root-unreadable",
             Self::Unreadable => "ek-cert-unreadable",
             Self::OtherKey => "ek-cert-other-key",
+            Self::Kind => "ek-cert-kind",
             Self::Usage => "ek-cert-usage",
             Self::UnknownIssuer => "ek-cert-unknown-issuer",
             Self::Expired => "ek-cert-expired",
@@ -70,11 +74,11 @@ pub fn check_ek_chain(
     roots: &[Vec<u8>],
     unix_seconds: u64,
 ) -> Result<usize, ChainFault> {
-    let (key, extensions) = der::key_and_extensions(certificate).ok_or(ChainFault::Unreadable)?;
-    if !is_key(ek, &der::spki(key).ok_or(ChainFault::Unreadable)?) {
+    let (key, is_for_eks) = key_and_use(certificate)?;
+    if !is_key(ek, &key) {
         return Err(ChainFault::OtherKey);
     }
-    if !der::key_usages(extensions).contains(&EK_CERTIFICATE) {
+    if !is_for_eks {
         return Err(ChainFault::Usage);
     }
     let leaf = CertificateDer::from(certificate);
@@ -91,6 +95,48 @@ pub fn check_ek_chain(
     let algorithms = webpki::ALL_VERIFICATION_ALGS;
     let path = leaf.verify_for_usage(algorithms, &anchors, &intermediates, time, usage, None, None).map_err(fault)?;
     anchors.iter().position(|anchor| is_anchor(&path, anchor)).ok_or(ChainFault::UnknownIssuer)
+}
+
+/// The EK that a certificate (DER) is for: the TPM has made its key by the TCG's template. Who signed the certificate is not looked at: whoever
+/// holds it, from purchase papers say, answers for it.
+///
+/// # Errors
+/// It cannot be read, is not for an endorsement key, or for one that we do not know.
+pub fn ek_of_certificate(certificate: &[u8]) -> Result<EkPublic, ChainFault> {
+    let (key, is_for_eks) = key_and_use(certificate)?;
+    if !is_for_eks {
+        return Err(ChainFault::Usage);
+    }
+    let public = EkKind::ALL.into_iter().find_map(|kind| with_key(kind.template(), &key)).ok_or(ChainFault::Kind)?;
+    EkPublic::new(public).map_err(|_| ChainFault::Kind)
+}
+
+/// The certificate's key, and whether it was made for endorsement keys.
+fn key_and_use(certificate: &[u8]) -> Result<(Spki<'_>, bool), ChainFault> {
+    let (key, extensions) = der::key_and_extensions(certificate).ok_or(ChainFault::Unreadable)?;
+    let is_for_eks = der::key_usages(extensions).contains(&EK_CERTIFICATE);
+    Ok((der::spki(key).ok_or(ChainFault::Unreadable)?, is_for_eks))
+}
+
+/// The template with this key in it, if it is of that kind.
+fn with_key(mut template: Public, key: &Spki<'_>) -> Option<Public> {
+    match (&mut template.kind, key) {
+        (Kind::Rsa { bits, modulus, .. }, Spki::Rsa(theirs, _)) if usize::from(*bits) == 8 * theirs.len() => {
+            *modulus = theirs.to_vec();
+        }
+        (Kind::Ecc { curve, x, y, .. }, Spki::Point(point)) if point.len() == 2 * size(*curve) => {
+            let (left, right) = point.split_at_checked(size(*curve))?;
+            (*x, *y) = (left.to_vec(), right.to_vec());
+        }
+        _ => return None,
+    }
+    // The exponent of an RSA key is the template's, too.
+    EkPublic::new(template.clone()).is_ok_and(|ek| is_key(&ek, key)).then_some(template)
+}
+
+/// The length of a point's numbers, in bytes.
+fn size(curve: Curve) -> usize {
+    if curve == Curve::P384 { 48 } else { 32 }
 }
 
 fn is_anchor(path: &VerifiedPath<'_>, anchor: &TrustAnchor<'_>) -> bool {
@@ -115,9 +161,8 @@ fn is_key(ek: &EkPublic, key: &Spki<'_>) -> bool {
             der::unpadded(&exponent.to_be_bytes()) == *their_exponent && der::unpadded(modulus) == *their_modulus
         }
         (Kind::Ecc { curve, x, y, .. }, Spki::Point(point)) => {
-            let size = if *curve == Curve::P384 { 48 } else { 32 };
-            let mut ours = [vec![0; size], vec![0; size]].concat();
-            let (left, right) = ours.split_at_mut(size);
+            let mut ours = vec![0; 2 * size(*curve)];
+            let (left, right) = ours.split_at_mut(size(*curve));
             pad(x, left).and(pad(y, right)).is_some() && ours == *point
         }
         _ => false,

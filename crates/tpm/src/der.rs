@@ -22,6 +22,18 @@ pub(crate) fn first(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..bytes.len().checked_sub(rest.len())?)
 }
 
+/// The sequences in these bytes, one after the other, each with tag and length. What fills the room between them and behind them is passed over:
+/// zeros, or what erased memory reads as.
+pub(crate) fn sequences(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    core::iter::from_fn(move || {
+        let filling = bytes.iter().take_while(|byte| matches!(byte, 0 | 0xff)).count();
+        bytes = bytes.get(filling..)?;
+        let one = first(bytes)?;
+        bytes = bytes.get(one.len()..)?;
+        Some(one)
+    })
+}
+
 /// The contents of a value of this tag, and what follows it.
 fn expect(bytes: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
     next(bytes).filter(|(tag, ..)| *tag == wanted).map(|(_, contents, rest)| (contents, rest))

@@ -4,6 +4,7 @@
 //! manager (`/dev/tpmrm0`) gives one process.
 
 mod inventory;
+mod nv;
 mod sealing;
 
 pub use inventory::{Change, Ek, Inventory, Standing, Switches};

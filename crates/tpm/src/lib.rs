@@ -28,7 +28,7 @@ mod wire;
 
 pub use attest::{Attest, Clock, Statement, Subject, decode_signature, encode_signature};
 pub use boot::{Boot, BootFault};
-pub use chain::{ChainFault, check_ek_chain};
+pub use chain::{ChainFault, check_ek_chain, ek_of_certificate};
 pub use check::{Quoted, Refusal, check_ak, check_certify, check_identity, check_quote, check_signature};
 pub use credential::{Credential, EkFault, EkPublic, Entropy, Unusable, make_credential};
 pub use driver::{Change, Ek, IdentityKeys, Inventory, Sealed, Standing, Switches, Tpm};

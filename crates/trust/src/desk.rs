@@ -12,6 +12,7 @@ use minicbor::Decode;
 use crate::id::{Digest, Time};
 use crate::key::{Kid, PublicKey};
 use crate::org::OrgManifest;
+use crate::record::{Act, Approval, Verb};
 use crate::registry::{Draft, Pen, Registry};
 use crate::seal::{Bound, Domain, Signed, Unproven};
 
@@ -89,6 +90,34 @@ impl Kind {
             Self::Manifest => "manifest",
         }
     }
+
+    /// What a signature on it is for.
+    #[must_use]
+    pub const fn domain(self) -> Domain {
+        match self {
+            Self::Window => Domain::Window,
+            Self::WindowClose => Domain::WindowClose,
+            Self::Invite => Domain::Invite,
+            Self::InviteRevoke => Domain::InviteRevoke,
+            Self::Approval => Domain::Approval,
+            Self::Act => Domain::Act,
+            Self::EkList => Domain::EkList,
+            Self::Manifest => Domain::OrgManifest,
+        }
+    }
+
+    /// How many must sign this record: as many admins as the org demands (`threshold`), or one where it only takes something away, so that a
+    /// thief can always be stopped at once; and the root alone signs manifests.
+    #[must_use]
+    pub fn needed(self, signed: &Signed, threshold: u8) -> usize {
+        let only_stops = match self {
+            Self::WindowClose | Self::InviteRevoke | Self::Manifest => true,
+            Self::Approval => signed.peek::<Approval>().is_ok_and(|approval| !approval.yes),
+            Self::Act => signed.peek::<Act>().is_ok_and(|act| act.verb == Verb::Suspend),
+            Self::Window | Self::Invite | Self::EkList => false,
+        };
+        if only_stops { 1 } else { usize::from(threshold.max(1)) }
+    }
 }
 
 /// A clock may be this far ahead of ours, in seconds.
@@ -112,22 +141,9 @@ impl Desk<'_> {
         }
     }
 
-    /// Reads a record that grants something: as many admins must have signed it as the org demands.
-    fn read<'b, T: Decode<'b, ()>>(&self, signed: &'b Signed, domain: Domain) -> Result<(T, String), Objection> {
-        self.read_by(signed, domain, usize::from(self.org.admins.threshold))
-    }
-
-    /// Reads a record that only takes something away: one admin is enough.
-    fn read_stop<'b, T: Decode<'b, ()>>(&self, signed: &'b Signed, domain: Domain) -> Result<(T, String), Objection> {
-        self.read_by(signed, domain, 1)
-    }
-
-    fn read_by<'b, T: Decode<'b, ()>>(
-        &self,
-        signed: &'b Signed,
-        domain: Domain,
-        needed: usize,
-    ) -> Result<(T, String), Objection> {
+    /// Reads a record that as many admins have signed as must.
+    fn read<'b, T: Decode<'b, ()>>(&self, kind: Kind, signed: &'b Signed) -> Result<(T, String), Objection> {
+        let (domain, needed) = (kind.domain(), kind.needed(signed, self.org.admins.threshold));
         let bound = Bound::Org(&self.org.org);
         let record = signed.open(domain, bound, &self.org.admins.keys, needed).map_err(|why| match why {
             Unproven::TooFew { valid, needed } => Objection::Unsigned { valid, needed },

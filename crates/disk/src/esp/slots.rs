@@ -4,8 +4,6 @@ use core::fmt::Write as _;
 
 use data_encoding::HEXLOWER;
 
-use crate::bytes::crc32;
-
 /// A SHA-256 digest.
 pub type Digest = [u8; 32];
 
@@ -193,7 +191,7 @@ impl Book {
         }
         let mut bytes = text.into_bytes();
         bytes.resize(LENGTH - 9, b'\n');
-        let sum = format!("{:08x}\n", crc32(&bytes));
+        let sum = format!("{:08x}\n", crc32fast::hash(&bytes));
         bytes.extend_from_slice(sum.as_bytes());
         bytes
     }
@@ -202,7 +200,7 @@ impl Book {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (body, sum) = bytes.split_at_checked(LENGTH - 9)?;
-        if sum != format!("{:08x}\n", crc32(body)).as_bytes() {
+        if sum != format!("{:08x}\n", crc32fast::hash(body)).as_bytes() {
             return None;
         }
         let mut lines = str::from_utf8(body).ok()?.trim_end().lines();

@@ -4,7 +4,7 @@ use core::ops::RangeInclusive;
 
 use uuid::Uuid;
 
-use crate::bytes::{crc32, index, length, put, slice, u32_at, u64_at};
+use crate::bytes::{index, length, put, slice, u32_at, u64_at};
 
 /// "EFI PART".
 const SIGNATURE: &[u8; 8] = b"EFI PART";
@@ -177,8 +177,8 @@ impl Table {
         let count = length(self.entries.len()) / u64::from(self.entry_size.max(1));
         put(&mut header, 80, &u32::try_from(count).unwrap_or(0).to_le_bytes());
         put(&mut header, 84, &self.entry_size.to_le_bytes());
-        put(&mut header, 88, &crc32(&self.entries).to_le_bytes());
-        let sum = crc32(header.get(..HEADER).unwrap_or_default());
+        put(&mut header, 88, &crc32fast::hash(&self.entries).to_le_bytes());
+        let sum = crc32fast::hash(header.get(..HEADER).unwrap_or_default());
         put(&mut header, 16, &sum.to_le_bytes());
         header
     }
@@ -234,7 +234,7 @@ pub(super) fn decode<'a>(
     let size = index(u64::from(word(12)?));
     let mut summed = slice(header, 0, size).ok_or(TableError::Impossible)?.to_vec();
     put(&mut summed, 16, &[0; 4]);
-    if size < HEADER || crc32(&summed) != word(16)? {
+    if size < HEADER || crc32fast::hash(&summed) != word(16)? {
         return Err(TableError::Checksum);
     }
     if long(24)? != here {
@@ -250,7 +250,7 @@ pub(super) fn decode<'a>(
         return Err(TableError::Impossible);
     }
     let entries = at(long(72)?, u64::from(count) * u64::from(entry_size)).ok_or(TableError::Impossible)?;
-    if crc32(entries) != word(88)? {
+    if crc32fast::hash(entries) != word(88)? {
         return Err(TableError::Entries);
     }
     Ok(Table {

@@ -125,8 +125,7 @@ pub(super) fn tpm_roots(data: &Path) -> (Vec<Vec<u8>>, Vec<Unusable>) {
     paths.sort();
     for path in paths {
         let read = match path.extension().and_then(|end| end.to_str()) {
-            Some("der" | "crt" | "cer") => bytes(&path).map(|der| vec![der]),
-            Some("pem") => pem(&path),
+            Some("der" | "pem" | "crt" | "cer") => certificates(&path),
             _ => continue,
         };
         match read {
@@ -137,9 +136,13 @@ pub(super) fn tpm_roots(data: &Path) -> (Vec<Vec<u8>>, Vec<Unusable>) {
     (roots, faults)
 }
 
-fn pem(path: &Path) -> Result<Vec<Vec<u8>>, Unusable> {
-    let text = bytes(path)?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+/// The certificates in a file: one in DER, or some in PEM. Its ending does not tell: `.crt` and `.cer` are either.
+fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, Unusable> {
+    let bytes = bytes(path)?;
+    if bytes.starts_with(&[0x30, 0x82]) {
+        return Ok(vec![bytes]);
+    }
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     match certificates {
         Ok(found) if !found.is_empty() => Ok(found.iter().map(|one| one.as_ref().to_vec()).collect()),
         Ok(_) => Err(damaged(path, "it holds no certificate")),
@@ -163,4 +166,32 @@ fn bytes(path: &Path) -> Result<Vec<u8>, Unusable> {
 
 fn damaged(path: &Path, fault: impl ToString) -> Unusable {
     Unusable::Damaged { path: path.to_owned(), fault: fault.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn makers_certificates_are_read_in_either_form_whatever_their_files_are_called() {
+        let data = tempfile::tempdir().unwrap();
+        let place = folder(data.path()).join(TPM_ROOTS);
+        fs::create_dir_all(&place).unwrap();
+        let certificate = || {
+            let key = rcgen::KeyPair::generate().unwrap();
+            rcgen::CertificateParams::default().self_signed(&key).unwrap()
+        };
+        let [one, two, three] = [certificate(), certificate(), certificate()];
+        fs::write(place.join("a.crt"), one.der()).unwrap();
+        fs::write(place.join("b.cer"), [two.pem(), three.pem()].concat()).unwrap();
+        fs::write(place.join("c.der"), "not one").unwrap();
+        fs::write(place.join("notes.txt"), "passed over").unwrap();
+        let (roots, faults) = tpm_roots(data.path());
+        assert_eq!(roots, [one, two, three].map(|one| one.der().to_vec()));
+        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert!(
+            matches!(told.as_slice(), [one] if one.contains("c.der") && one.contains("no certificate")),
+            "{told:?}"
+        );
+    }
 }

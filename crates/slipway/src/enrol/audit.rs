@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use data_encoding::HEXLOWER_PERMISSIVE;
 use serde_json::json;
 use slipway_api::org::Audit as Page;
 use slipway_store::org::Org as Store;
@@ -14,7 +15,6 @@ use crate::cli::Global;
 use crate::client::Client;
 use crate::machines::print_json;
 use crate::org::place::data;
-use crate::org::sheet::bytes;
 use crate::org::show::time;
 
 /// `slipway audit …`
@@ -83,7 +83,9 @@ fn read(global: &Global) -> Result<Vec<Vec<u8>>> {
         }
         for entry in &page.entries {
             log.push(
-                bytes(&entry.bytes).with_context(|| format!("the server told nothing of entry {}", entry.number))?,
+                HEXLOWER_PERMISSIVE
+                    .decode(entry.bytes.as_bytes())
+                    .with_context(|| format!("the server told nothing of entry {}", entry.number))?,
             );
         }
     }

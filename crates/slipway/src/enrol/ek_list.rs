@@ -6,7 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::{self, PemObject as _};
 use slipway_api::org::{EkEntry as Shown, EkList as List};
+use slipway_tpm::{ChainFault, ek_of_certificate};
 use slipway_trust::Digest;
 use slipway_trust::record::{EkEntry, EkList};
 
@@ -17,14 +20,18 @@ use crate::machines::print_json;
 use crate::org::place::{Org, data, now_after};
 use crate::org::sheet::{Kind, Sheet, Signing, settle};
 
+/// How a certificate in PEM begins.
+const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
 /// `slipway ek-list …`
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum EkListCommand {
-    /// Add TPMs, by the SHA-256 of their endorsement keys' public areas
+    /// Add TPMs, by the SHA-256 of their endorsement keys' public areas, or by their certificates
     ///
     /// A FILE is a list, one TPM a line: the digest, and if you like the machine's name and role after it; lines that begin with # do
-    /// not count. Or it is what `slipway machines --json` or `slipway requests --json` printed: every TPM in it is taken, with the
-    /// machine's name and role.
+    /// not count. Or it is an endorsement key's certificate, as it came with the machine or as `tpm2_getekcertificate` reads it from the
+    /// TPM: DER, or PEM with one or many; certificates of makers beside TPMs' are passed over. Or it is what `slipway machines --json` or
+    /// `slipway requests --json` printed: every TPM in it is taken, with the machine's name and role.
     Add(Add),
     /// Take TPMs out of the list; machines that came in stay
     Remove(Remove),
@@ -34,10 +41,10 @@ pub(crate) enum EkListCommand {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Add {
-    /// A digest of 64 hexadecimal digits, or a file
+    /// A digest of 64 hexadecimal digits, or a file: a list, certificates, or what our commands print
     #[arg(value_name = "SHA256|FILE", required = true)]
     what: Vec<String>,
-    /// The machine's name, where there is one digest [default: one is made]
+    /// The machine's name, where there is one digest or certificate [default: one is made]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// The role of machines for which none is told
@@ -118,8 +125,15 @@ fn from(what: &str, words: &Add) -> Result<Vec<EkEntry>> {
     if let Ok(ek) = what.parse() {
         return Ok(vec![EkEntry { ek, name: words.name.clone(), role, wipe }]);
     }
-    let text = fs::read_to_string(PathBuf::from(what))
+    let bytes = fs::read(PathBuf::from(what))
         .with_context(|| format!("{what:?} is no digest of 64 hexadecimal digits, and cannot be read as a file"))?;
+    if let Some(eks) = certified(&bytes).with_context(|| format!("in {what}"))? {
+        let entry = |ek| EkEntry { ek, name: words.name.clone(), role: role.clone(), wipe };
+        return Ok(eks.into_iter().map(entry).collect());
+    }
+    let text = String::from_utf8(bytes).ok().with_context(|| {
+        format!("{what} is neither a list of digests, nor a certificate, nor what our commands print")
+    })?;
     let found = match serde_json::from_str::<serde_json::Value>(&text) {
         Ok(value) => inventory(&value, &role, wipe),
         Err(_) => lines(&text, &role, wipe).with_context(|| format!("in {what}"))?,
@@ -128,6 +142,27 @@ fn from(what: &str, words: &Add) -> Result<Vec<EkEntry>> {
         bail!("there is no TPM in {what}");
     }
     Ok(found)
+}
+
+/// The TPMs whose certificates these bytes are: DER, or PEM. Nothing if they are something else.
+fn certified(bytes: &[u8]) -> Result<Option<Vec<Digest>>> {
+    let certificates: Vec<Vec<u8>> = if bytes.starts_with(&[0x30, 0x82]) {
+        vec![bytes.to_vec()]
+    } else if bytes.windows(PEM.len()).any(|window| window == PEM) {
+        let found =
+            CertificateDer::pem_slice_iter(bytes).map(|one| Ok(one?.to_vec())).collect::<Result<_, pem::Error>>();
+        found.ok().context("a certificate is damaged")?
+    } else {
+        return Ok(None);
+    };
+    // The certificates above those of TPMs are often in the same file.
+    let is_tpms = |read: &Result<_, ChainFault>| !matches!(read, Err(ChainFault::Usage));
+    let eks = certificates.iter().map(|one| ek_of_certificate(one)).filter(is_tpms);
+    let eks = eks.map(|ek| Ok(Digest(ek?.hash()))).collect::<Result<Vec<_>>>()?;
+    if eks.is_empty() {
+        bail!("{}", ChainFault::Usage);
+    }
+    Ok(Some(eks))
 }
 
 fn lines(text: &str, role: &str, wipe: bool) -> Result<Vec<EkEntry>> {
@@ -165,7 +200,44 @@ fn inventory(value: &serde_json::Value, role: &str, wipe: bool) -> Vec<EkEntry> 
 
 #[cfg(test)]
 mod tests {
+    use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair};
+    use slipway_tpm::{EkKind, EkPublic, Kind};
+
     use super::*;
+
+    #[test]
+    fn tpms_are_read_from_their_certificates_and_those_above_are_passed_over() {
+        let maker = Issuer::new(CertificateParams::default(), KeyPair::generate().unwrap());
+        let certify = |usage: Option<&[u64]>| {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::default();
+            params.extended_key_usages =
+                usage.map(|oid| ExtendedKeyUsagePurpose::Other(oid.to_vec())).into_iter().collect();
+            let mut public = EkKind::P256.template();
+            let Kind::Ecc { x, y, .. } = &mut public.kind else { panic!("P-256 is a curve") };
+            // The point, uncompressed, without its tag.
+            let point = rcgen::PublicKeyData::der_bytes(&key);
+            (*x, *y) = (point[1..33].to_vec(), point[33..].to_vec());
+            (params.signed_by(&key, &maker).unwrap(), Digest(EkPublic::new(public).unwrap().hash()))
+        };
+        let ek_usage: &[u64] = &[2, 23, 133, 8, 1];
+        let ((first, one), (second, two)) = (certify(Some(ek_usage)), certify(Some(ek_usage)));
+        let (above, _) = certify(None);
+        assert_eq!(certified(first.der()).unwrap(), Some(vec![one]));
+        let bundle = format!("rack 7\n{}{}{}", first.pem(), above.pem(), second.pem());
+        assert_eq!(certified(bundle.as_bytes()).unwrap(), Some(vec![one, two]));
+        for (bytes, reason) in [
+            (above.der().to_vec(), "usage 2.23.133.8.1 is missing"),
+            (first.der()[..300].to_vec(), "cannot be read"),
+            (first.pem().replace("END", "AND").into_bytes(), "damaged"),
+        ] {
+            let error = certified(&bytes).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+        for text in [one.to_string(), "# rack 7\n".to_owned(), "{}".to_owned()] {
+            assert_eq!(certified(text.as_bytes()).unwrap(), None);
+        }
+    }
 
     #[test]
     fn tpms_are_read_from_lists_and_from_what_our_commands_print() {

@@ -10,13 +10,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde_json::json;
 use slipway_api::org::{Submit, Submitted};
 pub(crate) use slipway_trust::desk::Kind;
 use slipway_trust::keyfile::{KeyFile, Kind as KeyKind, PrivateKey};
-use slipway_trust::record::{Act, Verb};
 use slipway_trust::seal::{Bound, signed_bytes};
-use slipway_trust::{Domain, Kid, OrgId, PublicKey, Signed};
+use slipway_trust::{Kid, OrgId, PublicKey, Signed};
 
 use super::place::{Org, data, private_key, replace};
 use super::told;
@@ -37,20 +37,6 @@ pub(crate) struct Signing {
     /// Do not sign: every signature comes from elsewhere, such as a hardware token (`slipway org bytes`)
     #[arg(long, requires = "sheet", conflicts_with = "key")]
     pub(crate) unsigned: bool,
-}
-
-/// What a signature on such a record is for.
-const fn domain(kind: Kind) -> Domain {
-    match kind {
-        Kind::Window => Domain::Window,
-        Kind::WindowClose => Domain::WindowClose,
-        Kind::Invite => Domain::Invite,
-        Kind::InviteRevoke => Domain::InviteRevoke,
-        Kind::Approval => Domain::Approval,
-        Kind::Act => Domain::Act,
-        Kind::EkList => Domain::EkList,
-        Kind::Manifest => Domain::OrgManifest,
-    }
 }
 
 /// Whose signature on it counts.
@@ -79,7 +65,7 @@ impl Sheet {
 
     /// What is signed.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        signed_bytes(domain(self.kind), Bound::Org(&self.org), &self.signed.payload)
+        signed_bytes(self.kind.domain(), Bound::Org(&self.org), &self.signed.payload)
     }
 
     /// Adds a signature.
@@ -89,19 +75,12 @@ impl Sheet {
 
     /// Those of these keys that have signed it.
     pub(crate) fn signers<'k>(&self, keys: &'k [PublicKey]) -> Vec<&'k PublicKey> {
-        self.signed.signers(domain(self.kind), Bound::Org(&self.org), keys)
+        self.signed.signers(self.kind.domain(), Bound::Org(&self.org), keys)
     }
 
-    /// How many signatures it needs: one of the root, as many of admins as the org demands; one where it only stops something.
+    /// How many signatures it needs.
     pub(crate) fn needed(&self, org: &Org) -> usize {
-        let stops = || self.signed.peek::<Act>().is_ok_and(|act| act.verb == Verb::Suspend);
-        match self.kind {
-            Kind::Manifest | Kind::WindowClose | Kind::InviteRevoke => 1,
-            Kind::Act if stops() => 1,
-            Kind::Act | Kind::Window | Kind::Invite | Kind::Approval | Kind::EkList => {
-                usize::from(org.manifest.admins.threshold.max(1))
-            }
-        }
+        self.kind.needed(&self.signed, org.manifest.admins.threshold)
     }
 
     fn render(&self) -> String {
@@ -109,7 +88,7 @@ impl Sheet {
             "# Read it with `slipway org cosign FILE`, which signs it; `slipway org submit FILE` hands it in.\n",
         );
         told::lines(self).iter().for_each(|line| _ = writeln!(text, "# {line}"));
-        let (kind, record) = (self.kind.name(), hex(&slipway_trust::encode(&self.signed)));
+        let (kind, record) = (self.kind.name(), HEXLOWER.encode(&slipway_trust::encode(&self.signed)));
         let _ = writeln!(text, "{HEAD}\nkind: {kind}\norg: {}\nrecord: {record}", self.org);
         text
     }
@@ -133,26 +112,11 @@ impl Sheet {
         let kind = field("kind").and_then(|name| Kind::ALL.into_iter().find(|kind| kind.name() == name));
         let kind = kind.with_context(|| format!("{shown} is of a kind that this version does not know"))?;
         let org = field("org").and_then(|org| org.parse().ok()).with_context(damaged)?;
-        let record = field("record").and_then(bytes).with_context(damaged)?;
+        let record =
+            field("record").and_then(|text| HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()).with_context(damaged)?;
         let signed = slipway_trust::decode(&record).ok().with_context(damaged)?;
         Ok(Self { kind, org, signed })
     }
-}
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Bytes from hexadecimal digits.
-pub(crate) fn bytes(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
 }
 
 /// Signs a record of this org and hands it in, or writes it into a file, as the command line says.
@@ -236,7 +200,7 @@ pub(crate) fn submit(global: &Global, org: &Org, sheet: &Sheet) -> Result<Submit
             summary: format!("the manifest has epoch {} now; no server runs, the next one takes it", manifest.epoch),
         });
     }
-    let record = hex(&slipway_trust::encode(&sheet.signed));
+    let record = HEXLOWER.encode(&slipway_trust::encode(&sheet.signed));
     client.send("/org/records", &Submit { kind: sheet.kind.name().to_owned(), record })
 }
 
@@ -299,7 +263,7 @@ pub(crate) fn print_bytes(words: &Bytes) -> Result<ExitCode> {
     let message = Sheet::read(&words.file)?.bytes();
     match &words.output {
         Some(file) => replace(file, 0o644, &message)?,
-        None => println!("{}", hex(&message)),
+        None => println!("{}", HEXLOWER.encode(&message)),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,16 +2,11 @@
 
 use std::io;
 
-use super::{Authorisation, Loaded, Result, Tpm, read};
-use crate::command::{self, Entity, NvIndex, Property};
+use super::{Loaded, Result, Tpm, read};
+use crate::command::{self, Entity, Property};
 use crate::error::TpmError;
 use crate::template::EkKind;
-use crate::{CommandCode, EkPublic, Handle, ResponseCode, der};
-
-/// How much of an NV index is read at a time, in bytes: every TPM gives so much.
-const NV_CHUNK: u16 = 512;
-/// The largest certificate that we read, in bytes.
-const LARGEST_CERTIFICATE: u16 = 8192;
+use crate::{CommandCode, EkPublic, Handle, ResponseCode};
 
 /// What a TPM is.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -195,44 +190,6 @@ impl<T: FnMut(&[u8]) -> io::Result<Vec<u8>>> Tpm<T> {
             Err(other) => return Err(other),
         }
         self.with(Handle::ENDORSEMENT, &kind.template(), work)
-    }
-
-    /// The maker's certificate for the EK of this kind, if it put one into the TPM.
-    ///
-    /// # Errors
-    /// The TPM could not be reached, or its reply not be read. A refusal to read the index is the same as none.
-    pub fn ek_certificate(&mut self, kind: EkKind) -> Result<Option<Vec<u8>>> {
-        let handle = Handle(kind.certificate_index());
-        let index = match self.run(command::nv_read_public(handle), &mut []) {
-            Ok(answer) => read(CommandCode::NV_READ_PUBLIC, command::decode_nv_public(&answer.parameters))?,
-            Err(TpmError::Refused { .. }) => return Ok(None),
-            Err(other) => return Err(other),
-        };
-        if !index.attributes.has(NvIndex::WRITTEN) || index.size > LARGEST_CERTIFICATE {
-            return Ok(None);
-        }
-        match self.nv_contents(&index) {
-            // Makers reserve more room than the certificate needs.
-            Ok(contents) => Ok(der::first(&contents).map(<[u8]>::to_vec)),
-            Err(TpmError::Refused { .. }) => Ok(None),
-            Err(other) => Err(other),
-        }
-    }
-
-    fn nv_contents(&mut self, index: &NvIndex) -> Result<Vec<u8>> {
-        let entity = Entity { handle: index.index, name: index.name.clone() };
-        let by_itself = index.attributes.has(NvIndex::AUTH_READ);
-        let authority = if by_itself { entity.clone() } else { Handle::OWNER.into() };
-        let mut contents = Vec::new();
-        let mut offset = 0;
-        while offset < index.size {
-            let size = NV_CHUNK.min(index.size.saturating_sub(offset));
-            let ask = command::nv_read(authority.clone(), entity.clone(), size, offset);
-            let answer = self.run(ask, &mut [Authorisation::Password])?;
-            contents.extend_from_slice(read(CommandCode::NV_READ, command::decode_buffer(&answer.parameters))?);
-            offset = offset.saturating_add(size);
-        }
-        Ok(contents)
     }
 }
 

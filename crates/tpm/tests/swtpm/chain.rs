@@ -5,7 +5,7 @@ use std::slice::from_ref;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, PublicKeyData,
 };
-use slipway_tpm::{ChainFault, EkKind, EkPublic, check_ek_chain};
+use slipway_tpm::{ChainFault, EkKind, EkPublic, check_ek_chain, ek_of_certificate};
 
 use crate::emulator::Emulator;
 
@@ -26,6 +26,7 @@ fn the_certificates_of_swtpm_lead_to_its_makers_root() {
         let certificate = tpm.ek_certificate(kind).unwrap().unwrap();
         let check = |roots: &[Vec<u8>], now| check_ek_chain(&ek, &certificate, from_ref(&issuer), roots, now);
         assert_eq!(check(from_ref(&root), NOW), Ok(0), "{}", kind.name());
+        assert_eq!(ek_of_certificate(&certificate).unwrap().hash(), ek.hash(), "{}", kind.name());
         assert_eq!(check(&[other.clone(), root.clone()], NOW), Ok(1));
         assert_eq!(check(from_ref(&other), NOW), Err(ChainFault::UnknownIssuer));
         assert_eq!(check(&[], NOW), Err(ChainFault::UnknownIssuer));
@@ -34,6 +35,60 @@ fn the_certificates_of_swtpm_lead_to_its_makers_root() {
         assert_eq!(check_ek_chain(&ek, &certificate, &[], from_ref(&root), NOW), Err(ChainFault::UnknownIssuer));
     }
     assert_eq!(tpm.ek_certificate(EkKind::P256).unwrap(), None);
+}
+
+#[test]
+fn the_certificates_above_are_read_from_the_tpm_across_its_indices() {
+    let emulator = Emulator::certified();
+    let (root, issuer) = emulator.maker();
+    // The maker's two, the first cut in the middle, erased memory between them, and room that was reserved and not needed.
+    let (left, right) = issuer.split_at(issuer.len() / 2);
+    let second = [right, &[0xff; 9], &root, &[0; 30]].concat();
+    let mut commands = write_index(0x01c0_0100, left);
+    commands.extend(write_index(0x01c0_0101, &second));
+    // Nothing leads to it.
+    commands.extend(write_index(0x01c0_0103, &root));
+    let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+    let mut tpm = emulator.boot_after(&commands);
+    let chain = tpm.ek_chain().unwrap();
+    assert_eq!(chain, [issuer, root.clone()]);
+    let (ek, certificate) = (tpm.ek_public(EkKind::Rsa2048).unwrap(), tpm.ek_certificate(EkKind::Rsa2048).unwrap());
+    assert_eq!(check_ek_chain(&ek, &certificate.unwrap(), &chain, from_ref(&root), NOW), Ok(0));
+    // A root that the TPM brings along is none that anybody trusts.
+    let none = check_ek_chain(&ek, &tpm.ek_certificate(EkKind::Rsa2048).unwrap().unwrap(), &chain, &[], NOW);
+    assert_eq!(none, Err(ChainFault::UnknownIssuer));
+    assert_eq!(Emulator::certified().boot().ek_chain().unwrap(), Vec::<Vec<u8>>::new());
+}
+
+#[test]
+fn what_is_no_certificate_above_an_ek_is_passed_over_and_no_more_is_read_than_may_be() {
+    let some = |count: usize| vec![[0x30, 2, 5, 0]; count].concat();
+    for (contents, wanted) in [
+        (vec![0; 600], 0),
+        ([some(1), vec![0xa0; 40]].concat(), 1),
+        (vec![0x30, 0x82, 0xff, 0xff, 1], 0),
+        (some(200), 8),
+    ] {
+        let commands = write_index(0x01c0_0100, &contents);
+        let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+        assert_eq!(Emulator::new().boot_after(&commands).ek_chain().unwrap().len(), wanted, "{contents:02x?}");
+    }
+}
+
+/// What a maker does: an index that anybody may read (TPM2_NV_DefineSpace), with these contents (TPM2_NV_Write).
+fn write_index(index: u32, contents: &[u8]) -> Vec<String> {
+    const PASSWORD: &str = "00000009400000090000000000";
+    const OWNER: &str = "40000001";
+    let command = |code: u32, rest: String| format!("8002{:08x}{code:08x}{rest}", 10 + rest.len() / 2);
+    // Name by SHA-256; the owner writes, the owner and its own password read, and no failure locks anything.
+    let public = format!("{index:08x}000b02060002{:04x}{:04x}", 0, contents.len());
+    let define = format!("{OWNER}{PASSWORD}0000{:04x}{public}", public.len() / 2);
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let write = |(nth, part): (usize, &[u8])| {
+        let (size, offset) = (part.len(), nth * 512);
+        command(0x137, format!("{OWNER}{index:08x}{PASSWORD}{size:04x}{}{offset:04x}", hex(part)))
+    };
+    [command(0x12a, define)].into_iter().chain(contents.chunks(512).enumerate().map(write)).collect()
 }
 
 #[test]
@@ -58,6 +113,9 @@ fn expired_and_misused_certificates_and_changed_ones_are_refused() {
     let check = |certificate: &[u8], now| check_ek_chain(&ek, certificate, &[], from_ref(&root), now);
     let good = maker.certify(&ek, Some(EK_USAGE));
     assert_eq!(check(&good, NOW), Ok(0));
+    assert_eq!(ek_of_certificate(&good).unwrap().hash(), ek.hash());
+    assert_eq!(ek_of_certificate(&maker.certify(&ek, None)), Err(ChainFault::Usage));
+    assert_eq!(ek_of_certificate(&root), Err(ChainFault::Usage), "a maker's own certificate is no TPM's");
     assert_eq!(check(&good, NOW + 20 * YEAR), Err(ChainFault::Expired));
     assert_eq!(check(&maker.certify(&ek, None), NOW), Err(ChainFault::Usage));
     // A platform certificate's usage is not an endorsement certificate's.

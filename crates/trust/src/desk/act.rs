@@ -1,11 +1,11 @@
 //! What admins do to machines that are known.
 
-use super::{Desk, Objection, Taken, evidence};
+use super::{Desk, Kind, Objection, Taken, evidence};
 use crate::audit::Said;
 use crate::life::{Event, State};
 use crate::record::{Act, Denied, MachineRecord, Verb};
 use crate::registry::{Change, Draft, Pen};
-use crate::seal::{Domain, Signed};
+use crate::seal::Signed;
 
 impl Desk<'_> {
     /// Suspends, resumes, retires or revokes a machine, or lets the hardware of a revoked one enrol anew.
@@ -13,10 +13,8 @@ impl Desk<'_> {
     /// # Errors
     /// Why not.
     pub fn act(&self, signed: &Signed) -> Result<Draft<Taken>, Objection> {
-        let verb = signed.peek::<Act>().map_err(|_| Objection::Malformed)?.verb;
-        // To stop a machine, one admin is enough.
-        let needed = if verb == Verb::Suspend { 1 } else { usize::from(self.org.admins.threshold) };
-        let (act, actor): (Act, _) = self.read_by(signed, Domain::Act, needed)?;
+        let (act, actor): (Act, _) = self.read(Kind::Act, signed)?;
+        let verb = act.verb;
         let mut machine = self.registry.machine(&act.machine).ok_or(Objection::NoMachine)?.clone();
         self.is_timely(act.at, machine.acted)?;
         let mut pen = self.pen();

@@ -1,13 +1,13 @@
 //! Windows, invites, lists of TPMs, the org's manifest: what an admin allows beforehand.
 
-use super::{Desk, Objection, Taken, evidence};
+use super::{Desk, Kind, Objection, Taken, evidence};
 use crate::audit::Said;
 use crate::id::Time;
 use crate::invite::Invite;
 use crate::org::OrgManifest;
 use crate::record::{EkList, InviteRecord, InviteRevoke, WindowClose, WindowRecord};
 use crate::registry::{Change, Draft, Registry};
-use crate::seal::{Domain, Signed};
+use crate::seal::Signed;
 use crate::window::Window;
 
 impl Desk<'_> {
@@ -16,7 +16,7 @@ impl Desk<'_> {
     /// # Errors
     /// Why not.
     pub fn open_window(&self, signed: &Signed) -> Result<Draft<Taken>, Objection> {
-        let (window, actor): (Window, _) = self.read(signed, Domain::Window)?;
+        let (window, actor): (Window, _) = self.read(Kind::Window, signed)?;
         window.check()?;
         if window.expires <= self.now {
             return Err(Objection::Over);
@@ -41,7 +41,7 @@ impl Desk<'_> {
     /// # Errors
     /// Why not.
     pub fn close_window(&self, signed: &Signed) -> Result<Draft<Taken>, Objection> {
-        let (close, actor): (WindowClose, _) = self.read_stop(signed, Domain::WindowClose)?;
+        let (close, actor): (WindowClose, _) = self.read(Kind::WindowClose, signed)?;
         let open = self.registry.open_window(self.now).filter(|record| record.window.id == close.window);
         let mut record = open.ok_or(Objection::NoWindow)?.clone();
         record.closed = Some(self.now);
@@ -58,7 +58,7 @@ impl Desk<'_> {
     /// # Errors
     /// Why not.
     pub fn create_invite(&self, signed: &Signed) -> Result<Draft<Taken>, Objection> {
-        let (invite, actor): (Invite, _) = self.read(signed, Domain::Invite)?;
+        let (invite, actor): (Invite, _) = self.read(Kind::Invite, signed)?;
         invite.check()?;
         if invite.expires <= self.now {
             return Err(Objection::Over);
@@ -87,7 +87,7 @@ impl Desk<'_> {
     /// # Errors
     /// Why not.
     pub fn revoke_invite(&self, signed: &Signed) -> Result<Draft<Taken>, Objection> {
-        let (revoke, actor): (InviteRevoke, _) = self.read_stop(signed, Domain::InviteRevoke)?;
+        let (revoke, actor): (InviteRevoke, _) = self.read(Kind::InviteRevoke, signed)?;
         let mut record = self.registry.invite(&revoke.invite).ok_or(Objection::NoInvite)?.clone();
         if record.revoked.is_some() {
             return Err(Objection::Used);
@@ -107,7 +107,7 @@ impl Desk<'_> {
     /// # Errors
     /// Why not.
     pub fn import_ek_list(&self, signed: &Signed) -> Result<Draft<Taken>, Objection> {
-        let (list, actor): (EkList, _) = self.read(signed, Domain::EkList)?;
+        let (list, actor): (EkList, _) = self.read(Kind::EkList, signed)?;
         self.is_timely(list.at, self.registry.ek_list().map_or(Time(0), |before| before.at))?;
         let words = list.entries.iter().flat_map(|entry| entry.name.iter().chain([&entry.role]));
         if let Some(bad) = words.into_iter().find(|word| !super::is_word(word)) {

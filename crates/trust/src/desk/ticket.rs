@@ -1,13 +1,13 @@
 //! A person's word on who asks.
 
-use super::{Desk, Objection, Taken, evidence, is_word};
+use super::{Desk, Kind, Objection, Taken, evidence, is_word};
 use crate::assurance::Assurance;
 use crate::audit::Said;
 use crate::id::MachineId;
 use crate::life::Event;
 use crate::record::{Approval, DiskPlan, Ticket};
 use crate::registry::Draft;
-use crate::seal::{Domain, Signed};
+use crate::seal::Signed;
 
 impl Desk<'_> {
     /// Approves or denies a ticket. The word holds for this key, this TPM and this conversation, and for no other.
@@ -15,7 +15,7 @@ impl Desk<'_> {
     /// # Errors
     /// Why not.
     pub fn decide_ticket(&self, signed: &Signed) -> Result<Draft<Taken>, Objection> {
-        let (approval, actor): (Approval, _) = self.read(signed, Domain::Approval)?;
+        let (approval, actor): (Approval, _) = self.read(Kind::Approval, signed)?;
         let mut ticket = self.registry.ticket(&approval.ticket).ok_or(Objection::NoTicket)?.clone();
         ticket.state = ticket.state.at(ticket.since, self.now);
         let same_key = approval.key == ticket.key.digest() && approval.ek == ticket.tpm.as_ref().map(|tpm| tpm.ek);
@@ -32,7 +32,9 @@ impl Desk<'_> {
         let subject = format!("ticket {}", ticket.id);
         let word = if approval.yes { "may fetch its grant" } else { "is denied" };
         let summary = format!("the machine of {subject} {word}");
-        let detail = format!("{} as {}, known by `{}`", approval.name, approval.role, ticket.assurance);
+        let known_by = format!("known by `{}`", ticket.assurance);
+        let detail =
+            if approval.yes { format!("{} as {}, {known_by}", approval.name, approval.role) } else { known_by };
         ticket.name = approval.name;
         ticket.role = approval.role;
         ticket.plan = Some(approval.plan);

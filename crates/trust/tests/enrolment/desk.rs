@@ -4,13 +4,13 @@ use slipway_trust::desk::{Kind, Objection};
 use slipway_trust::frames::Intent;
 use slipway_trust::life::State;
 use slipway_trust::org::BadManifest;
-use slipway_trust::record::{Act, Verb, WindowClose};
+use slipway_trust::record::{Act, Approval, Verb, WindowClose};
 use slipway_trust::seal::Bound;
 use slipway_trust::window::{BadWindow, Window};
 use slipway_trust::{Domain, MachineId, Refusal, Signed, Time, encode};
 
 use crate::actor::Actor;
-use crate::manual::{approve, enrolled, refused, refused_passing, say_healthy, state};
+use crate::manual::{approval, approve, enrolled, refused, refused_passing, say_healthy, state};
 use crate::node::Node;
 use crate::org::key;
 
@@ -105,6 +105,29 @@ fn where_two_admins_must_sign_one_can_only_stop() {
     let mut twice = sign(&node, installed.machine, Verb::Retire, node.now.plus(1));
     twice.signatures.push(twice.signatures[0]);
     assert_eq!(node.submit(Kind::Act, &twice), Err(too_few), "the same admin twice is one");
+}
+
+#[test]
+fn where_two_admins_must_sign_one_denies_and_cannot_approve() {
+    let (mut node, mut actor) = (Node::open(), Actor::new(20));
+    node.org.manifest.admins.threshold = 2;
+    node.org.publish();
+    let mut waiting = actor.apply(&mut node, Intent::Enrol).unwrap();
+    let too_few = Objection::Unsigned { valid: 1, needed: 2 };
+    assert_eq!(approve(&mut node, &waiting, "web-1"), Err(too_few));
+    let approval = approval(&node, &waiting, "web-1");
+    let mut both = node.org.sign(Domain::Approval, &approval);
+    both.sign(&node.org.admins[1], Domain::Approval, Bound::Org(&node.org.id));
+    node.submit(Kind::Approval, &both).unwrap();
+    // What two have allowed and is not taken yet, one still stops; and nobody outside of the org does.
+    let denial = Approval { yes: false, ..approval };
+    let mut stranger = Signed::unsigned(encode(&denial));
+    stranger.sign(&key(99), Domain::Approval, Bound::Org(&node.org.id));
+    assert_eq!(node.submit(Kind::Approval, &stranger), Err(Objection::Unsigned { valid: 0, needed: 1 }));
+    let taken = node.submit(Kind::Approval, &node.org.sign(Domain::Approval, &denial)).unwrap();
+    assert_eq!(taken.event, "ticket-denied");
+    assert_eq!(actor.refused(&mut node, &mut waiting), Refusal::Denied);
+    assert_eq!(node.events().last().unwrap(), "ticket-denied");
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod channel;
 mod checks;
 mod desk;
 mod golden;
+mod last_proof;
 mod manual;
 mod node;
 mod org;

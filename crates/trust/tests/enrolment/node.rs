@@ -32,7 +32,8 @@ pub(crate) struct Node {
     /// Whether its disk fails.
     pub(crate) disk_full: bool,
     identity: Identity,
-    drawn: u64,
+    /// How many random numbers it has drawn.
+    pub(crate) drawn: u64,
 }
 
 impl Node {
