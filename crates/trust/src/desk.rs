@@ -91,9 +91,6 @@ impl Kind {
     }
 }
 
-/// A clock may be this far ahead of ours, in seconds.
-const SKEW: u64 = 300;
-
 impl Desk<'_> {
     /// Decides on a record of this kind.
     ///
@@ -146,7 +143,7 @@ impl Desk<'_> {
         if at <= after {
             return Err(Objection::Used);
         }
-        if at > self.now.plus(SKEW) { Err(Objection::Future) } else { Ok(()) }
+        if at > self.now.plus(Time::SKEW) { Err(Objection::Future) } else { Ok(()) }
     }
 }
 

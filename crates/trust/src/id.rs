@@ -101,6 +101,9 @@ pub fn bytes_of_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 pub struct Time(#[n(0)] pub u64);
 
 impl Time {
+    /// An admin's clock may be this far ahead of a server's, in seconds.
+    pub const SKEW: u64 = 300;
+
     /// This time, `seconds` later; at most the end of time.
     #[must_use]
     pub fn plus(self, seconds: u64) -> Self {
@@ -111,5 +114,44 @@ impl Time {
     #[must_use]
     pub fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl fmt::Display for Time {
+    /// As RFC 3339 has it, in UTC: `2026-11-23T14:27:00Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DAY: u64 = 86_400;
+        // 400 years are 146,097 days whenever they begin. They are counted from a first of March, so that a leap day is the last of its year.
+        let days = (self.0 / DAY).saturating_add(719_468);
+        let (era, day) = (days / 146_097, days % 146_097);
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        // Five months from March on have 153 days, and so have the five after them.
+        let month = (5 * day + 2) / 153;
+        let day = day - (153 * month + 2) / 5 + 1;
+        let (month, turned) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+        let year = era.saturating_mul(400).saturating_add(year + turned);
+        let (hour, minute, second) = (self.0 % DAY / 3600, self.0 % 3600 / 60, self.0 % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_reads_as_everybody_writes_it() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_795_443_900, "2026-11-23T14:25:00Z"),
+            (1_798_761_599, "2026-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
+        ] {
+            assert_eq!(Time(seconds).to_string(), text);
+        }
     }
 }
