@@ -171,7 +171,7 @@ fn set(link: &Link, given: Given, report_url: Option<&str>) -> Result<Network, S
     let (ip, prefix, router, renew, report_url) = match given {
         Given::V4(lease) => {
             let ip = lease.ip.into();
-            // One interface at a time: an address that another was given before would keep its default route, and this one gets none.
+            // One interface at a time: nothing may go out by a network that was given up.
             for other in ethernet().iter().filter(|other| other.name != link.name) {
                 // One without an address has none to lose.
                 let _ = ioctl::clear_address(&other.name);
