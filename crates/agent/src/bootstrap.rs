@@ -21,7 +21,7 @@ use crate::gateway::Gateways;
 use crate::identity::Identity;
 use crate::invite::{self, Invite};
 use crate::keys::Keys;
-use crate::net::Network;
+use crate::net::{self, Network};
 use crate::talk::{Ends, Failure};
 use crate::tpm::{self, Found};
 use crate::{ground, inventory, online, power, random, role};
@@ -31,6 +31,8 @@ const FIRST_PAUSE: u64 = 2;
 const LAST_PAUSE: u64 = 60;
 /// How long a refusal that only a person can mend stands before it is asked again, in seconds.
 const FOR_A_PERSON: u64 = 600;
+/// The pause before an address is asked for again that nobody has given again.
+const RENEW_AGAIN: Duration = Duration::from_secs(60);
 /// The pause before an installation is tried again.
 const AGAIN: Duration = Duration::from_secs(10);
 /// Questions of a person in front of the machine wait this long at a time.
@@ -39,8 +41,11 @@ const WAIT_FOR_KEY: Duration = Duration::from_secs(3600);
 /// All that stays the same until the machine starts over.
 struct Bootstrap<'a> {
     console: &'a Console,
+    cmdline: &'a Cmdline,
     keys: Keys,
     network: Network,
+    /// How often the network was brought up.
+    turn: u32,
     ends: Ends,
     invite: Invite,
     /// Why there is no TPM, or what it is.
@@ -53,9 +58,9 @@ struct Bootstrap<'a> {
 pub(crate) fn run(console: &Console, cmdline: &Cmdline) -> Result<(), String> {
     let facts = role::org()?;
     let clock = role::introduce(console, Role::Bootstrap, &facts);
-    let network = online::until_up(console, cmdline);
+    let network = online::until_up(console, cmdline, 0);
     let keys = Keys::open();
-    let mut bootstrap = Bootstrap::new(console, keys, network, facts, clock)?;
+    let mut bootstrap = Bootstrap::new(console, cmdline, keys, network, facts, clock)?;
     let mut pause = FIRST_PAUSE;
     loop {
         match bootstrap.enrol() {
@@ -72,6 +77,10 @@ pub(crate) fn run(console: &Console, cmdline: &Cmdline) -> Result<(), String> {
                 console.failed(failure.step, &failure.reason, &format!("trying again in {seconds} s"));
                 thread::sleep(Duration::from_secs(seconds));
                 pause = pause.saturating_mul(2).min(LAST_PAUSE);
+                // Nobody of the org's is there: by another interface somebody may be.
+                if failure.step == Checkpoint::Tls {
+                    bootstrap.go_online_again();
+                }
                 bootstrap.ends.gateways.rotate();
             }
             Err(failure) => {
@@ -92,7 +101,14 @@ pub(crate) fn run(console: &Console, cmdline: &Cmdline) -> Result<(), String> {
 }
 
 impl<'a> Bootstrap<'a> {
-    fn new(console: &'a Console, keys: Keys, network: Network, facts: OrgFacts, clock: Clock) -> Result<Self, String> {
+    fn new(
+        console: &'a Console,
+        cmdline: &'a Cmdline,
+        keys: Keys,
+        network: Network,
+        facts: OrgFacts,
+        clock: Clock,
+    ) -> Result<Self, String> {
         let org = OrgId::of(&facts.root);
         let disks = inventory::disks();
         let (identity, tpm, known) = identity(console, &disks, org)?;
@@ -113,11 +129,31 @@ impl<'a> Bootstrap<'a> {
         let pin = facts.ca_spki.or(token_pin);
         let ends = Ends { facts, org, arch: role::arch(), clock, pin, gateways, identity: Arc::new(identity) };
         let returns = known || has_ours(&disks);
-        Ok(Self { console, keys, network, ends, invite: found.invite, tpm, returns })
+        Ok(Self { console, cmdline, keys, network, turn: 0, ends, invite: found.invite, tpm, returns })
+    }
+
+    /// Brings the network up once more, beginning with the next interface.
+    fn go_online_again(&mut self) {
+        self.turn = self.turn.saturating_add(1);
+        self.network = online::until_up(self.console, self.cmdline, self.turn);
+        self.ends.gateways = Gateways::new(&self.ends.facts, &[], self.network.report_url.as_deref());
+    }
+
+    /// Asks for the machine's address again when half of its time is over: a person may take longer to decide than it was given for.
+    fn keep_address(&mut self) {
+        if self.network.renew.is_some_and(|due| Instant::now() >= due) {
+            match net::renew(&self.network) {
+                Ok(network) => self.network = network,
+                Err(reason) => {
+                    self.network.renew = Instant::now().checked_add(RENEW_AGAIN);
+                    self.console.failed(Checkpoint::Dhcp, &reason, "the address is kept, and asked for again");
+                }
+            }
+        }
     }
 
     /// Everything, from the first word to the boot entry.
-    fn enrol(&self) -> Result<(), Failure> {
+    fn enrol(&mut self) -> Result<(), Failure> {
         let first = if self.returns { Intent::Recover } else { Intent::Enrol };
         let waiting = match self.ask(first) {
             // The org does not know this machine any more, or takes nobody new: then the other way is tried.
@@ -179,7 +215,7 @@ impl<'a> Bootstrap<'a> {
     }
 
     /// M7 until M8.
-    fn wait(&self, waiting: &mut Waiting) -> Result<Granted, Failure> {
+    fn wait(&mut self, waiting: &mut Waiting) -> Result<Granted, Failure> {
         let console = self.console;
         let words: Vec<&str> = waiting.words().split(' ').collect();
         if !waiting.told().approved {
@@ -198,6 +234,7 @@ impl<'a> Bootstrap<'a> {
         let mut silent = false;
         loop {
             thread::sleep(Duration::from_secs(u64::from(delay).min(LAST_PAUSE)));
+            self.keep_address();
             let expect = Expect { root: &self.ends.facts.root, now: self.ends.clock.now(), epoch: 0, floor: 0 };
             match self.ends.poll(waiting, &expect) {
                 Ok(Answered::Granted(granted)) => {
@@ -239,12 +276,17 @@ impl<'a> Bootstrap<'a> {
         self.keys.forget();
         loop {
             let told = format!(
-                "this image knows no org by its key: compare `{}` with what the org shows, and press a key here if they are the same",
+                "this image knows no org by its key: compare `{}` with what the org shows, and press y here if they are the same",
                 waiting.words()
             );
             console.under_way(Checkpoint::Approval, &told);
-            if self.keys.key(WAIT_FOR_KEY).is_some() {
-                return console.ok(Checkpoint::Approval, "the words were compared at this machine");
+            match self.keys.key(WAIT_FOR_KEY) {
+                Some(b'y' | b'Y') => {
+                    return console.ok(Checkpoint::Approval, "the words were compared at this machine");
+                }
+                Some(_) => console
+                    .say("nothing is written: if the words differ, somebody stands between this machine and the org"),
+                None => {}
             }
         }
     }

@@ -19,6 +19,8 @@ pub(crate) struct Heard {
     pub(crate) prefix: Option<u8>,
     /// Option 3, the first.
     pub(crate) router: Option<Ipv4Addr>,
+    /// Option 51: for how long the address is given.
+    pub(crate) seconds: Option<u32>,
     /// Option 67, where it is a Slipway server's report URL.
     pub(crate) report_url: Option<String>,
 }
@@ -55,6 +57,8 @@ pub(crate) struct Lease {
     pub(crate) ip: Ipv4Addr,
     pub(crate) prefix: u8,
     pub(crate) router: Option<Ipv4Addr>,
+    /// For how long; none where nobody said so, or it is for ever.
+    pub(crate) seconds: Option<u32>,
     pub(crate) report_url: Option<String>,
 }
 
@@ -115,7 +119,8 @@ impl Client {
                 let prefix = heard.prefix.or(offer.prefix).unwrap_or_else(|| classful_prefix(heard.ip));
                 let report_url = self.report_url.clone().or(heard.report_url.clone());
                 let router = heard.router.or(offer.router);
-                self.state = State::Bound(Lease { ip: heard.ip, prefix, router, report_url });
+                let seconds = heard.seconds.filter(|seconds| *seconds != u32::MAX);
+                self.state = State::Bound(Lease { ip: heard.ip, prefix, router, seconds, report_url });
             }
             // A NAK from a server that was not asked says nothing about our address.
             (State::Requesting { offer, .. }, Kind::Nak) if heard.server == offer.server => self.start_over(now),
@@ -194,6 +199,7 @@ mod tests {
             server: US,
             prefix: Some(20),
             router: Some(OTHER),
+            seconds: Some(600),
             report_url: url.then(|| URL.to_owned()),
         }
     }
@@ -203,6 +209,7 @@ mod tests {
             ip: Ipv4Addr::new(10, 0, 0, 77),
             prefix: 20,
             router: Some(OTHER),
+            seconds: Some(600),
             report_url: url.then(|| URL.to_owned()),
         }
     }
@@ -296,6 +303,15 @@ mod tests {
         client.handle(seconds(1), &heard(Kind::Nak, 7, false));
         assert_eq!(client.poll(seconds(1)), Output::Wait(seconds(2)));
         assert_eq!(client.poll(seconds(2)), Output::Send(Say::Discover { xid: 8 }));
+    }
+
+    #[test]
+    fn an_address_for_ever_needs_no_renewal() {
+        let mut client = discovering();
+        client.handle(seconds(0), &heard(Kind::Offer, 7, true));
+        client.poll(seconds(0));
+        client.handle(seconds(0), &Heard { seconds: Some(u32::MAX), ..heard(Kind::Ack, 7, true) });
+        assert_eq!(client.poll(seconds(0)), Output::Bound(Lease { seconds: None, ..lease(true) }));
     }
 
     #[test]

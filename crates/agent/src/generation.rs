@@ -94,7 +94,7 @@ fn tell(console: &Console, cmdline: &Cmdline, handover: &Handover, digest: Diges
         return console.failed(Checkpoint::Healthy, reason, "the org hears of it at the next start with it");
     }
     for attempt in 1..=TELLINGS {
-        match healthy(console, cmdline, handover, digest) {
+        match healthy(console, cmdline, handover, digest, attempt) {
             Ok(gateway) => return console.ok(Checkpoint::Healthy, &gateway),
             Err(reason) if attempt == TELLINGS => {
                 console.failed(Checkpoint::Healthy, &reason, "the org will hear of it at the next boot");
@@ -108,10 +108,17 @@ fn tell(console: &Console, cmdline: &Cmdline, handover: &Handover, digest: Diges
     }
 }
 
-fn healthy(console: &Console, cmdline: &Cmdline, handover: &Handover, digest: Digest) -> Result<String, String> {
+fn healthy(
+    console: &Console,
+    cmdline: &Cmdline,
+    handover: &Handover,
+    digest: Digest,
+    attempt: u32,
+) -> Result<String, String> {
     let facts: OrgFacts = slipway_trust::decode(&handover.org).map_err(|error| format!("org: {error}"))?;
     let org = OrgId::of(&facts.root);
-    let network = online::try_once(console, cmdline, None).map_err(|failure| failure.reason)?;
+    let network =
+        online::try_once(console, cmdline, None, attempt.saturating_sub(1)).map_err(|failure| failure.reason)?;
     let identity = match &handover.identity {
         Some(seed) => Identity::File(SigningKey::from_seed(seed)),
         None => match tpm::find() {

@@ -68,7 +68,7 @@ pub(crate) fn ours(disks: &[Device]) -> Option<(&Device, Partition)> {
 /// The key of a machine without a TPM, if an ESP of ours still has it.
 pub(crate) fn kept_key(disks: &[Device]) -> Option<[u8; 32]> {
     let (disk, partition) = ours(disks)?;
-    let esp = Esp::mount(&disk.partition(partition.number), Path::new(PROBE)).ok()?;
+    let esp = Esp::mount_to_read(&disk.partition(partition.number), Path::new(PROBE)).ok()?;
     let key = esp.read(crate::identity::FILE).ok()??;
     key.try_into().ok()
 }
@@ -167,7 +167,7 @@ fn rooms(disk: &Device, present: &Present) -> Vec<EspRoom> {
     let Present::Gpt(table) = present else { return Vec::new() };
     let esps = table.partitions().filter(|partition| partition.kind == gpt::ESP);
     esps.filter_map(|partition| {
-        let esp = Esp::mount(&disk.partition(partition.number), Path::new(PROBE)).ok()?;
+        let esp = Esp::mount_to_read(&disk.partition(partition.number), Path::new(PROBE)).ok()?;
         let free = esp.free_beside_ours().ok()?;
         esp.unmount().ok()?;
         Some(EspRoom { number: partition.number, free })

@@ -21,6 +21,8 @@ use turn::Given;
 const LOOK: Duration = Duration::from_millis(50);
 /// How long a network card may take to appear after its driver was loaded: those on USB need seconds.
 const APPEARANCE: Duration = Duration::from_secs(30);
+/// An address is not asked for again sooner than after so many seconds.
+const SOONEST: u64 = 30;
 /// How long other interfaces wait for the one that the machine booted from.
 const PREFERENCE: Duration = Duration::from_secs(3);
 
@@ -49,6 +51,8 @@ pub(crate) struct Network {
     pub(crate) prefix: u8,
     /// The way out of the local network, if there is one.
     pub(crate) router: Option<Ipv4Addr>,
+    /// When half of the time for which the address was given is over: it is asked for again then. None: it stays.
+    pub(crate) renew: Option<Instant>,
     /// Where to report, if anybody said so.
     pub(crate) report_url: Option<String>,
 }
@@ -146,34 +150,53 @@ pub(crate) fn configure(links: &[Link], report_url: Option<&str>, patience: Dura
                 Err(error) => last = format!("no address on {}: {error}", link.name),
             }
         }
+        // A link that has just gone is told at once.
+        thread::sleep(LOOK);
     }
     Err(last)
+}
+
+/// Asks once more for the address that a network has, which was given for some time only. The server gives the same again, unless it has a
+/// reason not to.
+pub(crate) fn renew(network: &Network) -> Result<Network, String> {
+    let url = network.report_url.as_deref();
+    let given =
+        turn::take(&network.link, url).map_err(|error| format!("no address on {}: {error}", network.link.name))?;
+    set(&network.link, given, url)
 }
 
 /// Gives the interface what it was given.
 fn set(link: &Link, given: Given, report_url: Option<&str>) -> Result<Network, String> {
     let failed = |ip: IpAddr| move |error: io::Error| format!("cannot set {ip} on {}: {error}", link.name);
-    let (ip, prefix, router, report_url) = match given {
+    let (ip, prefix, router, renew, report_url) = match given {
         Given::V4(lease) => {
             let ip = lease.ip.into();
+            // One interface at a time: nothing may go out by a network that was given up.
+            for other in ethernet().iter().filter(|other| other.name != link.name) {
+                // One without an address has none to lose.
+                let _ = ioctl::clear_address(&other.name);
+            }
+            let _ = ioctl::clear_default_route();
             ioctl::set_address(&link.name, lease.ip, lease.prefix).map_err(failed(ip))?;
             if let Some(router) = lease.router {
                 // Without it, whatever is on the local network can still be reached.
                 let _ = ioctl::set_default_route(router);
             }
-            (ip, lease.prefix, lease.router, lease.report_url)
+            let half = lease.seconds.map(|seconds| Duration::from_secs(u64::from(seconds / 2).max(SOONEST)));
+            let renew = half.and_then(|half| Instant::now().checked_add(half));
+            (ip, lease.prefix, lease.router, renew, lease.report_url)
         }
         Given::V6(ip, url) => {
             ioctl::set_address6(&link.name, ip).map_err(failed(ip.into()))?;
-            (ip.into(), 64, None, report_url.map(str::to_owned).or(url))
+            (ip.into(), 64, None, None, report_url.map(str::to_owned).or(url))
         }
     };
-    Ok(Network { link: link.clone(), ip, prefix, router, report_url })
+    Ok(Network { link: link.clone(), ip, prefix, router, renew, report_url })
 }
 
 /// Gives the interface an address that a person has chosen.
 pub(crate) fn set_static(link: &Link, ip: Ipv4Addr, prefix: u8, router: Option<Ipv4Addr>) -> Result<Network, String> {
-    set(link, Given::V4(Lease { ip, prefix, router, report_url: None }), None)
+    set(link, Given::V4(Lease { ip, prefix, router, seconds: None, report_url: None }), None)
 }
 
 /// A number from the kernel's random pool, which needs not be full for this.

@@ -1,11 +1,16 @@
 //! From power-on to an address, each step on the console.
 
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
+
+use slipway_disk::efivars;
+use slipway_wire::MacAddr;
 
 use crate::checkpoint::Checkpoint;
 use crate::cmdline::Cmdline;
 use crate::console::Console;
+use crate::invite::EFIVARS;
 use crate::net::{self, Network};
 use crate::prompt::Wanted;
 use crate::talk::Failure;
@@ -15,13 +20,22 @@ const PATIENCE: Duration = Duration::from_secs(45);
 /// The pause before it is tried again.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Brings the network up: once.
+/// Brings the network up: once. Of several interfaces with a link, each turn begins with another one: an address on a network from which
+/// the org cannot be reached is of no use.
 ///
 /// # Errors
 /// At which step it failed, and why.
-pub(crate) fn try_once(console: &Console, cmdline: &Cmdline, wanted: Option<&Wanted>) -> Result<Network, Failure> {
+pub(crate) fn try_once(
+    console: &Console,
+    cmdline: &Cmdline,
+    wanted: Option<&Wanted>,
+    turn: u32,
+) -> Result<Network, Failure> {
     let links = match wanted {
-        None => net::find_links(cmdline.boot_interface(), PATIENCE),
+        None => {
+            let preferred = cmdline.boot_interface().or_else(booted_by);
+            net::find_links(preferred, PATIENCE).map(|links| in_turn(links, turn))
+        }
         Some(wanted) => net::find_named(&wanted.interface, PATIENCE).map(|link| vec![link]),
     };
     let links = links.map_err(|reason| Failure::new(Checkpoint::LinkUp, reason))?;
@@ -44,10 +58,22 @@ pub(crate) fn try_once(console: &Console, cmdline: &Cmdline, wanted: Option<&Wan
     Ok(network)
 }
 
+/// The interface that firmware booted this system over, if it did.
+fn booted_by() -> Option<MacAddr> {
+    let variables = efivars::read(Path::new(EFIVARS)).ok()?;
+    variables.current().and_then(|number| variables.network(number)).map(MacAddr)
+}
+
+fn in_turn<T>(mut links: Vec<T>, turn: u32) -> Vec<T> {
+    let first = usize::try_from(turn).unwrap_or(0).checked_rem(links.len()).unwrap_or(0);
+    links.rotate_left(first);
+    links
+}
+
 /// Brings the network up: until it is.
-pub(crate) fn until_up(console: &Console, cmdline: &Cmdline) -> Network {
+pub(crate) fn until_up(console: &Console, cmdline: &Cmdline, turn: u32) -> Network {
     loop {
-        match try_once(console, cmdline, None) {
+        match try_once(console, cmdline, None, turn) {
             Ok(network) => return network,
             Err(failure) => {
                 console.failed(failure.step, &failure.reason, &format!("trying again in {} s", PAUSE.as_secs()));
@@ -64,4 +90,18 @@ pub(crate) fn sources(told: &[String], network: &Network) -> Vec<String> {
     let mut sources = told.to_vec();
     sources.extend(own.filter(|own| !told.iter().any(|source| source.trim_end_matches('/') == own)));
     sources
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_turn_begins_with_another_interface() {
+        let turn = |number| in_turn(vec!["eth0", "eth1", "eth2"], number);
+        assert_eq!(turn(0), ["eth0", "eth1", "eth2"]);
+        assert_eq!(turn(1), ["eth1", "eth2", "eth0"]);
+        assert_eq!(turn(5), ["eth2", "eth0", "eth1"]);
+        assert_eq!(in_turn(Vec::<u8>::new(), 7), [0; 0]);
+    }
 }

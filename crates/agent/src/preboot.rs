@@ -30,7 +30,7 @@ use crate::prompt::{self, Choice, Pin, Wanted};
 use crate::remember::Remembered;
 use crate::talk::{Booting, Ends, Failure};
 use crate::tpm::{self, Found};
-use crate::{inventory, net, online, power, role};
+use crate::{inventory, net, online, power, role, slot};
 
 /// A key that is pressed this soon leads to the prompt.
 const KEY_TIME: Duration = Duration::from_secs(3);
@@ -71,7 +71,7 @@ pub(crate) fn run(console: &Console, cmdline: &Cmdline) -> Result<(), String> {
             console.failed(
                 Checkpoint::Identity,
                 &reason,
-                "boot this machine from the network: the org's bootstrap image repairs it",
+                "it starts over by the network soon: the org's bootstrap image repairs it",
             );
             without_ground(console, &keys)
         }
@@ -124,7 +124,14 @@ fn without_ground(console: &Console, keys: &Keys) -> ! {
     loop {
         match prompt::ask(console, keys) {
             Choice::Off => power::off(),
-            Choice::Reboot | Choice::Retry => power::restart(),
+            Choice::Reboot => power::restart(),
+            Choice::Retry => {
+                match slot::network_once() {
+                    Ok(entry) => console.say(&format!("starting over by the network ({entry}), to be repaired")),
+                    Err(reason) => console.say(&format!("starting over: {reason}")),
+                }
+                power::restart()
+            }
             Choice::Network(_) | Choice::Offline | Choice::Pin => {
                 console.say("this machine does not know who it is: it can only start over")
             }
@@ -176,7 +183,7 @@ impl<'a> Preboot<'a> {
     }
 
     fn try_start(&mut self, wanted: Option<&Wanted>) -> Result<std::convert::Infallible, Failure> {
-        let network = online::try_once(self.console, self.cmdline, wanted)?;
+        let network = online::try_once(self.console, self.cmdline, wanted, self.tries)?;
         let admitted = self.prove(&network)?;
         self.take_in(&admitted)?;
         let generation = self.bring_generation(&admitted, &network)?;

@@ -143,19 +143,32 @@ pub(crate) fn settle_order(ground: &Ground, filed: &Filed) -> Result<(), String>
     efivars::apply(path, &changes).map_err(|error| error.to_string())
 }
 
-/// Takes the image in this slot for good if it was on trial, and puts a copy of the good one where firmware looks by itself. What was done,
-/// in words.
-pub(crate) fn promote(ground: &Ground, running: Slot, machine: Machine) -> Result<&'static str, String> {
+/// Lets firmware boot from the network at the next start, once, by the first entry of its order that does. Its number, if there is one.
+pub(crate) fn network_once() -> Result<String, String> {
+    let path = Path::new(EFIVARS);
+    let variables = efivars::read(path).map_err(|error| error.to_string())?;
+    let number = variables.order().into_iter().find(|number| variables.network(*number).is_some());
+    let number = number.ok_or("firmware has no boot entry for the network")?;
+    efivars::apply(path, &efivars::next(&variables, number)).map_err(|error| error.to_string())?;
+    Ok(format!("Boot{number:04X}"))
+}
+
+/// What became of the copy at the firmware's fallback path, in words.
+pub(crate) const fn told(fallback: Fallback) -> &'static str {
+    match fallback {
+        Fallback::Ours => "a copy is where firmware looks by itself",
+        Fallback::Foreign => "another system's loader is where firmware looks by itself, and stays there",
+    }
+}
+
+/// Takes the image in this slot for good if it was on trial, and puts a copy of the good one where firmware looks by itself.
+pub(crate) fn promote(ground: &Ground, running: Slot, machine: Machine) -> Result<Fallback, String> {
     let book = ground.esp.book(Kind::Preboot).map_err(|error| error.to_string())?;
     let promoted = book.promoted(running);
     if promoted != book {
         ground.esp.write_book(Kind::Preboot, &promoted).map_err(|error| error.to_string())?;
     }
-    match ground.esp.write_fallback(machine) {
-        Ok(Fallback::Ours) => Ok("a copy is where firmware looks by itself"),
-        Ok(Fallback::Foreign) => Ok("another system's loader is where firmware looks by itself, and stays there"),
-        Err(error) => Err(error.to_string()),
-    }
+    ground.esp.write_fallback(machine).map_err(|error| error.to_string())
 }
 
 /// The slot that this preboot was started from: the one that the stub names; or, started from the copy that firmware found by itself, the

@@ -72,7 +72,7 @@ pub struct Device {
     pub sector: u32,
     /// What its maker calls it; empty if it does not say.
     pub model: String,
-    /// Whether it says that it can be taken out, or hangs on USB: nothing is installed there without its being named.
+    /// Whether it says that it can be taken out, or hangs on USB: nothing is installed there.
     pub removable: bool,
     /// Whether it refuses writing.
     pub read_only: bool,
@@ -158,7 +158,8 @@ fn device(sys: &Path, name: &str) -> Option<Device> {
     .or_else(|| DiskId::of("path", &stable_place(&place)))?;
     Some(Device {
         name: name.to_owned(),
-        path: Path::new("/dev").join(name),
+        // Where a name has a slash (cciss/c0d0), sysfs has an exclamation mark.
+        path: Path::new("/dev").join(name.replace('!', "/")),
         id,
         size,
         sector: text("queue/logical_block_size").and_then(|size| size.parse().ok()).unwrap_or(512),
@@ -249,16 +250,21 @@ pub(crate) fn reread_partitions(disk: &File, device: &Device, table: &Table, wri
     if !written && table.partitions().all(|partition| device.partition(partition.number).exists()) {
         return Ok(());
     }
-    // SAFETY: BLKRRPART takes no argument.
-    match unsafe { ioctl::ioctl(disk, ioctl::NoArg::<REREAD>::new()) } {
-        Ok(()) => {}
-        // A file instead of a disk has no partitions to show.
-        Err(Errno::NOTTY) => return Ok(()),
-        Err(error) => {
-            return Err(io::Error::other(format!(
-                "{}: the kernel does not read its partitions again: {error}",
-                device.name
-            )));
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        // SAFETY: BLKRRPART takes no argument.
+        match unsafe { ioctl::ioctl(disk, ioctl::NoArg::<REREAD>::new()) } {
+            Ok(()) => break,
+            // A file instead of a disk has no partitions to show.
+            Err(Errno::NOTTY) => return Ok(()),
+            // Somebody looks at a partition: a file system that was unmounted lets go of it a moment later.
+            Err(Errno::BUSY) if Instant::now() < deadline => thread::sleep(Duration::from_millis(50)),
+            Err(error) => {
+                return Err(io::Error::other(format!(
+                    "{}: the kernel does not read its partitions again: {error}",
+                    device.name
+                )));
+            }
         }
     }
     let deadline = Instant::now() + PATIENCE;
@@ -355,9 +361,13 @@ mod tests {
 
     #[test]
     fn partitions_are_named_as_the_kernel_names_them() {
-        for (disk, partition) in
-            [("sda", "/dev/sda3"), ("nvme0n1", "/dev/nvme0n1p3"), ("mmcblk0", "/dev/mmcblk0p3"), ("vda", "/dev/vda3")]
-        {
+        for (disk, partition) in [
+            ("cciss!c0d0", "/dev/cciss/c0d0p3"),
+            ("sda", "/dev/sda3"),
+            ("nvme0n1", "/dev/nvme0n1p3"),
+            ("mmcblk0", "/dev/mmcblk0p3"),
+            ("vda", "/dev/vda3"),
+        ] {
             let sys = tempfile::tempdir().unwrap();
             plug_in(sys.path(), disk, disk, &[("serial", "one")]);
             assert_eq!(list(sys.path()).unwrap()[0].partition(3), Path::new(partition));

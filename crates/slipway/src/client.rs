@@ -39,8 +39,15 @@ impl Client {
     }
 
     /// Whether a server answers on the socket at all.
-    pub(crate) fn is_running(&self) -> bool {
-        std::os::unix::net::UnixStream::connect(&self.socket).is_ok()
+    ///
+    /// # Errors
+    /// One may, and this user may not ask it.
+    pub(crate) fn is_running(&self) -> Result<bool> {
+        match std::os::unix::net::UnixStream::connect(&self.socket) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(unreachable(&self.socket, &error)),
+            Err(_) => Ok(false),
+        }
     }
 
     /// Asks for a resource.

@@ -247,6 +247,7 @@ fn a_root_that_is_offline_signs_a_sheet() {
     fs::rename(desk.path("data"), desk.path("aside")).unwrap();
     let said = desk.says(&["org", "cosign", &sheet, "--key", &root, "--yes"]);
     assert!(said.contains("gateways: 10.0.0.1:8444, 10.0.0.2:8444"), "{said}");
+    assert!(said.contains("PCR policy: p256:"), "what lets TPMs unseal is the root's word too: {said}");
     fs::rename(desk.path("aside"), desk.path("data")).unwrap();
     desk.says(&["org", "submit", &sheet]);
     assert_eq!(desk.manifest().epoch, 2);
@@ -289,6 +290,22 @@ fn what_stands_beside_a_record_for_people_counts_for_nothing() {
     assert!(said.starts_with(&"slipway/window/v1".bytes().map(|byte| format!("{byte:02x}")).collect::<String>()));
     fs::write(&sheet, text.replace("record: 8", "record: 9")).unwrap();
     assert!(desk.refuses(&["org", "cosign", &sheet, "--key", &root, "--yes"]).contains("damaged"));
+}
+
+#[test]
+fn a_private_key_that_others_can_read_is_told_of_and_a_missing_one_is_asked_for_by_its_option() {
+    let desk = Desk::new();
+    let root = desk.path("keys/root.key");
+    let add = ["org", "gateway", "add", "10.0.0.2", "--root-key", root.to_str().unwrap()];
+    assert_eq!(String::from_utf8(desk.run(&add).stderr).unwrap(), "");
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o644)).unwrap();
+    let output = desk.run(&["org", "gateway", "remove", "10.0.0.2", "--root-key", root.to_str().unwrap()]);
+    let warned = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && warned.contains(&format!("`chmod 600 {}`", root.display())), "{warned}");
+    let refused = desk.refuses(&["org", "gateway", "add", "10.0.0.3"]);
+    assert!(refused.contains("`--root-key FILE`"), "{refused}");
+    let refused = desk.refuses(&["org", "facts", "--output", "/nowhere/facts"]);
+    assert!(refused.contains("cannot write /nowhere/facts: its folder does not exist"), "{refused}");
 }
 
 #[test]

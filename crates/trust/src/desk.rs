@@ -120,9 +120,6 @@ impl Kind {
     }
 }
 
-/// A clock may be this far ahead of ours, in seconds.
-const SKEW: u64 = 300;
-
 impl Desk<'_> {
     /// Decides on a record of this kind.
     ///
@@ -162,7 +159,7 @@ impl Desk<'_> {
         if at <= after {
             return Err(Objection::Used);
         }
-        if at > self.now.plus(SKEW) { Err(Objection::Future) } else { Ok(()) }
+        if at > self.now.plus(Time::SKEW) { Err(Objection::Future) } else { Ok(()) }
     }
 }
 

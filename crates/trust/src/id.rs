@@ -119,6 +119,9 @@ impl fmt::Display for Time {
 }
 
 impl Time {
+    /// An admin's clock may be this far ahead of a server's, in seconds.
+    pub const SKEW: u64 = 300;
+
     /// This time, `seconds` later; at most the end of time.
     #[must_use]
     pub fn plus(self, seconds: u64) -> Self {

@@ -121,6 +121,9 @@ pub struct Invite {
 /// What is wrong with an invite.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadInvite {
+    /// A label that is none.
+    #[error("an invite's label has 1 to 63 characters, all of which can be printed")]
+    Label,
     /// Nobody, or too many.
     #[error("an invite is for 1 to 1000 machines")]
     Uses,
@@ -143,6 +146,8 @@ pub enum BadInvite {
 impl Invite {
     /// The most machines.
     pub const MOST_USES: u32 = 1000;
+    /// The longest label, in characters.
+    pub const LONGEST_LABEL: usize = 63;
     /// The longest life, in seconds: 30 days.
     pub const LONGEST: u64 = 30 * 24 * 3600;
     /// The longest life of a cloud invite, in seconds: 24 hours.
@@ -153,6 +158,10 @@ impl Invite {
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), BadInvite> {
+        let length = self.label.chars().count();
+        if !(1..=Self::LONGEST_LABEL).contains(&length) || self.label.chars().any(char::is_control) {
+            return Err(BadInvite::Label);
+        }
         if self.max_uses == 0 || self.max_uses > Self::MOST_USES {
             return Err(BadInvite::Uses);
         }
@@ -182,10 +191,10 @@ impl Invite {
         open && self.only.ek.is_empty() && !chained
     }
 
-    /// Whether it holds at this time.
+    /// Whether it holds at this time, by a clock that may be behind the admin's by [`Time::SKEW`].
     #[must_use]
     pub fn is_valid(&self, now: Time) -> bool {
-        self.check().is_ok() && self.not_before <= now && now < self.expires
+        self.check().is_ok() && self.not_before <= now.plus(Time::SKEW) && now < self.expires
     }
 }
 

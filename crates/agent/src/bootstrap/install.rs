@@ -1,6 +1,6 @@
 //! From a grant to a boot entry. The order matters: at each moment the disk holds either what it held, or a preboot that is whole.
 
-use slipway_disk::esp::{Filed, Kind};
+use slipway_disk::esp::{Fallback, Filed, Kind};
 use slipway_trust::Digest;
 use slipway_trust::machine::{Granted, Waiting};
 use zeroize::Zeroizing;
@@ -91,8 +91,16 @@ fn boot_entry(bootstrap: &Bootstrap<'_>, ground: &Ground, filed: &Filed) -> Resu
         }
         Err(reason) => {
             let fallback = slot::promote(ground, filed.slot, role::machine());
-            let place = fallback.map_err(|other| Failure::new(Checkpoint::BootOrder, format!("{reason}; {other}")))?;
-            console.ok(Checkpoint::BootOrder, &format!("{place}, for {reason}"));
+            let fallback =
+                fallback.map_err(|other| Failure::new(Checkpoint::BootOrder, format!("{reason}; {other}")))?;
+            let place = slot::told(fallback);
+            match fallback {
+                Fallback::Ours => console.ok(Checkpoint::BootOrder, &format!("{place}, for {reason}")),
+                // Nothing would start the preboot.
+                Fallback::Foreign => {
+                    return Err(Failure::lasting(Checkpoint::BootOrder, format!("{reason}; and {place}")));
+                }
+            }
             Ok(None)
         }
     }

@@ -1,4 +1,4 @@
-//! The six settings of an interface that the agent makes, by `ioctl` (netdevice(7)): less code than netlink.
+//! The eight settings of an interface that the agent makes, by `ioctl` (netdevice(7)): less code than netlink.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -30,6 +30,13 @@ pub(crate) fn set_address(name: &str, ip: Ipv4Addr, prefix: u8) -> io::Result<()
     call(libc::SIOCSIFNETMASK, &raw mut request)
 }
 
+/// Takes the interface's address away, and with it the routes through it.
+pub(crate) fn clear_address(name: &str) -> io::Result<()> {
+    let mut request = request_for(name)?;
+    request.ifr_ifru.ifru_addr = socket_address(Ipv4Addr::UNSPECIFIED);
+    call(libc::SIOCSIFADDR, &raw mut request)
+}
+
 /// Adds an IPv6 address. DHCPv6 tells no prefix length; without a router that does, the 64 bits that all networks have (RFC 4291
 /// §2.5.4) at least lead to a server that is near.
 pub(crate) fn set_address6(name: &str, ip: Ipv6Addr) -> io::Result<()> {
@@ -42,13 +49,25 @@ pub(crate) fn set_address6(name: &str, ip: Ipv6Addr) -> io::Result<()> {
 
 /// Sets the default route.
 pub(crate) fn set_default_route(router: Ipv4Addr) -> io::Result<()> {
+    let mut route = default_route();
+    route.rt_gateway = socket_address(router);
+    route.rt_flags = libc::RTF_UP | libc::RTF_GATEWAY;
+    call(libc::SIOCADDRT, &raw mut route)
+}
+
+/// Takes the default route away: a router of yesterday stays beside today's otherwise.
+pub(crate) fn clear_default_route() -> io::Result<()> {
+    let mut route = default_route();
+    route.rt_flags = libc::RTF_UP;
+    call(libc::SIOCDELRT, &raw mut route)
+}
+
+fn default_route() -> libc::rtentry {
     // SAFETY: rtentry is a C struct of numbers and pointers: all zeros is a valid value of it.
     let mut route: libc::rtentry = unsafe { core::mem::zeroed() };
     route.rt_dst = socket_address(Ipv4Addr::UNSPECIFIED);
     route.rt_genmask = socket_address(Ipv4Addr::UNSPECIFIED);
-    route.rt_gateway = socket_address(router);
-    route.rt_flags = libc::RTF_UP | libc::RTF_GATEWAY;
-    call(libc::SIOCADDRT, &raw mut route)
+    route
 }
 
 /// `IFF_UP` in the width that the kernel's struct has it in.
@@ -106,6 +125,35 @@ mod tests {
         for (prefix, expected) in [(0, "0.0.0.0"), (8, "255.0.0.0"), (20, "255.255.240.0"), (32, "255.255.255.255")] {
             assert_eq!(mask(prefix).to_string(), expected);
         }
+    }
+
+    /// In a network namespace of this thread's own; without root there is none, and nothing is shown.
+    #[test]
+    fn an_interface_that_lost_its_address_leaves_the_default_route_to_another() {
+        // SAFETY: only this thread's network changes.
+        if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+            return;
+        }
+        for words in ["link add eth8 type veth peer name eth9", "link set eth8 up", "link set eth9 up"] {
+            assert!(std::process::Command::new("ip").args(words.split(' ')).status().unwrap().success(), "{words}");
+        }
+        let routers = || {
+            let table = std::fs::read_to_string("/proc/thread-self/net/route").unwrap();
+            let rows = table.lines().skip(1).map(|line| line.split('\t').collect::<Vec<_>>());
+            let defaults = rows.filter(|row| row[1] == "00000000").map(|row| format!("{} {}", row[0], row[2]));
+            defaults.collect::<Vec<_>>()
+        };
+        let (first, second) = (Ipv4Addr::new(10, 1, 0, 1), Ipv4Addr::new(10, 2, 0, 1));
+        set_address("eth8", Ipv4Addr::new(10, 1, 0, 5), 24).unwrap();
+        set_default_route(first).unwrap();
+        assert_eq!(routers(), [format!("eth8 {:08X}", first.to_bits().swap_bytes())]);
+        set_address("eth9", Ipv4Addr::new(10, 2, 0, 5), 24).unwrap();
+        set_default_route(second).unwrap();
+        assert_eq!(routers().len(), 2, "each address keeps its own");
+        clear_address("eth8").unwrap();
+        assert_eq!(routers(), [format!("eth9 {:08X}", second.to_bits().swap_bytes())]);
+        clear_default_route().unwrap();
+        assert_eq!(routers(), [""; 0]);
     }
 
     #[test]

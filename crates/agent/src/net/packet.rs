@@ -59,6 +59,7 @@ pub(super) fn decode(bytes: &[u8], mac: MacAddr) -> Option<Heard> {
         server: message.options.server_id().unwrap_or(message.siaddr),
         prefix: message.options.ip(OptionCode::SUBNET_MASK).and_then(prefix_of),
         router: message.options.ips(OptionCode::ROUTER).first().copied(),
+        seconds: message.options.lease_time(),
         report_url: url.map(str::to_owned),
     })
 }
@@ -95,6 +96,7 @@ mod tests {
         message.siaddr = Ipv4Addr::new(10, 0, 0, 2);
         message.options.set_message_type(MessageType::OFFER);
         message.options.set_ip(OptionCode::SUBNET_MASK, Ipv4Addr::new(255, 255, 240, 0));
+        message.options.set_u32(OptionCode::LEASE_TIME, 600);
         message.options.set(OptionCode::BOOT_FILE, *b"http://10.0.0.2:8067/agent/report");
         message
     }
@@ -103,7 +105,7 @@ mod tests {
     fn an_offer_is_understood() {
         let heard = decode(&offer().encode(MIN_PAYLOAD).unwrap(), MAC).unwrap();
         assert_eq!((heard.kind, heard.xid, heard.prefix), (Kind::Offer, 7, Some(20)));
-        assert_eq!(heard.server, Ipv4Addr::new(10, 0, 0, 2));
+        assert_eq!((heard.server, heard.seconds), (Ipv4Addr::new(10, 0, 0, 2), Some(600)));
         assert_eq!(heard.report_url.as_deref(), Some("http://10.0.0.2:8067/agent/report"));
     }
 

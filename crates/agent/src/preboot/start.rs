@@ -79,7 +79,7 @@ impl Preboot<'_> {
             return Ok(());
         }
         if admitted.material.promote {
-            let place = slot::promote(&self.ground, own.slot, role::machine()).map_err(order)?;
+            let place = slot::told(slot::promote(&self.ground, own.slot, role::machine()).map_err(order)?);
             let told = match slot::settle_order(&self.ground, &own) {
                 Ok(()) => format!("slot {:?} stands first, {place}", own.slot),
                 Err(reason) => format!("{place}, for {reason}"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::load_option::{ACTIVE, LoadOption};
+use super::load_option::{self, ACTIVE, LoadOption};
 use super::{GLOBAL, LASTING};
 use crate::gpt::Partition;
 
@@ -110,6 +110,12 @@ impl Variables {
         self.options().filter(|(_, option)| is_ours(option)).map(|(_, option)| option.partition)
     }
 
+    /// The card that an active entry boots over the network by, if it is such an entry.
+    #[must_use]
+    pub fn network(&self, number: u16) -> Option<[u8; 6]> {
+        load_option::card(self.0.get(&name_of(number))?)
+    }
+
     /// The boot order.
     #[must_use]
     pub fn order(&self) -> Vec<u16> {
@@ -182,6 +188,12 @@ pub fn try_once(variables: &Variables, entry: &Entry) -> Result<Vec<Change>, Ref
     let (number, made) = variables.ensure(entry)?;
     let next = variables.set("BootNext".to_owned(), number.to_le_bytes().to_vec());
     Ok(made.into_iter().chain(next).collect())
+}
+
+/// Lets the next boot go by an entry that is there, once.
+#[must_use]
+pub fn next(variables: &Variables, number: u16) -> Vec<Change> {
+    variables.set("BootNext".to_owned(), number.to_le_bytes().to_vec()).into_iter().collect()
 }
 
 /// The same for a machine that has nothing else of ours to fall back to: the entry also gets a place in the order, behind the one that this

@@ -99,6 +99,22 @@ impl LoadOption {
     }
 }
 
+/// The MAC address in an active entry's device path (§10.3.4.5), behind which the way over the network follows.
+pub(super) fn card(bytes: &[u8]) -> Option<[u8; 6]> {
+    let active = u32_at(bytes, 0)? & ACTIVE != 0;
+    let length = usize::from(u16_at(bytes, 4)?);
+    let (_, used) = until_nul(bytes.get(6..)?)?;
+    let mut rest = slice(bytes, used.checked_add(6)?, length).filter(|_| active)?;
+    while let (Some(kind), Some(length)) = (array::<2>(rest, 0), u16_at(rest, 2)) {
+        let node = rest.get(4..usize::from(length))?;
+        if kind == [0x03, 0x0b] {
+            return array(node, 0);
+        }
+        rest = rest.get(usize::from(length)..)?;
+    }
+    None
+}
+
 /// UTF-16 with a NUL behind it.
 fn text(text: &str) -> Vec<u8> {
     text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()

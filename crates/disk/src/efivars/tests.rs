@@ -39,6 +39,24 @@ fn somebodys() -> Variables {
 }
 
 #[test]
+fn an_entry_for_the_network_tells_its_card_and_is_tried_once() {
+    let variables = somebodys();
+    assert_eq!(variables.network(1), Some([0x52, 0x54, 0, 0x12, 0x34, 0x56]));
+    assert_eq!((variables.network(0), variables.network(7)), (None, None), "a disk's, and one that is hidden");
+    let after = variables.after(&next(&variables, 1));
+    assert_eq!((after.next(), after.order()), (Some(1), variables.order()));
+    assert_eq!(next(&after, 1), []);
+    let mut off = variables.clone();
+    off.0.get_mut("Boot0001").unwrap()[0] = 0;
+    assert_eq!(off.network(1), None, "one that is switched off");
+    let whole = variables.0["Boot0001"].clone();
+    for length in 0..whole.len() {
+        off.0.insert("Boot0001".to_owned(), whole[..length].to_vec());
+        assert_eq!(off.network(1), None, "cut at {length}");
+    }
+}
+
+#[test]
 fn an_entry_is_the_bytes_that_the_specification_asks_for() {
     let bytes = entry('a').target;
     let option = LoadOption {

@@ -47,9 +47,21 @@ impl Esp {
     /// # Errors
     /// The kernel's refusal: no vfat module, no FAT.
     pub fn mount(partition: &Path, folder: &Path) -> Result<Self, EspError> {
+        Self::mount_as(partition, folder, MountFlags::empty())
+    }
+
+    /// The same for reading alone: a mounting that may write leaves its mark on the file system, and this may be somebody else's.
+    ///
+    /// # Errors
+    /// The kernel's refusal: no vfat module, no FAT.
+    pub fn mount_to_read(partition: &Path, folder: &Path) -> Result<Self, EspError> {
+        Self::mount_as(partition, folder, MountFlags::RDONLY)
+    }
+
+    fn mount_as(partition: &Path, folder: &Path, more: MountFlags) -> Result<Self, EspError> {
         let fault = |error: io::Error| EspError::Mount(partition.to_owned(), error);
         fs::create_dir_all(folder).map_err(fault)?;
-        let flags = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV | MountFlags::NOATIME;
+        let flags = more | MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV | MountFlags::NOATIME;
         // Only root reads: without a TPM the machine's key is a file here. Errors are not the end of writing: a FAT after a power cut can have
         // some, they end when the file in question is removed, and all that counts is read back and hashed.
         mount(partition, folder, "vfat", flags, Some(c"umask=0077,errors=continue"))

@@ -79,6 +79,11 @@ pub enum OpenError {
     /// The data is encrypted in a way that we do not load.
     #[error("the data is encrypted in another way than AES-256-XTS over the whole volume")]
     OtherCipher,
+    /// The header asks for what we do not know.
+    #[error(
+        "the LUKS header requires `{0}`, which is not known here: the volume is left alone; finish with cryptsetup what was begun with it"
+    )]
+    Required(String),
     /// No slot is free.
     #[error("there is no room for another key slot or token in the LUKS header")]
     Full,
@@ -168,6 +173,7 @@ impl Header {
     /// # Errors
     /// It is not one segment of AES-256-XTS, or begins behind the partition's end.
     pub fn crypt(&self, sectors: u64) -> Result<Crypt, OpenError> {
+        self.is_plain()?;
         let segments = self.object("segments").ok_or(OpenError::Damaged("no segments"))?;
         let (Some(segment), 1) = (segments.get("0"), segments.len()) else { return Err(OpenError::OtherCipher) };
         let field = |name| segment.get(name).and_then(Value::as_str);
@@ -192,8 +198,16 @@ impl Header {
         self.json.get(name).and_then(Value::as_object)
     }
 
+    /// Whoever does not know what a header requires must leave the volume alone (specification §3.6): it may be half encrypted anew.
+    fn is_plain(&self) -> Result<(), OpenError> {
+        let required = self.json.pointer("/config/requirements/mandatory").and_then(Value::as_array);
+        let first = required.and_then(|list| list.first());
+        first.map_or(Ok(()), |what| Err(OpenError::Required(what.as_str().unwrap_or_default().to_owned())))
+    }
+
     /// The header after a change of its JSON.
     fn changed(&self, change: impl FnOnce(&mut Value) -> Option<()>) -> Result<Self, OpenError> {
+        self.is_plain()?;
         let mut header = Self { sequence: self.sequence.saturating_add(1), ..self.clone() };
         change(&mut header.json).ok_or(OpenError::Damaged("it lacks what every header has"))?;
         Ok(header)

@@ -41,6 +41,20 @@ fn found(disk: &Disk) -> Option<(u64, Vec<u32>)> {
 }
 
 #[test]
+fn a_volume_that_requires_what_we_do_not_know_is_left_alone() {
+    let (disk, mut header, key) = volume();
+    header.json["config"]["requirements"] = serde_json::json!({ "mandatory": ["online-reencrypt-v2"] });
+    let refused = OpenError::Required("online-reencrypt-v2".to_owned());
+    assert!(refused.to_string().contains("`online-reencrypt-v2`"), "{refused}");
+    assert_eq!(header.crypt(1 << 20).unwrap_err(), refused);
+    assert_eq!(add_key(&header, &key, &OTHER, &mut dice(2)).unwrap_err(), refused);
+    assert_eq!(set_token(&header, &token(&[5])).unwrap_err(), refused);
+    header.json["config"]["requirements"] = serde_json::json!({ "mandatory": [] });
+    header.crypt(1 << 20).unwrap();
+    assert!(open(&header, &disk.read(0, super::HEAD), &KEY).is_ok());
+}
+
+#[test]
 fn a_power_cut_during_any_change_leaves_the_old_header_or_the_new_one() {
     let (disk, header, key) = volume();
     let (two, _, add) = add_key(&header, &key, &OTHER, &mut dice(2)).unwrap();

@@ -142,10 +142,10 @@ fn invite(record: &InviteRecord, now: Time) -> Invite {
         "revoked"
     } else if uses >= invite.max_uses {
         "used"
-    } else if now < invite.not_before {
-        "not-yet"
     } else if invite.is_valid(now) {
         "valid"
+    } else if now < invite.not_before {
+        "not-yet"
     } else {
         "expired"
     };

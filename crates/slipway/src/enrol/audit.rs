@@ -58,7 +58,7 @@ pub(crate) fn run(global: &Global, command: &AuditCommand) -> Result<ExitCode> {
 fn read(global: &Global) -> Result<Vec<Vec<u8>>> {
     let client = Client::of(global);
     let mut log = Vec::new();
-    if !client.is_running() {
+    if !client.is_running()? {
         let data = data(global);
         if !data.join(Store::FILE).exists() {
             // Whether there is no org at all, or nothing was done in it yet.

@@ -13,7 +13,7 @@ use slipway_trust::{Digest, Domain, ImageManifest, PublicKey, Role, Signed, Time
 use slipway_wire::Cpu;
 
 use super::output::label;
-use crate::org::place::{Org, private_key};
+use crate::org::place::{Org, private_key, usual_key};
 
 /// A version's manifest, and who of the org's image keys has signed it.
 #[derive(Clone, Debug)]
@@ -150,10 +150,10 @@ pub(super) fn add_signature(images: &Images, stored: &Stored, org: &Org, key: &P
 /// The keys to sign with: those that were named; else the org's image key from its usual place, if it is there.
 ///
 /// # Errors
-/// A named key cannot be used.
+/// A key that was named, or is there, cannot be used.
 pub(super) fn keys(named: &[PathBuf], org: &Org) -> Result<Vec<PrivateKey>> {
     if named.is_empty() {
-        return Ok(private_key(None, Kind::Image, org).into_iter().collect());
+        return Ok(usual_key(Kind::Image, org)?.into_iter().collect());
     }
     named.iter().map(|path| key(path, org)).collect()
 }
@@ -162,11 +162,11 @@ pub(super) fn keys(named: &[PathBuf], org: &Org) -> Result<Vec<PrivateKey>> {
 /// still the org's.
 ///
 /// # Errors
-/// The named key cannot be used, or is not the org's.
+/// The key that was named, or is there, cannot be used; or the named one is not the org's.
 pub(super) fn policy_key(named: Option<&Path>, org: &Org) -> Result<Option<PrivateKey>> {
     let key = match named {
         Some(path) => Some(private_key(Some(path), Kind::PcrPolicy, org)?),
-        None => private_key(None, Kind::PcrPolicy, org).ok(),
+        None => usual_key(Kind::PcrPolicy, org)?,
     };
     let is_the_orgs = |key: &PrivateKey| org.manifest.pcr_policy == Some(key.public());
     match key {

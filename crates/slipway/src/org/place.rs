@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -118,6 +118,9 @@ pub(crate) fn read_key(path: &Path, kind: Kind) -> Result<KeyFile> {
     if file.kind != kind {
         bail!("{} is the {} key, the {kind} key is needed here", path.display(), file.kind);
     }
+    if file.private.is_some() {
+        warn_of_readers(path);
+    }
     Ok(file)
 }
 
@@ -128,13 +131,47 @@ pub(crate) fn private_key(named: Option<&Path>, kind: Kind, org: &Org) -> Result
         None => keys_folder(&org.manifest.name)?.join(kind.file()),
     };
     if named.is_none() && !path.exists() {
-        bail!("the {kind} key is needed, and {} does not exist: say where it is (`--help` tells how)", path.display());
+        bail!(
+            "the {kind} key is needed, and {} does not exist: `{} FILE` says where it is; with sudo, it is looked for in root's home",
+            path.display(),
+            option(kind)
+        );
     }
     let file = read_key(&path, kind)?;
     if file.org.is_some_and(|other| other != org.id()) {
         bail!("{} is a key of another org, not of {}", path.display(), org.manifest.name);
     }
     file.private.with_context(|| format!("{} has no private key in it, only the public half", path.display()))
+}
+
+/// The same from where keys of this kind are kept, if one is there.
+///
+/// # Errors
+/// One is there, and cannot be used.
+pub(crate) fn usual_key(kind: Kind, org: &Org) -> Result<Option<PrivateKey>> {
+    let Ok(folder) = keys_folder(&org.manifest.name) else { return Ok(None) };
+    folder.join(kind.file()).exists().then(|| private_key(None, kind, org)).transpose()
+}
+
+/// The option that names a key file of this kind.
+const fn option(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Root => "--root-key",
+        Kind::Image => "--sign-with",
+        Kind::PcrPolicy => "--pcr-policy-key",
+        Kind::Admin | Kind::Enroller => "--key",
+    }
+}
+
+/// A private key that others can read may be theirs too. It is used all the same: a stick may know no permissions.
+fn warn_of_readers(path: &Path) {
+    let mode = fs::metadata(path).map_or(0, |file| file.permissions().mode());
+    if mode & 0o077 != 0 {
+        let shown = path.display();
+        eprintln!(
+            "slipway: warning: {shown} is a private key, and others on this computer can read it: `chmod 600 {shown}`"
+        );
+    }
 }
 
 /// A new private key.
@@ -155,15 +192,17 @@ pub(crate) fn make_folder(folder: &Path) -> Result<()> {
 
 /// A new file; one that is there stays as it is.
 pub(crate) fn create(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
-    let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-        file.write_all(content)?;
-        file.sync_all()
-    };
-    write().map_err(|error| match error.kind() {
+    write_new(path, mode, content).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => anyhow!("{} exists already, and is never replaced", path.display()),
+        ErrorKind::NotFound => anyhow!("cannot write {}: its folder does not exist", path.display()),
         _ => anyhow!("cannot write {}: {error}", path.display()),
     })
+}
+
+fn write_new(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
 }
 
 /// A file that replaces the one that is there, if there is one, by one rename.
@@ -172,7 +211,10 @@ pub(crate) fn replace(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
     name.push(format!(".{}.new", std::process::id()));
     let beside = path.with_file_name(name);
     let _ = fs::remove_file(&beside);
-    create(&beside, mode, content)?;
+    write_new(&beside, mode, content).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => anyhow!("cannot write {}: its folder does not exist", path.display()),
+        _ => anyhow!("cannot write {}: {error}", path.display()),
+    })?;
     if let Err(error) = fs::rename(&beside, path) {
         let _ = fs::remove_file(&beside);
         return Err(error).with_context(|| format!("cannot write {}", path.display()));

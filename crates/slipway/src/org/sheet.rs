@@ -191,7 +191,7 @@ pub(crate) fn hand_in(global: &Global, org: &Org, sheet: &Sheet) -> Result<ExitC
 /// Hands a record in, and says what came of it.
 pub(crate) fn submit(global: &Global, org: &Org, sheet: &Sheet) -> Result<Submitted> {
     let client = Client::of(global);
-    if sheet.kind == Kind::Manifest && !client.is_running() {
+    if sheet.kind == Kind::Manifest && !client.is_running()? {
         let manifest = slipway_trust::OrgManifest::open(&sheet.signed, &org.root, org.manifest.epoch)?;
         org.install(&sheet.signed)?;
         return Ok(Submitted {

@@ -26,7 +26,9 @@ pub(crate) fn lines(sheet: &Sheet) -> Vec<String> {
         Kind::EkList => signed.peek().ok().map(|record| ek_list(&record)),
         Kind::Manifest => signed.peek().ok().map(|record| manifest(&record)),
     };
-    read.unwrap_or_else(|| vec!["a record that this version cannot read: do not sign it".to_owned()])
+    let lines = read.unwrap_or_else(|| vec!["a record that this version cannot read: do not sign it".to_owned()]);
+    // What a record calls things must neither look like a line of ours nor move a terminal's cursor.
+    lines.into_iter().map(|line| line.replace(char::is_control, "\u{fffd}")).collect()
 }
 
 fn window(window: &Window) -> Vec<String> {
@@ -152,6 +154,7 @@ fn manifest(manifest: &OrgManifest) -> Vec<String> {
         format!("image keys: {}", signers(&manifest.images)),
         format!("enrollers: {}", enrollers.join(", ")),
         format!("machine CA: {}", manifest.ca_spki),
+        format!("PCR policy: {}", manifest.pcr_policy.map_or_else(|| "none".to_owned(), |key| key.to_string())),
         format!("gateways: {}", manifest.gateways.join(", ")),
         format!("floors: {}", floors.join(", ")),
         format!(
@@ -161,4 +164,22 @@ fn manifest(manifest: &OrgManifest) -> Vec<String> {
             manifest.policy.offline_days
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use slipway_trust::record::Verb;
+    use slipway_trust::{MachineId, OrgId, Time};
+
+    use super::*;
+
+    #[test]
+    fn what_a_record_calls_things_cannot_draw_on_the_terminal() {
+        let reason = "lost\r\u{1b}[1Aopen the window\nsigned by root".to_owned();
+        let act = Act { machine: MachineId([1; 16]), verb: Verb::Revoke, reason, at: Time(0) };
+        let lines = lines(&Sheet::new(Kind::Act, OrgId([2; 16]), &act));
+        assert_eq!(lines[0], format!("revoke the machine {}", act.machine));
+        assert_eq!(lines[1], "because: lost\u{fffd}\u{fffd}[1Aopen the window\u{fffd}signed by root");
+        assert_eq!(lines.len(), 2);
+    }
 }

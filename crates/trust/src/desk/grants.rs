@@ -1,9 +1,11 @@
 //! Windows, invites, lists of TPMs, the org's manifest: what an admin allows beforehand.
 
+use core::fmt::Display;
+
 use super::{Desk, Kind, Objection, Taken, evidence};
 use crate::audit::Said;
 use crate::id::Time;
-use crate::invite::Invite;
+use crate::invite::{ApprovalMode, Invite};
 use crate::org::OrgManifest;
 use crate::record::{EkList, InviteRecord, InviteRevoke, WindowClose, WindowRecord};
 use crate::registry::{Change, Draft, Registry};
@@ -21,14 +23,19 @@ impl Desk<'_> {
         if window.expires <= self.now {
             return Err(Objection::Over);
         }
+        if window.opens > self.now.plus(Time::SKEW) {
+            return Err(Objection::Future);
+        }
         if let Some(last) = self.registry.window()
             && (last.window.id == window.id || window.opens < last.window.opens)
         {
             return Err(Objection::Used);
         }
         let (event, subject) = ("window-opened", format!("window {}", window.id));
-        let detail = format!("until {} for {} machines", window.expires, window.max_machines);
-        let summary = format!("the enrolment window is open for {} machines", window.max_machines);
+        let detail = format!("until {} for {}", window.expires, machines(window.max_machines));
+        let before = self.registry.open_window(self.now).map(|before| before.window.id);
+        let ended = before.map(|id| format!("; the window {id}, which was open, ended with that")).unwrap_or_default();
+        let summary = format!("the enrolment window {} is open {detail}{ended}", window.id);
         let mut pen = self.pen();
         let record = WindowRecord { signed: signed.clone(), window, closed: None, granted: Vec::new() };
         pen.write(Change::Window(Box::new(record)));
@@ -46,7 +53,7 @@ impl Desk<'_> {
         let mut record = open.ok_or(Objection::NoWindow)?.clone();
         record.closed = Some(self.now);
         let (event, subject) = ("window-closed", format!("window {}", close.window));
-        let summary = format!("the enrolment window is closed; {} machines came in by it", record.granted.len());
+        let summary = format!("the enrolment window is closed; {} came in by it", machines(record.granted.len()));
         let mut pen = self.pen();
         pen.write(Change::Window(Box::new(record)));
         pen.say(Said { actor, event, subject: subject.clone(), evidence: evidence(signed), ..Said::default() });
@@ -73,8 +80,12 @@ impl Desk<'_> {
             return Err(Objection::TooManyInvites);
         }
         let (event, subject) = ("invite-created", format!("invite {}", invite.id));
-        let detail = format!("{}: {} uses until {}", invite.label, invite.max_uses, invite.expires);
-        let summary = format!("the invite `{}` lets {} machines ask", invite.label, invite.max_uses);
+        let detail = format!("{}: for {} until {}", invite.label, machines(invite.max_uses), invite.expires);
+        let what = match invite.approval {
+            ApprovalMode::Manual => "ask",
+            ApprovalMode::Automatic => "in without a person",
+        };
+        let summary = format!("the invite `{}` lets {} {what}", invite.label, machines(invite.max_uses));
         let mut pen = self.pen();
         let record = InviteRecord { signed: signed.clone(), invite, uses: Vec::new(), revoked: None };
         pen.write(Change::Invite(Box::new(record)));
@@ -89,13 +100,13 @@ impl Desk<'_> {
     pub fn revoke_invite(&self, signed: &Signed) -> Result<Draft<Taken>, Objection> {
         let (revoke, actor): (InviteRevoke, _) = self.read(Kind::InviteRevoke, signed)?;
         let mut record = self.registry.invite(&revoke.invite).ok_or(Objection::NoInvite)?.clone();
-        if record.revoked.is_some() {
-            return Err(Objection::Used);
+        if let Some(at) = record.revoked {
+            return Err(Objection::InviteRevoked(at));
         }
         record.revoked = Some(self.now);
         let (event, subject) = ("invite-revoked", format!("invite {}", revoke.invite));
-        let summary =
-            format!("the invite `{}` holds no more; {} machines came in by it", record.invite.label, record.uses.len());
+        let came = machines(record.uses.len());
+        let summary = format!("the invite `{}` holds no more; {came} came in by it", record.invite.label);
         let mut pen = self.pen();
         pen.write(Change::Invite(Box::new(record)));
         pen.say(Said { actor, event, subject: subject.clone(), evidence: evidence(signed), ..Said::default() });
@@ -114,8 +125,8 @@ impl Desk<'_> {
             return Err(Objection::Name(bad.clone()));
         }
         let (event, subject) = ("ek-list-imported", "ek-list".to_owned());
-        let summary = format!("{} TPMs may enrol by themselves while a window is open", list.entries.len());
-        let detail = format!("{} TPMs", list.entries.len());
+        let detail = counted(list.entries.len(), "TPM");
+        let summary = format!("{detail} may enrol without a person while a window is open");
         let mut pen = self.pen();
         pen.write(Change::EkList(signed.clone(), list));
         pen.say(Said { actor, event, subject: subject.clone(), detail, evidence: evidence(signed), ..Said::default() });
@@ -141,4 +152,14 @@ impl Desk<'_> {
         pen.say(Said { actor, event, subject: subject.clone(), evidence: evidence(signed), ..Said::default() });
         Ok(pen.draft(Taken { event, subject, summary }))
     }
+}
+
+fn machines(number: impl Display + PartialEq + From<u8>) -> String {
+    counted(number, "machine")
+}
+
+/// `1 machine`, `2 machines`.
+fn counted<N: Display + PartialEq + From<u8>>(number: N, what: &str) -> String {
+    let plural = if number == N::from(1) { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }

@@ -44,6 +44,9 @@ pub enum Objection {
     /// There is no such invite.
     #[error("there is no such invite: `slipway invite list` shows those that there are")]
     NoInvite,
+    /// It was revoked before.
+    #[error("this invite was revoked at {0}: nobody comes in by it any more")]
+    InviteRevoked(crate::id::Time),
     /// There are too many invites.
     #[error("there are too many invites: revoke some, or let some expire")]
     TooManyInvites,

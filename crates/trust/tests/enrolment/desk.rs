@@ -165,8 +165,23 @@ fn a_window_is_short_and_for_few() {
     assert_eq!(submit(now, now + 60, 0), Err(Objection::Window(BadWindow::Machines)));
     assert_eq!(submit(now, now + 60, 1001), Err(Objection::Window(BadWindow::Machines)));
     assert_eq!(submit(now - 60, now, 1), Err(Objection::Over));
+    assert_eq!(submit(now + Time::SKEW + 1, now + 3600, 1), Err(Objection::Future));
     submit(now, now + 60, 1).unwrap();
     assert_eq!(submit(now - 1, now + 60, 1), Err(Objection::Used), "one that was signed before the last");
+    submit(now + 200, now + 3600, 1).unwrap();
+    assert!(node.registry.open_window(Time(now)).is_some(), "opened by an admin whose clock is ahead of the server's");
+}
+
+#[test]
+fn a_new_window_is_told_with_its_end_and_with_the_one_that_it_ends() {
+    let mut node = Node::open();
+    let before = node.registry.window().unwrap().window.clone();
+    let window =
+        Window { id: slipway_trust::id::InviteId([3; 8]), opens: before.opens.plus(1), max_machines: 1, ..before };
+    let signed = node.org.sign(Domain::Window, &window);
+    let told = node.submit(Kind::Window, &signed).unwrap().summary;
+    let expected = format!("the enrolment window 0303030303030303 is open until {} for 1 machine;", window.expires);
+    assert!(told.starts_with(&expected) && told.contains(&before.id.to_string()), "{told}");
 }
 
 #[test]

@@ -217,9 +217,20 @@ fn a_revoked_invite_lets_nobody_in_not_even_who_was_approved_by_it() {
     let mut waiting = actor.apply(&mut node, Intent::Enrol).unwrap();
     let revoke = node.org.sign(Domain::InviteRevoke, &InviteRevoke { invite: InviteId([1; 8]), at: node.now });
     node.submit(Record::InviteRevoke, &revoke).unwrap();
-    assert_eq!(node.submit(Record::InviteRevoke, &revoke), Err(Objection::Used));
+    assert_eq!(node.submit(Record::InviteRevoke, &revoke), Err(Objection::InviteRevoked(node.now)));
     assert_eq!(actor.refused(&mut node, &mut waiting), Refusal::BadInvite);
     assert_eq!(actor.apply(&mut node, Intent::Enrol).unwrap_err(), refused(Refusal::BadInvite));
+}
+
+#[test]
+fn an_invite_has_a_label_that_can_be_shown() {
+    let mut node = Node::open();
+    let made = invite(&node, Kind::Open);
+    for label in ["", "rack\u{1b}[2J", "two\nlines", &"x".repeat(64)] {
+        let labelled = Invite { label: label.to_owned(), ..made.clone() };
+        assert_eq!(submit_invite(&mut node, &labelled), Err(Objection::Invite(BadInvite::Label)), "{label:?}");
+    }
+    submit_invite(&mut node, &Invite { label: "Schrank 7, östlich".to_owned(), ..made }).unwrap();
 }
 
 #[test]

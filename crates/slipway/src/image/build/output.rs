@@ -38,7 +38,7 @@ pub(super) fn say(told: &Told, images: &Images, data: &Path, org: Option<&Org>, 
     output::say(json, &value, || {
         let mut lines = vec![match told.added {
             Added::New(_) => format!("built {}", output::summary(stored)),
-            Added::Unchanged(_) => format!("unchanged: {} is made of the same", output::summary(stored)),
+            Added::Unchanged(_) => format!("unchanged, made of the same: {}", output::summary(stored)),
         }];
         lines.push(format!("kernel {} with {} modules; agent {}", told.kernel, told.modules, told.agent.display()));
         if !told.missing.is_empty() {
