@@ -35,6 +35,7 @@ mod ipxe_san;
 mod lease_crash;
 mod no_configuration;
 mod old_bootstrap;
+mod power_cut;
 mod preboot_revoked;
 mod recover_esp;
 mod reinstall_loop_guard;
@@ -368,6 +369,13 @@ pub const SCENARIOS: &[Scenario] = &[
         boots: Boots::joining(Cpu::X64, &[OVMF], "PXE: bootstrap image, which restores the machine's own"),
         tools: JOINING,
         run: recover_esp::run,
+    },
+    Scenario {
+        name: "power-cut",
+        about: "the power is cut at random moments of an installation and of an update: the machine starts again, or is helped",
+        boots: Boots::joining(Cpu::X64, &[OVMF], "PXE, its own disk: what the power cut left"),
+        tools: JOINING,
+        run: power_cut::run,
     },
     Scenario {
         name: "preboot-revoked",
