@@ -37,6 +37,7 @@ mod ipxe_san;
 mod lease_crash;
 mod no_configuration;
 mod old_bootstrap;
+mod power_cut;
 mod preboot_generation;
 mod preboot_revoked;
 mod recover_esp;
@@ -390,6 +391,12 @@ pub const SCENARIOS: &[Scenario] = &[
         "an enrolled machine's ESP is zeroed: it recovers by itself, the same machine, its data untouched",
         "PXE: bootstrap image, which restores the machine's own",
         recover_esp::run,
+    ),
+    joins(
+        "power-cut",
+        "the power is cut at random moments of an installation and of an update: the machine starts again, or is helped",
+        "PXE, its own disk: what the power cut left",
+        power_cut::run,
     ),
     joins(
         "preboot-revoked",
