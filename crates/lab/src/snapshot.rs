@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::process::run;
 
-/// Copies of files and folders as they were when nobody changed them.
+/// Copies of files and folders as they were at one moment.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     folder: PathBuf,
@@ -48,6 +48,14 @@ impl Snapshot {
         Ok(())
     }
 
+    /// Removes the copies.
+    ///
+    /// # Errors
+    /// They can't be removed.
+    pub(crate) fn discard(self) -> Result<()> {
+        std::fs::remove_dir_all(&self.folder).with_context(|| format!("cannot remove {}", self.folder.display()))
+    }
+
     fn copy_of(&self, number: usize) -> PathBuf {
         self.folder.join(number.to_string())
     }
@@ -81,5 +89,7 @@ mod tests {
             assert!(!at("state/two").exists() && !at("later").exists());
             assert_eq!(std::fs::read(at("disk")).unwrap(), b"blank");
         }
+        snapshot.discard().unwrap();
+        assert!(!at("before").exists());
     }
 }

@@ -1,7 +1,13 @@
-//! The power is cut at random moments, while a machine installs its preboot and while it updates it, each time on the same machine as it was
-//! before. Whatever the moment: it starts from its disk again, or is helped by the network; and what else is on its disk is not touched.
+//! The power is cut at random moments, while a machine installs its preboot, while it updates it, and while it takes the newer one for good.
+//! Whatever the moment: it starts from its disk again, by the old preboot or the new one, or the network helps it; and what else is on its
+//! disk is not touched.
 //!
-//! A test run sees a few cuts; `cargo xtask soak power-cut` many, and keeps a report.
+//! A test run sees a few cuts, each of them a killed QEMU; `cargo xtask soak power-cut` many, and keeps a report. There, one run of a machine
+//! gives several cuts. At each moment QEMU, the TPM and the server are stopped (`SIGSTOP`), and the disk, the firmware's variables, the TPM's
+//! state and the server's data are copied; then all go on, until QEMU is killed at the last moment. A copy is what a kill at that moment
+//! would have left. Either signal stops a thread of QEMU's on its way back from the kernel, so both find the same writes done; what QEMU
+//! had in its own memory is lost to a copy as it is to a kill; and what the computer's kernel holds of the files is in the copy as it
+//! outlives a kill. The one difference is to the copy's harm: the TPM, too, is caught in the middle of what it does, and so is the server.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -19,14 +25,24 @@ use crate::snapshot::Snapshot;
 
 mod report;
 
-use report::{Cut, Outcome, Phase};
+use report::{Cut, Outcome, Phase, Report};
 
 /// How many cuts a test run sees.
-const SAMPLE: u64 = 4;
+const SAMPLE: usize = 2;
+/// How many cuts one run of a machine gives at most.
+const AT_ONCE: usize = 8;
+/// Of so many cuts one is followed until the machine's system is well; the others, until the preboot has proved itself to the gateway.
+const FOLLOWED: usize = 10;
+/// Of so many cuts one falls anywhere between a phase's beginning and the next start's end; the others, while the disk is written.
+const ANYWHERE: usize = 4;
+/// Which part of the time from power-on to a phase's beginning it takes to write what is to be written.
+const WRITING: u32 = 12;
 /// How long firmware may take to come to something, one way or another.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// How often a machine is switched on again before it counts as dead: the org believes a machine lost that was sent to its disk in vain.
 const STARTS: u32 = 3;
+/// Somebody else's partition, in MiB.
+const FOREIGN: u64 = 16;
 
 /// What stays from round to round.
 struct Bench {
@@ -36,127 +52,208 @@ struct Bench {
     /// Somebody else's partition, and the digest of its content.
     foreign: (Partition, String),
     random: Random,
+    blank: Snapshot,
+    enrolled: Option<Enrolled>,
+    /// A machine whose newer preboot came up for the first time.
+    on_trial: Option<Snapshot>,
+}
+
+/// A machine that runs its first preboot, which is still on trial; and the org has a newer one.
+struct Enrolled {
+    snapshot: Snapshot,
+    newer: u64,
+    identity: [String; 2],
+}
+
+/// What a cut left.
+struct Scene {
+    at: Duration,
+    reached: String,
+    killed: bool,
+    left: Snapshot,
 }
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let seed = Random::seed()?;
-    let cuts = std::env::var("SLIPWAY_CUTS").map_or(Ok(SAMPLE), |text| text.parse()).context("SLIPWAY_CUTS")?;
-    lab.say(&format!("{cuts} cuts, seed {seed} (SLIPWAY_SEED={seed} repeats it)"));
-    let (mut bench, blank) = Bench::make(lab, seed)?;
-
-    let install = bench.install(lab)?;
-    lab.say(&format!("installing takes {:.1} s without a cut", install.as_secs_f64()));
-    let newer = lab.build_image(&bench.org, &["preboot"])?;
-    let newer = newer.get("version").and_then(serde_json::Value::as_u64).with_context(|| format!("{newer}"))?;
-    let active = bench.snapshot(lab, "active")?;
-    let update = bench.update(lab)?;
-    lab.say(&format!("updating takes {:.1} s without a cut", update.as_secs_f64()));
-
-    let mut seen = Vec::new();
-    for number in 1..=cuts {
-        let (phase, before, length) = match number % 2 {
-            1 => (Phase::Install, &blank, install),
-            _ => (Phase::Update, &active, update),
-        };
-        let moment = bench.random.part_of(length);
-        before.restore()?;
-        let cut = bench.cut(lab, phase, moment, newer);
-        let told = cut.as_ref().map_or_else(|error| format!("{error:#}"), Cut::to_string);
-        lab.say(&format!("cut {number}: {told}"));
-        let failed = cut.is_err().then_some(told.as_str());
-        seen.extend(cut.as_ref().ok().cloned());
-        let text = report::render(seed, cuts, [install, update], &seen, failed);
-        std::fs::write(lab.folder().join("report.md"), text).context("cannot write report.md")?;
-        cut.with_context(|| format!("cut {number} of seed {seed}, {:.3} s into the {phase}", moment.as_secs_f64()))?;
-    }
+    let wanted = std::env::var("SLIPWAY_CUTS").map_or(Ok(SAMPLE), |text| text.parse()).context("SLIPWAY_CUTS")?;
+    lab.say(&format!("{wanted} cuts, seed {seed} (SLIPWAY_SEED={seed} repeats it)"));
+    let mut report = Report { seed, wanted, cuts: Vec::new(), failed: None };
+    let done = Bench::make(lab, seed).and_then(|mut bench| bench.cut_all(lab, &mut report));
+    report.failed = done.as_ref().err().map(|error| format!("{error:#}"));
+    report.write(lab.folder())?;
+    done?;
+    let faults = report.faults();
+    ensure!(faults == 0, "{faults} of {wanted} cuts of seed {seed} came to no good end: see cuts.json");
     Ok(())
 }
 
 impl Bench {
-    /// A blank machine but for somebody's partition, and an org that lets it in; and all of that to go back to.
-    fn make(lab: &mut Lab, seed: u64) -> Result<(Self, Snapshot)> {
+    /// A blank machine but for somebody's partition, and an org that lets it in.
+    fn make(lab: &mut Lab, seed: u64) -> Result<Self> {
         let (lan, org) = enrol::org(lab, "")?;
-        let home = Home::with_tpm(lab, Order::new("node1", 1, Firmware::UefiPxe))?;
-        home.disk.partition(&[("somebody", DATA, 64)])?;
+        let mut home = Home::with_tpm(lab, Order::new("node1", 1, Firmware::UefiPxe))?;
+        // Nothing here is done by two processors at once, and an emulated one that waits is not free.
+        home.order = home.order.cpus(1);
+        home.disk.partition(&[("somebody", DATA, FOREIGN)])?;
         let foreign = home.disk.partition_of(DATA)?;
         home.disk.fill(&foreign)?;
         let foreign = (foreign.clone(), home.disk.digest(&foreign)?);
-        org.open_window()?;
-        let bench = Self { lan, org, home, foreign, random: Random::new(seed) };
-        let blank = bench.snapshot(lab, "blank")?;
-        Ok((bench, blank))
+        org.server().cli(["window", "open", "--for", "8h"])?;
+        org.server().stop()?;
+        let blank = snapshot(lab, &org, &home, "blank")?;
+        Ok(Self { lan, org, home, foreign, random: Random::new(seed), blank, enrolled: None, on_trial: None })
     }
 
-    /// The machine as it is now, and what the server knows. The machine is off; the server is started again at the next power-on.
-    fn snapshot(&self, lab: &Lab, name: &str) -> Result<Snapshot> {
-        let server = self.org.server();
-        server.stop()?;
-        let of_server = ["org", "org.redb", "leases.redb", "machines.redb", "journal.jsonl"];
-        let mut places: Vec<PathBuf> = of_server.iter().map(|name| server.data().join(name)).collect();
-        places.extend(["machine1.vars.fd", "tpm/node1"].map(|name| lab.folder().join(name)));
-        places.push(self.home.disk.path()?.to_owned());
-        Snapshot::take(&lab.folder().join(name), &places)
-    }
-
-    /// Joins without a cut, and returns how long it is from the grant until the preboot runs.
-    fn install(&self, lab: &mut Lab) -> Result<Duration> {
-        let machine = self.begin(lab, Phase::Install)?;
-        enrol::install(&machine)?;
-        let took = between(&machine, "[ok] approval", "[ok] gateway reachable")?;
-        machine.pull_plug()?;
-        Ok(took)
-    }
-
-    /// Updates without a cut, and returns how long it is from the gateway's word until another kernel takes over.
-    fn update(&self, lab: &mut Lab) -> Result<Duration> {
-        let machine = self.begin(lab, Phase::Update)?;
-        machine.wait_step(0, "preboot updated")?;
-        enrol::come_up(&machine, 0)?;
-        let took = between(&machine, "[ok] identity proved", "hello from generation")?;
-        machine.pull_plug()?;
-        self.org.server().stop()?;
-        Ok(took)
-    }
-
-    /// Switches the machine on, and returns it when the phase begins.
-    fn begin(&self, lab: &mut Lab, phase: Phase) -> Result<Machine> {
-        if self.org.server().process().is_err() {
-            self.org.server().start()?;
+    /// Makes all cuts. A machine that does not survive one is a line of the report.
+    fn cut_all(&mut self, lab: &mut Lab, report: &mut Report) -> Result<()> {
+        let phases: &[Phase] = match report.wanted {
+            ..=SAMPLE => &[Phase::Install, Phase::Update],
+            _ => &[Phase::Install, Phase::Update, Phase::Settle],
+        };
+        let each = report.wanted.div_ceil(phases.len()).min(AT_ONCE);
+        for phase in phases.iter().cycle() {
+            let left = report.wanted.saturating_sub(report.cuts.len());
+            if left == 0 {
+                break;
+            }
+            self.round(lab, *phase, each.min(left), report)?;
         }
+        Ok(())
+    }
+
+    /// Some cuts of one run of a machine.
+    fn round(&mut self, lab: &mut Lab, phase: Phase, count: usize, report: &mut Report) -> Result<()> {
+        self.go_to(lab, phase)?;
+        let (machine, scale) = self.begin(lab, phase)?;
+        let moments = self.moments(scale, count);
+        let scenes = self.cut(lab, &machine, &moments, report.cuts.len())?;
+        for scene in scenes.into_iter().rev() {
+            let number = report.cuts.len();
+            let follow = self.enrolled.is_none() || number % FOLLOWED == FOLLOWED - 1;
+            let cut = self.outlive(lab, phase, &scene, follow)?;
+            lab.say(&format!("cut {}: {cut}", number + 1));
+            if cut.fault.is_none() {
+                scene.left.discard()?;
+            }
+            report.cuts.push(cut);
+            report.write(lab.folder())?;
+        }
+        Ok(())
+    }
+
+    /// The machine and the org as they are before a phase, the server serving.
+    fn go_to(&mut self, lab: &mut Lab, phase: Phase) -> Result<()> {
+        let server = self.org.server();
+        if server.process().is_ok() {
+            server.stop()?;
+        }
+        let enrolled = || self.enrolled.as_ref().context("no machine came up after its installation was cut");
+        match (phase, &self.on_trial) {
+            (Phase::Install, _) => self.blank.restore()?,
+            (Phase::Settle, Some(on_trial)) => on_trial.restore()?,
+            (Phase::Update | Phase::Settle, _) => enrolled()?.snapshot.restore()?,
+        }
+        if phase == Phase::Settle && self.on_trial.is_none() {
+            server.start()?;
+            for _ in 0..2 {
+                let machine = lab.power_on(self.home.order.clone(), &self.lan)?;
+                enrol::come_up(&machine, 0)?;
+                machine.pull_plug()?;
+            }
+            server.stop()?;
+            self.on_trial = Some(snapshot(lab, &self.org, &self.home, "on-trial")?);
+        }
+        self.org.server().start()
+    }
+
+    /// Switches the machine on, and returns it when the phase begins, and how long that took.
+    fn begin(&self, lab: &mut Lab, phase: Phase) -> Result<(Machine, Duration)> {
         let machine = lab.power_on(self.home.order.clone(), &self.lan)?;
-        match phase {
+        let begun = match phase {
             Phase::Install => {
                 self.org.approve(&machine, &["--name", "web-1"])?;
-                machine.wait_step(0, "approval")?;
+                machine.wait_step(0, "approval")?
             }
-            Phase::Update => drop(machine.wait_step(0, "identity proved")?),
-        }
-        Ok(machine)
+            Phase::Update | Phase::Settle => machine.wait_step(0, "identity proved")?,
+        };
+        let took = begun.at.duration_since(machine.on_at())?;
+        Ok((machine, took))
     }
 
-    /// One cut, and what becomes of the machine.
-    fn cut(&self, lab: &mut Lab, phase: Phase, moment: Duration, newer: u64) -> Result<Cut> {
-        let machine = self.begin(lab, phase)?;
-        if machine.process().wait_exit(moment).is_ok() {
-            bail!("it went off by itself");
+    /// When to cut, in order. A slow computer's machine is cut as much later as it is slower: by the time that it took to begin.
+    fn moments(&mut self, scale: Duration, count: usize) -> Vec<Duration> {
+        let within = |number: usize| if number % ANYWHERE == ANYWHERE - 1 { scale } else { scale / WRITING };
+        let mut moments: Vec<Duration> = (0..count).map(|number| self.random.part_of(within(number))).collect();
+        moments.sort();
+        moments
+    }
+
+    /// Cuts the power at these moments: at the last of them in earnest.
+    fn cut(&self, lab: &Lab, machine: &Machine, moments: &[Duration], first: usize) -> Result<Vec<Scene>> {
+        let server = self.org.server();
+        let mut scenes: Vec<Scene> = Vec::new();
+        for (number, at) in (1..).zip(moments.iter().copied()) {
+            let before = scenes.last().map_or(Duration::ZERO, |scene| scene.at);
+            if machine.process().wait_exit(at.saturating_sub(before)).is_ok() {
+                bail!("{} went off by itself", machine.name());
+            }
+            let killed = number == moments.len();
+            let frozen = if killed {
+                machine.pull_plug()?;
+                Vec::new()
+            } else {
+                machine.freeze()?
+            };
+            let _frozen = (frozen, server.process()?.freeze()?);
+            let said = machine.console().find_last("slipway-agent: [").map_or_else(String::new, |line| line.text);
+            let left = snapshot(lab, &self.org, &self.home, &format!("cut-{}", first + number))?;
+            scenes.push(Scene { at, reached: report::step(&said), killed, left });
         }
-        machine.pull_plug()?;
-        let reached = machine.console().find_last("slipway-agent: [").map_or_else(String::new, |line| line.text);
+        Ok(scenes)
+    }
+
+    /// Switches a machine on whose power was cut, and sees what becomes of it.
+    fn outlive(&mut self, lab: &mut Lab, phase: Phase, scene: &Scene, follow: bool) -> Result<Cut> {
+        let server = self.org.server();
+        if !scene.killed {
+            // After the kill it has nothing to be put back, and the server has not noticed.
+            server.stop()?;
+            scene.left.restore()?;
+            server.start()?;
+        }
+        let (at, reached) = (scene.at.as_secs_f64(), scene.reached.clone());
         let begun = Instant::now();
-        let (starts, outcome) = self.afterwards(lab, newer)?;
-        let took = begun.elapsed();
-        self.ensure_whole()?;
-        self.org.server().stop()?;
-        Ok(Cut { phase, moment, reached: report::step(&reached), starts, outcome, took })
+        let came = self.come_back(lab, phase, follow);
+        let took = begun.elapsed().as_secs_f64();
+        let whole = came.and_then(|came| self.ensure_whole(phase, follow).map(|()| came));
+        let (starts, outcome, fault) = match whole {
+            Ok((starts, outcome)) => (starts, Some(outcome), None),
+            Err(error) => (0, None, Some(format!("{error:#}"))),
+        };
+        if follow && fault.is_none() && self.enrolled.is_none() {
+            self.enrolled = Some(self.enrolled(lab)?);
+        }
+        Ok(Cut { phase, at, killed: scene.killed, reached, starts, outcome, followed: follow, took, fault })
     }
 
-    /// Switches the machine on until its system is well.
-    fn afterwards(&self, lab: &mut Lab, newer: u64) -> Result<(u32, Outcome)> {
+    /// The machine as it is now, which is off; from now on the org has a newer preboot.
+    fn enrolled(&self, lab: &Lab) -> Result<Enrolled> {
+        let identity = enrol::identity(&self.org, self.home.order.mac())?;
+        let newer = lab.made_org()?.newest("preboot")?.0 + 1;
+        lab.build_image(&self.org, &["preboot", "--version", &newer.to_string()])?;
+        self.org.server().stop()?;
+        let snapshot = snapshot(lab, &self.org, &self.home, "enrolled")?;
+        self.org.server().start()?;
+        Ok(Enrolled { snapshot, newer, identity })
+    }
+
+    /// Switches the machine on until it has come up.
+    fn come_back(&self, lab: &mut Lab, phase: Phase, follow: bool) -> Result<(u32, Outcome)> {
         for start in 1..=STARTS {
             let machine = lab.power_on(self.home.order.clone(), &self.lan)?;
-            let came = self.see(&machine, newer)?;
+            let came = self.see(&machine, phase, follow);
             machine.pull_plug()?;
-            if let Some(outcome) = came {
+            if let Some(outcome) = came? {
                 return Ok((start, outcome));
             }
         }
@@ -164,30 +261,46 @@ impl Bench {
     }
 
     /// Follows one start: what the machine came up by, or nothing if its firmware gave up.
-    fn see(&self, machine: &Machine, newer: u64) -> Result<Option<Outcome>> {
+    fn see(&self, machine: &Machine, phase: Phase, follow: bool) -> Result<Option<Outcome>> {
         const PREBOOT: &str = "preboot image, version ";
-        let first = [PREBOOT, "bootstrap image, version ", "UEFI Interactive Shell"];
+        const SHELL: &str = "UEFI Interactive Shell";
+        let first = [PREBOOT, "bootstrap image, version ", SHELL];
         let line = machine.console().wait_for_any(0, &first, PATIENCE)?.text;
-        if let Some((_, rest)) = line.split_once(PREBOOT) {
-            enrol::come_up(machine, 0)?;
-            let is_newer = rest.starts_with(&format!("{newer},"));
-            return Ok(Some(if is_newer { Outcome::Newer } else { Outcome::Older }));
-        }
-        if line.contains("UEFI Interactive Shell") {
+        if line.contains(SHELL) {
             return Ok(None);
         }
-        let asks = machine.console().wait_for_any(0, &["[ok] approval", "[..] approval (ticket"], PATIENCE)?;
-        let asked = asks.text.contains("[..]");
-        if asked {
-            self.org.approve(machine, &["--name", "web-1"])?;
+        let (outcome, mark) = match (line.split_once(PREBOOT), &self.enrolled) {
+            // Before its installation there was none.
+            (Some(_), _) if phase == Phase::Install => (Outcome::Newer, 0),
+            (Some((_, rest)), Some(known)) if rest.starts_with(&format!("{},", known.newer)) => (Outcome::Newer, 0),
+            (Some(_), _) => (Outcome::Older, 0),
+            (None, _) => {
+                let asks = machine.console().wait_for_any(0, &["[ok] approval", "[..] approval (ticket"], PATIENCE)?;
+                let asked = asks.text.contains("[..]");
+                if asked {
+                    self.org.approve(machine, &["--name", "web-1"])?;
+                }
+                (if asked { Outcome::Asked } else { Outcome::Recovered }, enrol::put_preboot(machine)?)
+            }
+        };
+        if follow {
+            enrol::come_up(machine, mark)?;
+        } else {
+            machine.wait_step(mark, "identity proved")?;
         }
-        enrol::install(machine)?;
-        Ok(Some(if asked { Outcome::Asked } else { Outcome::Recovered }))
+        Ok(Some(outcome))
     }
 
-    /// Whether the machine is one that the org knows to be well, and what is somebody else's is as it was.
-    fn ensure_whole(&self) -> Result<()> {
-        enrol::ensure_told(&self.org, self.home.order.mac(), "state", "active")?;
+    /// Whether the machine is one that the org knows to be well, the same as before, and what is somebody else's is as it was.
+    fn ensure_whole(&self, phase: Phase, follow: bool) -> Result<()> {
+        let mac = self.home.order.mac();
+        if follow {
+            enrol::ensure_told(&self.org, mac, "state", "active")?;
+        }
+        if let Some(known) = self.enrolled.as_ref().filter(|_| phase != Phase::Install) {
+            let now = enrol::identity(&self.org, mac)?;
+            ensure!(now == known.identity, "it is another machine now: {:?}, {now:?}", known.identity);
+        }
         let (foreign, digest) = &self.foreign;
         let partitions = self.home.disk.partitions()?;
         ensure!(partitions.contains(foreign), "somebody's partition is gone from the table: {partitions:?}");
@@ -197,8 +310,11 @@ impl Bench {
     }
 }
 
-/// How long it was from the first line with one text to the first with another.
-fn between(machine: &Machine, first: &str, last: &str) -> Result<Duration> {
-    let at = |text| machine.console().find(text).with_context(|| format!("{} did not say {text:?}", machine.name()));
-    Ok(at(last)?.at.duration_since(at(first)?.at)?)
+/// The machine as it is now, and what the server knows. Both stand still.
+fn snapshot(lab: &Lab, org: &Org, home: &Home, name: &str) -> Result<Snapshot> {
+    let of_server = ["org", "org.redb", "leases.redb", "machines.redb", "journal.jsonl"];
+    let mut places: Vec<PathBuf> = of_server.iter().map(|name| org.server().data().join(name)).collect();
+    places.extend(["machine1.vars.fd", "tpm/node1"].map(|name| lab.folder().join(name)));
+    places.push(home.disk.path()?.to_owned());
+    Snapshot::take(&lab.folder().join(name), &places)
 }

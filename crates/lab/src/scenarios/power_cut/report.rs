@@ -1,19 +1,26 @@
-//! What came of the cuts, for people.
+//! What came of the cuts.
 
 use core::fmt;
-use std::time::Duration;
+use std::path::Path;
 
-/// What was under way when the power was cut.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+/// What is under way when the power is cut.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Phase {
-    /// A machine was granted its preboot, and brings it to its disk, and starts it.
+    /// A machine was granted its preboot, brings it to its disk, and starts it for the first time.
     Install,
-    /// A machine brings a newer preboot to the other slot.
+    /// A machine takes its preboot for good, and brings a newer one to the other slot.
     Update,
+    /// A machine runs the newer preboot, and takes that one for good.
+    Settle,
 }
 
 /// How a machine came up after a cut.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Outcome {
     /// From its disk, by the preboot that was there before.
     Older,
@@ -26,18 +33,48 @@ pub(super) enum Outcome {
 }
 
 /// One cut.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Cut {
     pub(super) phase: Phase,
-    /// Since the phase began.
-    pub(super) moment: Duration,
+    /// When, in seconds of the machine's own time since the phase began.
+    pub(super) at: f64,
+    /// Whether QEMU was killed; else it stood still while its disk, variables and TPM were copied.
+    pub(super) killed: bool,
     /// What the machine had said last.
     pub(super) reached: String,
-    /// How often it was switched on until it was well.
+    /// How often it was switched on until it came up; 0: it never did.
     pub(super) starts: u32,
-    pub(super) outcome: Outcome,
-    /// From the first of that until it was well.
-    pub(super) took: Duration,
+    /// How it came up.
+    pub(super) outcome: Option<Outcome>,
+    /// Whether it was followed until its system was well.
+    pub(super) followed: bool,
+    /// From the first of its starts until it had proved itself to the gateway, in seconds, or until its system was well.
+    pub(super) took: f64,
+    /// Why the machine counts as dead, or what of its disk had changed that must not.
+    pub(super) fault: Option<String>,
+}
+
+/// All of them.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) seed: u64,
+    pub(super) wanted: usize,
+    pub(super) cuts: Vec<Cut>,
+    /// Why it ended before all cuts were made.
+    pub(super) failed: Option<String>,
+}
+
+impl Report {
+    /// Leaves it in a scenario's folder.
+    pub(super) fn write(&self, folder: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)?;
+        std::fs::write(folder.join("cuts.json"), text).context("cannot write cuts.json")
+    }
+
+    /// How many cuts came to no good end.
+    pub(super) fn faults(&self) -> usize {
+        self.cuts.iter().filter(|cut| cut.fault.is_some()).count()
+    }
 }
 
 impl fmt::Display for Phase {
@@ -45,6 +82,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Install => "install",
             Self::Update => "update",
+            Self::Settle => "settle",
         })
     }
 }
@@ -52,19 +90,23 @@ impl fmt::Display for Phase {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Older => "disk, old preboot",
-            Self::Newer => "disk, new preboot",
-            Self::Recovered => "network, by itself",
-            Self::Asked => "network, approved once more",
+            Self::Older => "came up from disk by the old preboot",
+            Self::Newer => "came up from disk by the new preboot",
+            Self::Recovered => "recovered by the network, by itself",
+            Self::Asked => "recovered by the network, approved once more",
         })
     }
 }
 
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { phase, moment, reached, starts, outcome, took } = self;
-        let (moment, took) = (moment.as_secs_f64(), took.as_secs_f64());
-        write!(f, "{phase}, at {moment:.3} s (after: {reached}); then {outcome}, start {starts}, {took:.0} s")
+        let Self { phase, at, reached, starts, took, .. } = self;
+        write!(f, "{phase}, at {at:.3} s (after: {reached}): ")?;
+        match (&self.fault, self.outcome) {
+            (Some(fault), _) => write!(f, "FAULT: {fault}"),
+            (None, Some(outcome)) => write!(f, "{outcome}, at start {starts}, in {took:.0} s"),
+            (None, None) => f.write_str("nothing is known"),
+        }
     }
 }
 
@@ -75,57 +117,28 @@ pub(super) fn step(line: &str) -> String {
     said.get(..end).unwrap_or_default().to_owned()
 }
 
-/// The report. `lengths` are those of an installation and an update without a cut; a cut that went wrong ends the run.
-pub(super) fn render(seed: u64, wanted: u64, lengths: [Duration; 2], cuts: &[Cut], failed: Option<&str>) -> String {
-    let [install, update] = lengths.map(|length| length.as_secs_f64());
-    let mut out = format!(
-        "{} of {wanted} cuts, seed {seed}. Without a cut an installation took {install:.1} s from the grant to the preboot's first words with the \
-         gateway, an update {update:.1} s from the gateway's word to the generation.\n\n| Phase | Outcome | Machines |\n|---|---|---|\n",
-        cuts.len()
-    );
-    for phase in [Phase::Install, Phase::Update] {
-        for outcome in [Outcome::Older, Outcome::Newer, Outcome::Recovered, Outcome::Asked] {
-            let count = cuts.iter().filter(|cut| cut.phase == phase && cut.outcome == outcome).count();
-            if count > 0 {
-                out += &format!("| {phase} | {outcome} | {count} |\n");
-            }
-        }
-    }
-    out += &format!("| both | dead, or somebody else's partition changed | {} |\n", usize::from(failed.is_some()));
-    out += "\n| Cut | Phase | At, s | The machine had said last | Came up by | Starts | Well after, s |\n|---|---|---|---|---|---|---|\n";
-    for (number, cut) in (1..).zip(cuts) {
-        let Cut { phase, moment, reached, starts, outcome, took } = cut;
-        let (moment, took) = (moment.as_secs_f64(), took.as_secs_f64());
-        out += &format!("| {number} | {phase} | {moment:.3} | {reached} | {outcome} | {starts} | {took:.0} |\n");
-    }
-    failed.map_or(out.clone(), |reason| format!("{out}\nThen it went wrong: {reason}\n"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_report_counts_how_machines_came_up_and_lists_each_cut() {
-        let seconds = Duration::from_secs;
-        let cut = |phase, outcome| Cut {
-            phase,
-            moment: Duration::from_millis(1234),
+    fn a_cut_is_told_with_what_the_machine_had_said_and_how_it_came_up() {
+        let mut cut = Cut {
+            phase: Phase::Install,
+            at: 1.2341,
+            killed: true,
             reached: step("slipway-agent: [ok] written to the esp (/EFI/slipway/preboot-a.efi, read back)"),
             starts: 1,
-            outcome,
-            took: seconds(31),
+            outcome: Some(Outcome::Recovered),
+            followed: false,
+            took: 31.4,
+            fault: None,
         };
-        let cuts = [cut(Phase::Install, Outcome::Asked), cut(Phase::Update, Outcome::Newer)];
-        let report = render(7, 10, [seconds(20), seconds(9)], &cuts, None);
-        assert!(report.starts_with("2 of 10 cuts, seed 7. "), "{report}");
-        assert!(
-            report.contains("| install | network, approved once more | 1 |\n| update | disk, new preboot | 1 |\n"),
-            "{report}"
-        );
-        let first = "| 1 | install | 1.234 | [ok] written to the esp | network, approved once more | 1 | 31 |\n";
-        assert!(report.contains(first) && report.contains("changed | 0 |"), "{report}");
-        let failed = render(7, 10, [seconds(20), seconds(9)], &cuts, Some("it is dead"));
-        assert!(failed.contains("changed | 1 |") && failed.ends_with("it went wrong: it is dead\n"), "{failed}");
+        let good = "install, at 1.234 s (after: [ok] written to the esp): recovered by the network, by itself, at start 1, in 31 s";
+        assert_eq!(cut.to_string(), good);
+        cut.fault = Some("it is dead".into());
+        assert!(cut.to_string().ends_with("): FAULT: it is dead"));
+        let report = Report { seed: 1, wanted: 2, cuts: vec![cut], failed: None };
+        assert_eq!(report.faults(), 1);
     }
 }
