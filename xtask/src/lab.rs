@@ -1,5 +1,6 @@
 //! Building what the lab boots, and running the lab.
 
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -53,21 +54,13 @@ pub(crate) fn demo_passes() -> Result<()> {
     sh::run(lab().arg("demo"))
 }
 
-/// `cargo xtask soak power-cut`: the scenario with many cuts. Its report is kept, also when it fails.
-pub(crate) fn soak_power_cut(count: u32, seed: Option<u64>) -> Result<ExitCode> {
-    const REPORT: &str = "docs/soak-power-cut.md";
+/// The lab about to run one scenario in a folder of its own, built.
+pub(crate) fn alone(name: &str, folder: &Path) -> Result<Command> {
     setup::ensure(&[Work::Build, Work::Boot, Work::Peers])?;
     build()?;
     let mut lab = lab();
-    lab.args(["run", "power-cut", "--jobs", "1"]).env("SLIPWAY_CUTS", count.to_string());
-    if let Some(seed) = seed {
-        lab.env("SLIPWAY_SEED", seed.to_string());
-    }
-    let status = sh::status(&mut lab)?;
-    let made = sh::root().join("target/lab/power-cut/report.md");
-    std::fs::copy(&made, sh::root().join(REPORT)).with_context(|| format!("no report in {}", made.display()))?;
-    println!("written: {REPORT}");
-    Ok(sh::exit_code(status))
+    lab.args(["run", name, "--jobs", "1", "--work"]).arg(folder);
+    Ok(lab)
 }
 
 /// Runs every scenario and counts each.

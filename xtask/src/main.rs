@@ -12,6 +12,7 @@ mod needs;
 mod promises;
 mod setup;
 mod sh;
+mod soak;
 mod tally;
 mod test;
 
@@ -68,26 +69,13 @@ enum Chore {
     /// Let something go wrong very often, and keep a report of what came of it under docs/.
     Soak {
         #[command(subcommand)]
-        what: Soak,
+        what: soak::Soak,
     },
     /// Install the system packages that the other chores need, and say what each is for.
     Setup {
         /// Only say what is missing.
         #[arg(long)]
         dry_run: bool,
-    },
-}
-
-#[derive(Subcommand)]
-enum Soak {
-    /// Cut a machine's power while it installs or updates its preboot: docs/soak-power-cut.md.
-    PowerCut {
-        /// How many cuts.
-        #[arg(long, default_value_t = 100)]
-        count: u32,
-        /// What the moments follow from: the same seed, the same moments [default: another one each time].
-        #[arg(long)]
-        seed: Option<u64>,
     },
 }
 
@@ -100,7 +88,7 @@ fn main() -> ExitCode {
         Chore::Lab { args } => lab::run(&args),
         Chore::Fuzz { seconds, targets } => fuzz::run(seconds, &targets),
         Chore::Bench { args } => bench::run(&args),
-        Chore::Soak { what: Soak::PowerCut { count, seed } } => lab::soak_power_cut(count, seed),
+        Chore::Soak { what } => soak::run(what),
         Chore::Setup { dry_run } => setup::run(dry_run),
     };
     match outcome {
