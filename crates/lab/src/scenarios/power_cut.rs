@@ -35,8 +35,6 @@ const AT_ONCE: usize = 8;
 const FOLLOWED: usize = 10;
 /// Of so many cuts one falls anywhere between a phase's beginning and the next start's end; the others, while the disk is written.
 const ANYWHERE: usize = 4;
-/// Which part of the time from power-on to a phase's beginning it takes to write what is to be written.
-const WRITING: u32 = 12;
 /// How long firmware may take to come to something, one way or another.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// How often a machine is switched on again before it counts as dead: the org believes a machine lost that was sent to its disk in vain.
@@ -125,7 +123,7 @@ impl Bench {
     fn round(&mut self, lab: &mut Lab, phase: Phase, count: usize, report: &mut Report) -> Result<()> {
         self.go_to(lab, phase)?;
         let (machine, scale) = self.begin(lab, phase)?;
-        let moments = self.moments(scale, count);
+        let moments = self.moments(phase, scale, count);
         let scenes = self.cut(lab, &machine, &moments, report.cuts.len())?;
         for scene in scenes.into_iter().rev() {
             let number = report.cuts.len();
@@ -181,8 +179,13 @@ impl Bench {
     }
 
     /// When to cut, in order. A slow computer's machine is cut as much later as it is slower: by the time that it took to begin.
-    fn moments(&mut self, scale: Duration, count: usize) -> Vec<Duration> {
-        let within = |number: usize| if number % ANYWHERE == ANYWHERE - 1 { scale } else { scale / WRITING };
+    fn moments(&mut self, phase: Phase, scale: Duration, count: usize) -> Vec<Duration> {
+        // Which part of that time it then takes to write what is to be written.
+        let writing = match phase {
+            Phase::Install => 30,
+            Phase::Update | Phase::Settle => 12,
+        };
+        let within = |number: usize| if number % ANYWHERE == ANYWHERE - 1 { scale } else { scale / writing };
         let mut moments: Vec<Duration> = (0..count).map(|number| self.random.part_of(within(number))).collect();
         moments.sort();
         moments
