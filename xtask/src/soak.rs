@@ -53,12 +53,20 @@ struct Cut {
     phase: String,
     at: f64,
     killed: bool,
+    lost: Option<Lost>,
     reached: String,
     starts: u32,
     outcome: Option<String>,
     followed: bool,
     took: f64,
     fault: Option<String>,
+}
+
+/// What a disk had not flushed, in writes, and how many of them were lost.
+#[derive(Clone, Debug, Deserialize)]
+struct Lost {
+    gone: u32,
+    of: u32,
 }
 
 /// Runs it.
@@ -179,8 +187,12 @@ depends on the computer. The scenario `power-cut` sees two cuts in every test ru
 ";
 
 fn row(seed: u64, number: u32, cut: &Cut) -> String {
-    let Cut { phase, at, killed, reached, starts, outcome, took, fault, .. } = cut;
-    let by = if *killed { "kill" } else { "copy" };
+    let Cut { phase, at, killed, lost, reached, starts, outcome, took, fault, .. } = cut;
+    let by = match lost {
+        _ if *killed => "kill".to_owned(),
+        Some(Lost { gone, of }) => format!("copy, {gone} of {of} unflushed writes lost"),
+        None => "copy".to_owned(),
+    };
     let known = OUTCOMES.iter().find(|(name, _)| outcome.as_deref() == Some(*name)).map(|(_, told)| *told);
     let came =
         fault.as_ref().map_or_else(|| known.unwrap_or("?").to_owned(), |why| format!("**NOT: {}**", first_line(why)));

@@ -35,17 +35,26 @@ impl Snapshot {
     /// # Errors
     /// A file can't be removed or written.
     pub(crate) fn restore(&self) -> Result<()> {
-        for (number, place) in self.places.iter().enumerate() {
-            if place.exists() {
-                let gone = if place.is_dir() { std::fs::remove_dir_all(place) } else { std::fs::remove_file(place) };
-                gone.with_context(|| format!("cannot remove {}", place.display()))?;
-            }
-            let kept = self.copy_of(number);
-            if kept.exists() {
-                copy(&kept, place)?;
-            }
+        self.places.iter().enumerate().try_for_each(|(number, place)| self.put_back(number, place))
+    }
+
+    fn put_back(&self, number: usize, place: &Path) -> Result<()> {
+        if place.exists() {
+            let gone = if place.is_dir() { std::fs::remove_dir_all(place) } else { std::fs::remove_file(place) };
+            gone.with_context(|| format!("cannot remove {}", place.display()))?;
         }
-        Ok(())
+        let kept = self.copy_of(number);
+        if kept.exists() { copy(&kept, place) } else { Ok(()) }
+    }
+
+    /// Puts one of them back as it was.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore), or there is no copy of it.
+    pub(crate) fn restore_one(&self, place: &Path) -> Result<()> {
+        let number = self.places.iter().position(|one| one == place);
+        let number = number.with_context(|| format!("there is no copy of {}", place.display()))?;
+        self.put_back(number, place)
     }
 
     /// Removes the copies.
@@ -89,6 +98,10 @@ mod tests {
             assert!(!at("state/two").exists() && !at("later").exists());
             assert_eq!(std::fs::read(at("disk")).unwrap(), b"blank");
         }
+        std::fs::write(at("later"), "made later").unwrap();
+        std::fs::write(at("disk"), "written").unwrap();
+        snapshot.restore_one(&at("disk")).unwrap();
+        assert!(std::fs::read(at("disk")).unwrap() == b"blank" && at("later").exists());
         snapshot.discard().unwrap();
         assert!(!at("before").exists());
     }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::enrol::{self, Home};
+use crate::drive::writes::{self, Lost};
 use crate::drive::{DATA, Partition};
 use crate::lab::Lab;
 use crate::loadgen::Random;
@@ -54,6 +55,8 @@ struct Bench {
     enrolled: Option<Enrolled>,
     /// A machine whose newer preboot came up for the first time.
     on_trial: Option<Snapshot>,
+    /// What is written to the machine's disk, where that is logged.
+    writes: Option<PathBuf>,
 }
 
 /// A machine that runs its first preboot, which is still on trial; and the org has a newer one.
@@ -68,6 +71,8 @@ struct Scene {
     at: Duration,
     reached: String,
     killed: bool,
+    /// Whether the disk had a cache of its own, whose content is lost.
+    lossy: bool,
     left: Snapshot,
 }
 
@@ -76,7 +81,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let wanted = std::env::var("SLIPWAY_CUTS").map_or(Ok(SAMPLE), |text| text.parse()).context("SLIPWAY_CUTS")?;
     lab.say(&format!("{wanted} cuts, seed {seed} (SLIPWAY_SEED={seed} repeats it)"));
     let mut report = Report { seed, wanted, cuts: Vec::new(), failed: None };
-    let done = Bench::make(lab, seed).and_then(|mut bench| bench.cut_all(lab, &mut report));
+    let done = Bench::make(lab, seed, wanted > SAMPLE).and_then(|mut bench| bench.cut_all(lab, &mut report));
     report.failed = done.as_ref().err().map(|error| format!("{error:#}"));
     report.write(lab.folder())?;
     done?;
@@ -87,11 +92,16 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
 
 impl Bench {
     /// A blank machine but for somebody's partition, and an org that lets it in.
-    fn make(lab: &mut Lab, seed: u64) -> Result<Self> {
+    fn make(lab: &mut Lab, seed: u64, logged: bool) -> Result<Self> {
         let (lan, org) = enrol::org(lab, "")?;
         let mut home = Home::with_tpm(lab, Order::new("node1", 1, Firmware::UefiPxe))?;
         // Nothing here is done by two processors at once, and an emulated one that waits is not free.
         home.order = home.order.cpus(1);
+        let writes = logged.then(|| lab.folder().join("writes"));
+        if let Some(writes) = &writes {
+            std::fs::write(writes, "")?;
+            home.order = home.order.logging(std::slice::from_ref(writes));
+        }
         home.disk.partition(&[("somebody", DATA, FOREIGN)])?;
         let foreign = home.disk.partition_of(DATA)?;
         home.disk.fill(&foreign)?;
@@ -99,7 +109,8 @@ impl Bench {
         org.server().cli(["window", "open", "--for", "8h"])?;
         org.server().stop()?;
         let blank = snapshot(lab, &org, &home, "blank")?;
-        Ok(Self { lan, org, home, foreign, random: Random::new(seed), blank, enrolled: None, on_trial: None })
+        let random = Random::new(seed);
+        Ok(Self { lan, org, home, foreign, random, blank, enrolled: None, on_trial: None, writes })
     }
 
     /// Makes all cuts. A machine that does not survive one is a line of the report.
@@ -210,7 +221,8 @@ impl Bench {
             let _frozen = (frozen, server.process()?.freeze()?);
             let said = machine.console().find_last("slipway-agent: [").map_or_else(String::new, |line| line.text);
             let left = snapshot(lab, &self.org, &self.home, &format!("cut-{}", first + number))?;
-            scenes.push(Scene { at, reached: report::step(&said), killed, left });
+            let lossy = !killed && number % 2 == 0 && self.writes.is_some();
+            scenes.push(Scene { at, reached: report::step(&said), killed, lossy, left });
         }
         Ok(scenes)
     }
@@ -224,6 +236,7 @@ impl Bench {
             scene.left.restore()?;
             server.start()?;
         }
+        let lost = if scene.lossy { self.lose(phase, scene)? } else { None };
         let (at, reached) = (scene.at.as_secs_f64(), scene.reached.clone());
         let begun = Instant::now();
         let came = self.come_back(lab, phase, follow);
@@ -236,7 +249,19 @@ impl Bench {
         if follow && fault.is_none() && self.enrolled.is_none() {
             self.enrolled = Some(self.enrolled(lab)?);
         }
-        Ok(Cut { phase, at, killed: scene.killed, reached, starts, outcome, followed: follow, took, fault })
+        Ok(Cut { phase, at, killed: scene.killed, lost, reached, starts, outcome, followed: follow, took, fault })
+    }
+
+    /// Has the disk lose of what it had in a cache of its own.
+    fn lose(&mut self, phase: Phase, scene: &Scene) -> Result<Option<Lost>> {
+        let before = match (phase, &self.enrolled, &self.on_trial) {
+            (Phase::Update, Some(enrolled), _) => &enrolled.snapshot,
+            (Phase::Settle, _, Some(on_trial)) => on_trial,
+            _ => &self.blank,
+        };
+        let (disk, writes) = (self.home.disk.path()?, self.writes.as_ref().context("no writes are logged")?);
+        before.restore_one(disk)?;
+        writes::replay(writes, disk, &mut self.random).map(Some)
     }
 
     /// The machine as it is now, which is off; from now on the org has a newer preboot.
@@ -317,7 +342,7 @@ impl Bench {
 fn snapshot(lab: &Lab, org: &Org, home: &Home, name: &str) -> Result<Snapshot> {
     let of_server = ["org", "org.redb", "leases.redb", "machines.redb", "journal.jsonl"];
     let mut places: Vec<PathBuf> = of_server.iter().map(|name| org.server().data().join(name)).collect();
-    places.extend(["machine1.vars.fd", "tpm/node1"].map(|name| lab.folder().join(name)));
+    places.extend(["machine1.vars.fd", "tpm/node1", "writes"].map(|name| lab.folder().join(name)));
     places.push(home.disk.path()?.to_owned());
     Snapshot::take(&lab.folder().join(name), &places)
 }

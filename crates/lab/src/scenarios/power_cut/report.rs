@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use crate::drive::writes::Lost;
+
 /// What is under way when the power is cut.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -40,6 +42,8 @@ pub(super) struct Cut {
     pub(super) at: f64,
     /// Whether QEMU was killed; else it stood still while its disk, variables and TPM were copied.
     pub(super) killed: bool,
+    /// What a disk with a cache of its own had not flushed by then, and how much of it is lost; where there is none, nothing is.
+    pub(super) lost: Option<Lost>,
     /// What the machine had said last.
     pub(super) reached: String,
     /// How often it was switched on until it came up; 0: it never did.
@@ -101,7 +105,11 @@ impl fmt::Display for Outcome {
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { phase, at, reached, starts, took, .. } = self;
-        write!(f, "{phase}, at {at:.3} s (after: {reached}): ")?;
+        write!(f, "{phase}, at {at:.3} s (after: {reached}")?;
+        if let Some(Lost { gone, of }) = self.lost {
+            write!(f, "; of {of} writes that were not flushed, {gone} lost")?;
+        }
+        f.write_str("): ")?;
         match (&self.fault, self.outcome) {
             (Some(fault), _) => write!(f, "FAULT: {fault}"),
             (None, Some(outcome)) => write!(f, "{outcome}, at start {starts}, in {took:.0} s"),
@@ -127,6 +135,7 @@ mod tests {
             phase: Phase::Install,
             at: 1.2341,
             killed: true,
+            lost: None,
             reached: step("slipway-agent: [ok] written to the esp (/EFI/slipway/preboot-a.efi, read back)"),
             starts: 1,
             outcome: Some(Outcome::Recovered),
