@@ -162,6 +162,9 @@ pub struct MachineRecord {
     /// The same, once the system that it started has said that it is well; the next start spends it.
     #[n(22)]
     pub well: Option<u64>,
+    /// When it said that its preboot is on its disk, since its last grant.
+    #[n(23)]
+    pub installed: Option<Time>,
 }
 
 /// Our share of a disk key.

@@ -47,6 +47,7 @@ pub(crate) fn give(
     ticket.refused = None;
     machine.confirm = Some(Digest::of(&fresh.confirm));
     machine.boots = 0;
+    machine.installed = None;
     machine.heard = view.now;
     let grant = grant(ticket, &machine, image, view, fresh);
     let wanted =
@@ -124,6 +125,7 @@ fn first(
         acted: Time(0),
         preboot: None,
         well: None,
+        installed: None,
     };
     pen.say(Said {
         actor: if ticket.approval.is_some() { "approval" } else { "policy" }.to_owned(),
