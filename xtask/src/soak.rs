@@ -119,13 +119,14 @@ fn render(runs: &[Run], commit: &str) -> String {
     let wanted: u64 = runs.iter().map(|run| run.wanted).sum();
     let faults = cuts.iter().filter(|cut| cut.fault.is_some()).count();
     let killed = cuts.iter().filter(|cut| cut.killed).count();
+    let lossy = cuts.iter().filter(|cut| cut.lost.is_some()).count();
     let followed = cuts.iter().filter(|cut| cut.followed).count();
     let seeds: Vec<String> =
         runs.iter().map(|run| format!("{} ({} of {} cuts)", run.seed, run.cuts.len(), run.wanted)).collect();
     let mut out = format!(
         "# Power cuts\n\nWritten by `cargo xtask soak power-cut` of what it saw at commit {commit}: **{} of {wanted} cuts, of which {faults} \
          left a machine dead or changed somebody else's partition.** Seeds: {}.\n\n{ABOUT}\n\
-         In {killed} cuts QEMU was killed, the others are copies. {followed} machines were followed until their system was well.\n\n",
+         In {killed} cuts QEMU was killed, the others are copies, {lossy} of them of disks that lost their cache. {followed} machines were followed until their system was well.\n\n",
         cuts.len(),
         seeds.join(", "),
     );
@@ -179,8 +180,8 @@ server's data are copied; then all go on, until QEMU is killed (`SIGKILL`) at th
 signal stops a thread of QEMU's on its way back from the kernel, when what it was writing is written; what is in QEMU's memory is lost to both; and what
 the computer's kernel holds of the files is seen by both. With a copy the server, and the TPM in the middle of a command, lose their power, too.
 
-What this does not show: a disk that loses or reorders what it had only cached. For that, the order of writes is tested apart
-([what Slipway does to a machine's disk](local-disk.md)).
+Every second copy is worse than a kill: there the disk had a cache of its own. QEMU logs each write (`blklogwrites`), and from what was flushed a disk is
+made anew; of what was written since the last flush, a third is there, a third is not, and a third is there up to some sector.
 
 To repeat it: `cargo xtask soak power-cut --count 100 --seed SEED`. The phases and moments follow from the seed; how far a machine has come by then also
 depends on the computer. The scenario `power-cut` sees two cuts in every test run.
