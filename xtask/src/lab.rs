@@ -1,5 +1,6 @@
 //! Building what the lab boots, and running the lab.
 
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 
@@ -50,6 +51,15 @@ pub(crate) fn demo(args: &[String]) -> Result<ExitCode> {
     setup::ensure(&[Work::Build, Work::Boot, Work::Peers])?;
     build()?;
     Ok(sh::exit_code(sh::status(lab().arg("demo").args(args))?))
+}
+
+/// The lab about to run one scenario in a folder of its own, built.
+pub(crate) fn alone(name: &str, folder: &Path) -> Result<Command> {
+    setup::ensure(&[Work::Build, Work::Boot, Work::Peers])?;
+    build()?;
+    let mut lab = lab();
+    lab.args(["run", name, "--jobs", "1", "--work"]).arg(folder);
+    Ok(lab)
 }
 
 /// Runs every scenario, and the demo beside them, and counts each.

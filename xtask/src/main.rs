@@ -12,6 +12,7 @@ mod needs;
 mod promises;
 mod setup;
 mod sh;
+mod soak;
 mod tally;
 mod test;
 
@@ -65,6 +66,11 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Let something go wrong very often, and keep a report of what came of it under docs/.
+    Soak {
+        #[command(subcommand)]
+        what: soak::Soak,
+    },
     /// Install the system packages that the other chores need, and say what each is for.
     Setup {
         /// Only say what is missing.
@@ -82,6 +88,7 @@ fn main() -> ExitCode {
         Chore::Lab { args } => lab::run(&args),
         Chore::Fuzz { seconds, targets } => fuzz::run(seconds, &targets),
         Chore::Bench { args } => bench::run(&args),
+        Chore::Soak { what } => soak::run(what),
         Chore::Setup { dry_run } => setup::run(dry_run),
     };
     match outcome {

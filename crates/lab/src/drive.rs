@@ -14,6 +14,7 @@ use crate::parts::{MCOPY, MDIR, MFORMAT, SGDISK, require};
 use crate::process::run;
 
 mod gpt;
+pub(crate) mod writes;
 
 pub use gpt::{DATA, ESP, Partition};
 
@@ -36,6 +37,7 @@ pub struct Drive {
     content: Content,
     bus: Bus,
     serial: Option<String>,
+    log: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -63,13 +65,13 @@ impl Drive {
     /// A raw image, on virtio unless said.
     #[must_use]
     pub fn image(path: &Path) -> Self {
-        Self { content: Content::Image(path.to_owned()), bus: Bus::Virtio, serial: None }
+        Self { content: Content::Image(path.to_owned()), bus: Bus::Virtio, serial: None, log: None }
     }
 
     /// A FAT file system with the files of a folder, on virtio unless said.
     #[must_use]
     pub fn folder(path: &Path) -> Self {
-        Self { content: Content::Folder(path.to_owned()), bus: Bus::Virtio, serial: None }
+        Self { content: Content::Folder(path.to_owned()), bus: Bus::Virtio, serial: None, log: None }
     }
 
     /// What it is plugged into.
@@ -83,6 +85,13 @@ impl Drive {
     #[must_use]
     pub fn serial(mut self, serial: &str) -> Self {
         self.serial = Some(serial.chars().take(20).collect());
+        self
+    }
+
+    /// What is written to it is written to this file, too, from each power-on anew: for [`writes::replay`].
+    #[must_use]
+    pub(crate) fn logged(mut self, log: &Path) -> Self {
+        self.log = Some(log.to_owned());
         self
     }
 
@@ -106,7 +115,10 @@ impl Drive {
         if let Some(place) = place {
             device += &format!(",bootindex={place}");
         }
-        let mut words = vec!["-drive".to_owned(), format!("if=none,id=disk{number},{file}")];
+        let mut words = match (&self.content, &self.log) {
+            (Content::Image(image), Some(log)) => logged(number, image, log),
+            _ => vec!["-drive".to_owned(), format!("if=none,id=disk{number},{file}")],
+        };
         let controller = match self.bus {
             Bus::Virtio | Bus::Nvme => None,
             Bus::Ahci => Some(format!("ahci,id=sata{number}")),
@@ -302,6 +314,18 @@ impl Drive {
     }
 }
 
+/// The image under the name of the disk, seen through what logs each write.
+fn logged(number: usize, image: &Path, log: &Path) -> Vec<String> {
+    let file = |name: &str, path: &Path| {
+        format!("driver=raw,node-name=disk{number}-{name},file.driver=file,file.filename={}", path.display())
+    };
+    let through = format!(
+        "driver=blklogwrites,node-name=disk{number},file=disk{number}-image,log=disk{number}-log,log-super-update-interval=1"
+    );
+    let all = [file("image", image), file("log", log), through];
+    all.into_iter().flat_map(|one| ["-blockdev".to_owned(), one]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,6 +346,9 @@ mod tests {
         assert!(sata.contains("-device ahci,id=sata0 -device ide-hd,drive=disk0,bus=sata0.0"), "{sata}");
         let stick = words(&drive.on(Bus::Usb), None);
         assert!(stick.contains("qemu-xhci,id=usb0") && stick.contains("removable=on"), "{stick}");
+        let logged = words(&Drive::image(Path::new("/d.img")).logged(Path::new("/log")), None);
+        assert!(logged.contains("node-name=disk0,file=disk0-image,log=disk0-log"), "{logged}");
+        assert!(logged.contains("filename=/log") && logged.ends_with("virtio-blk-pci,drive=disk0"), "{logged}");
     }
 
     #[test]

@@ -9,9 +9,9 @@ mod ledger;
 mod report;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 pub use crowd::Crowd;
 pub use ledger::Fault;
@@ -52,6 +52,17 @@ impl Random {
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed)
+    }
+
+    /// The seed that `SLIPWAY_SEED` names, which repeats a run; else another one each time.
+    ///
+    /// # Errors
+    /// `SLIPWAY_SEED` is no number.
+    pub fn seed() -> Result<u64> {
+        match std::env::var("SLIPWAY_SEED") {
+            Ok(text) => text.parse().context("SLIPWAY_SEED is not a number"),
+            Err(_) => Ok(u64::from(SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos())),
+        }
     }
 
     /// The next number.

@@ -7,7 +7,7 @@ use slipway_wire::{Cpu, MacAddr};
 
 use crate::capture::Packets;
 use crate::log::{Line, Log};
-use crate::process::Running;
+use crate::process::{Frozen, Running};
 use crate::record::Stage;
 use crate::story::Story;
 use crate::tpm::Tpm;
@@ -211,6 +211,16 @@ impl Machine {
     pub fn pull_plug(&self) -> Result<()> {
         self.process.kill()?;
         self.tpm.as_ref().map_or(Ok(()), Tpm::rest)
+    }
+
+    /// Freezes it between two instructions, and its TPM with it, until what is returned is dropped. Its disks, its firmware's variables and its
+    /// TPM then hold what they would hold if its [plug were pulled](Self::pull_plug) at this moment.
+    pub(crate) fn freeze(&self) -> Result<Vec<Frozen>> {
+        let mut frozen = vec![self.process.freeze()?];
+        if let Some(tpm) = &self.tpm {
+            frozen.extend(tpm.freeze()?);
+        }
+        Ok(frozen)
     }
 
     /// Its TPM, if it has one.

@@ -1,7 +1,7 @@
 //! Programs that run beside the scenario: their output followed, their end waited for, and never left behind.
 
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
 use crate::log::Log;
 
@@ -23,6 +23,10 @@ pub struct Running {
     log: Log,
     owned: Arc<Mutex<Owned>>,
 }
+
+/// A program that stands still, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Frozen(Running);
 
 #[derive(Debug)]
 struct Owned {
@@ -124,6 +128,20 @@ impl Running {
         Ok(status)
     }
 
+    /// Stops the program in its tracks (`SIGSTOP`). When this returns none of its threads runs, and what they were about to write to a file
+    /// is written: each stops on its way back from the kernel.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub(crate) fn freeze(&self) -> Result<Frozen> {
+        let process = self.process()?.with_context(|| format!("{} has ended", self.name))?;
+        pidfd_send_signal(&process, Signal::STOP).with_context(|| format!("{}: cannot be frozen", self.name))?;
+        // The kernel tells of a stop when the last thread has stopped; of a program that has ended it says that there is none.
+        let stopped = waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::STOPPED);
+        let frozen = Frozen(self.clone());
+        stopped.with_context(|| format!("{} does not freeze", self.name)).map(|_| frozen)
+    }
+
     /// Kills the program at once (`SIGKILL`) and waits for its end.
     ///
     /// # Errors
@@ -158,6 +176,13 @@ impl Running {
 
     fn owned(&self) -> MutexGuard<'_, Owned> {
         self.owned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        // Nothing else is wrong with a program that ended meanwhile.
+        let _ended = self.0.signal(Signal::CONT);
     }
 }
 
@@ -217,6 +242,22 @@ mod tests {
         running.log().wait_for("out", Duration::from_secs(10)).unwrap();
         running.log().wait_for("err", Duration::from_secs(10)).unwrap();
         assert!(std::fs::read_to_string(folder.path().join("it.log")).unwrap().contains("out"));
+    }
+
+    #[test]
+    fn a_frozen_program_says_nothing_more_until_it_is_let_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "while echo on; do :; done"]);
+        let running = Running::start("it", command, folder.path()).unwrap();
+        running.log().wait_for("on", Duration::from_secs(10)).unwrap();
+        let frozen = running.freeze().unwrap();
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", running.id())).unwrap();
+        assert!(state.contains(") T "), "{state}");
+        drop(frozen);
+        running.log().wait_from(running.log().mark(), "on", Duration::from_secs(10)).unwrap();
+        running.kill().unwrap();
+        assert!(running.freeze().is_err());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::lab::Lab;
 use crate::log::indent;
 use crate::parts::{SWTPM, SWTPM_SETUP, require};
-use crate::process::{Running, run};
+use crate::process::{Frozen, Running, run};
 
 mod talk;
 
@@ -174,6 +174,11 @@ impl Tpm {
         let Err(error) = running.wait_exit(END) else { return Ok(()) };
         running.kill()?;
         Err(error.context(format!("the TPM {} did not end with its machine: is it on?", self.name)))
+    }
+
+    /// Freezes it, if its machine is on.
+    pub(crate) fn freeze(&self) -> Result<Option<Frozen>> {
+        self.running().as_ref().map(Running::freeze).transpose()
     }
 
     /// What it said, for a report.

@@ -109,6 +109,13 @@ impl Order {
         self
     }
 
+    /// What is written to its disks is logged in these files ([`Drive::logged`]).
+    #[must_use]
+    pub(crate) fn logging(mut self, logs: &[PathBuf]) -> Self {
+        self.drives = self.drives.into_iter().zip(logs).map(|(drive, log)| drive.logged(log)).collect();
+        self
+    }
+
     /// It boots in the order that its own firmware keeps in its variables, and the lab rules nothing (otherwise: the network first, then
     /// its disks, at every start anew).
     #[must_use]

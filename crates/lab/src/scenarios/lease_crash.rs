@@ -1,9 +1,9 @@
 //! The server is killed at random moments under load, again and again on the same data, and every promise holds.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::lab::Lab;
 use crate::loadgen::{Crowd, Plan, Random};
@@ -28,7 +28,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let host = lab.host("server", &[(&lan, "10.77.0.1/16")])?;
     let crowd_host = lab.host("crowd", &[(&lan, "10.77.0.2/16")])?;
     let server = lab.slipway(&host, CONFIG)?;
-    let seed = seed()?;
+    let seed = Random::seed()?;
     lab.say(&format!("seed {seed} (SLIPWAY_SEED={seed} repeats it)"));
     let plan = Plan {
         server: SocketAddrV4::new(Ipv4Addr::new(10, 77, 0, 1), 67),
@@ -63,11 +63,4 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     lab.say(&format!("{ROUNDS} kills: {report}"));
     ensure!(report.leases > ROUNDS * 5 && report.renewals > ROUNDS * 50, "hardly any load: {report}");
     server.stop()
-}
-
-fn seed() -> Result<u64> {
-    match std::env::var("SLIPWAY_SEED") {
-        Ok(text) => text.parse().context("SLIPWAY_SEED is not a number"),
-        Err(_) => Ok(u64::from(SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos())),
-    }
 }

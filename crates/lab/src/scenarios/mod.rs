@@ -39,6 +39,7 @@ mod joined;
 mod lease_crash;
 mod no_configuration;
 mod old_bootstrap;
+mod power_cut;
 mod preboot_generation;
 mod preboot_offline;
 mod preboot_revoked;
@@ -402,6 +403,7 @@ pub const SCENARIOS: &[Scenario] = &[
         "PXE: bootstrap image with the drivers of servers, by TFTP",
         image_servers::run,
     ),
+    power_cut::SCENARIO,
     joins(
         "preboot-revoked",
         "a revoked machine is refused by the gateway, its disk stays closed, and the network gives it nothing",
