@@ -1,5 +1,6 @@
 //! Checks that nothing else would miss: each of these fails if one line of the code is taken out.
 
+use slipway_trust::desk::Objection;
 use slipway_trust::frames::{Ask, Hello, Intent};
 use slipway_trust::invite::{ApprovalMode, Invite, Kind};
 use slipway_trust::life::State;
@@ -191,4 +192,42 @@ fn a_grant_is_given_by_an_enroller_and_not_again_to_a_machine_that_has_come_up()
     let preboot = node.org.image(Role::Preboot, 20).sha256;
     assert_eq!(actor.report(&mut node, &mut waiting, preboot), Err(refused(Refusal::WrongState)), "nor is M10 taken");
     assert_eq!(node.registry.machine(&installed.machine).unwrap().confirm, None);
+}
+
+#[test]
+fn a_persons_word_is_not_enough_where_the_org_has_come_to_ask_for_more() {
+    let (mut node, mut actor) = (Node::open(), Actor::new(20));
+    let waiting = actor.apply(&mut node, Intent::Enrol).unwrap();
+    node.org.manifest.policy.min_assurance = Assurance::Tpm;
+    node.org.publish();
+    let (has, needs) = (Assurance::Approved, Assurance::Tpm);
+    assert_eq!(approve(&mut node, &waiting, "web-1"), Err(Objection::Assurance { has, needs }));
+}
+
+#[test]
+fn only_what_is_banned_is_unbanned() {
+    let (mut node, mut actor) = (Node::open(), Actor::new(20));
+    let installed = enrolled(&mut node, &mut actor, "web-1");
+    assert_eq!(act(&mut node, installed.machine, Verb::Unban), Err(Objection::State(Refusal::WrongState)));
+}
+
+#[test]
+fn who_waited_for_a_day_is_approved_no_more_even_before_anybody_has_looked() {
+    let (mut node, mut actor) = (Node::open(), Actor::new(20));
+    let waiting = actor.apply(&mut node, Intent::Enrol).unwrap();
+    node.pass(24 * 3600);
+    assert_eq!(approve(&mut node, &waiting, "web-1"), Err(Objection::State(Refusal::Expired)));
+}
+
+#[test]
+fn an_invite_that_is_handed_in_again_does_not_get_its_uses_back() {
+    let mut node = Node::open();
+    let made = Invite { approval: ApprovalMode::Automatic, ..invite(&node, Kind::Secret) };
+    submit_invite(&mut node, &made).unwrap();
+    let mut first = Actor::new(20).with_token(token(&node, 1));
+    let mut waiting = first.apply(&mut node, Intent::Enrol).unwrap();
+    first.fetch(&mut node, &mut waiting);
+    assert_eq!(submit_invite(&mut node, &made), Err(Objection::Used));
+    let mut second = Actor::new(21).with_token(token(&node, 1));
+    assert_eq!(second.apply(&mut node, Intent::Enrol).unwrap_err(), refused(Refusal::InviteUsed));
 }

@@ -248,6 +248,8 @@ fn an_approval_is_for_one_key_and_one_conversation() {
     let moved = Approval { ticket: second.told().ticket, ..good.clone() };
     assert_eq!(submit(&moved), Err(Objection::OtherTicket));
     assert_eq!(submit(&Approval { ek: Some(Digest([1; 32])), ..good.clone() }), Err(Objection::OtherTicket));
+    assert_eq!(submit(&Approval { key: Digest([1; 32]), ..good.clone() }), Err(Objection::OtherTicket));
+    assert_eq!(submit(&Approval { transcript: Digest([1; 32]), ..good.clone() }), Err(Objection::OtherTicket));
     assert_eq!(submit(&Approval { plan: plan(Some("sda")), ..good.clone() }), Err(Objection::NoDisk("sda".to_owned())));
     let nameless = slipway_trust::record::DiskPlan { wipe: true, ..plan(None) };
     assert_eq!(submit(&Approval { plan: nameless, ..good.clone() }), Err(Objection::NamelessWipe));
