@@ -104,12 +104,12 @@ mod tests {
             sector.resize(512, 0);
             sector
         };
-        let mut log = head([MAGIC, 1, requests.len() as u64, 512]);
+        let mut log = head([MAGIC, 1, u64::try_from(requests.len()).unwrap(), 512]);
         for request in requests {
             match *request {
                 Some((at, byte, sectors)) => {
                     log.extend(head([at, sectors, 0, 0]));
-                    log.extend(vec![byte; 512 * sectors as usize]);
+                    log.extend(vec![byte; 512 * usize::try_from(sectors).unwrap()]);
                 }
                 None => log.extend(head([0, 0, FLUSH, 0])),
             }

@@ -156,14 +156,16 @@ mod tests {
     }
 
     fn read(size: u16, at: u16) -> Vec<u8> {
-        let body = [&PLATFORM, INDEX.to_be_bytes().as_slice(), &NO_PASSWORD, &size.to_be_bytes(), &at.to_be_bytes()];
+        let index = INDEX.to_be_bytes();
+        let body = [&PLATFORM, index.as_slice(), &NO_PASSWORD, &size.to_be_bytes(), &at.to_be_bytes()];
         [&[0x80, 2, 0, 0, 0, 35, 0, 0, 1, 0x4e], body.concat().as_slice()].concat()
     }
 
     /// The answer to a reading: the parameters' length, the piece's, the piece, and an empty session.
     fn piece(content: &[u8]) -> Vec<u8> {
         let len = u16::try_from(content.len()).unwrap();
-        let body = [&(u32::from(len) + 2).to_be_bytes(), len.to_be_bytes().as_slice(), content, &[0, 0, 1, 0, 0]];
+        let size = len.to_be_bytes();
+        let body = [&(u32::from(len) + 2).to_be_bytes(), size.as_slice(), content, &[0, 0, 1, 0, 0]];
         answer(0, &body.concat())
     }
 
