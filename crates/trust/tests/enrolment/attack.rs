@@ -1,6 +1,6 @@
 //! Every message changed and cut, and replies that are not due.
 
-use slipway_trust::frames::{Grant, Intent, Refused, Reply, TicketTold};
+use slipway_trust::frames::{Grant, Intent, Refused, Reply, TicketTold, Volume};
 use slipway_trust::id::Time;
 use slipway_trust::machine::{Answered, BootProof, Expect, Granted, Misled, Next, Running, Stop, Waiting};
 use slipway_trust::org::OrgManifest;
@@ -53,6 +53,7 @@ pub(crate) fn boot(node: &mut Node, actor: &mut Actor, installed: &Installed, co
         quote: None,
         generation: None,
         counter,
+        volume: Some(Volume { epochs: vec![1, 2], escrow: None }),
     };
     let needs = challenged.boot(proof);
     let signature = actor.sign(&node.org.id, needs.message());
@@ -277,6 +278,7 @@ fn material_that_was_changed_starts_no_other_generation() {
         quote: None,
         generation: None,
         counter: 1,
+        volume: None,
     };
     let (booting, frame) = challenged.boot(proof).sign(&key(20)).unwrap();
     let good = line.ask(&mut node, &frame);

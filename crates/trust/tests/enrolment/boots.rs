@@ -146,6 +146,7 @@ fn changed(
         quote: None,
         generation: None,
         counter: installed.boots,
+        volume: None,
     };
     let (booting, frame) = challenged.boot(proof).sign(&crate::org::key(20))?;
     let Reply::Material(mut material) = decode(&line.ask(node, &frame)).unwrap() else { panic!() };

@@ -21,5 +21,6 @@ mod policy;
 mod property;
 mod recovery;
 mod replay;
+mod shares;
 mod tpm;
 mod tpm_life;

@@ -145,7 +145,13 @@ impl World {
                 let Player { actor, waiting: Some(waiting), installed } = &mut players[who] else { return };
                 if let Ok(Answered::Granted(granted)) = actor.poll(node, waiting) {
                     let grant = granted.grant();
-                    *installed = Some(Installed { machine: grant.machine, confirm: grant.confirm, boots: 0 });
+                    *installed = Some(Installed {
+                        machine: grant.machine,
+                        confirm: grant.confirm,
+                        boots: 0,
+                        slots: None,
+                        escrow: None,
+                    });
                 }
             }
             Event::Report(who) if !node.disk_full => {
@@ -177,7 +183,7 @@ impl World {
                 let Some(installed) = &players[who].installed else { return };
                 let (machine, verb) = (installed.machine, Verb::ALL[usize::from(verb)]);
                 node.pass(1);
-                let act = Act { machine, verb, reason: "a test".to_owned(), at: node.now };
+                let act = Act { machine, verb, reason: "a test".to_owned(), at: node.now, opening: None };
                 let signed = node.org.sign(Domain::Act, &act);
                 self.submit(Kind::Act, &signed);
             }

@@ -229,6 +229,7 @@ fn a_quote_is_fresh_or_worth_nothing() {
             quote,
             generation: None,
             counter: 1,
+            volume: None,
         };
         let needs = challenged.boot(proof);
         let signature = actor.sign(&org, needs.message());
