@@ -208,6 +208,12 @@ impl Lab {
         for machine in &self.machines {
             out += &format!("Last lines of {}'s console:\n{}", machine.name(), indent(&machine.console().tail(25)));
         }
+        for machine in &self.machines {
+            let state = machine.state();
+            if !state.is_empty() {
+                out += &format!("{} is still on:\n{}", machine.name(), indent(&state));
+            }
+        }
         for tpm in self.machines.iter().filter_map(Machine::tpm) {
             out += &format!("Last words of the TPM {} ({0}-swtpm.log):\n{}", tpm.name(), indent(&tpm.last_words()));
         }

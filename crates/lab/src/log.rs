@@ -108,11 +108,18 @@ impl Log {
         self.state().lines.len()
     }
 
-    /// The last `count` lines.
+    /// The last `count` lines, and what was said since: firmware paints whole screens without ending a line.
     #[must_use]
     pub fn tail(&self, count: usize) -> Vec<String> {
         let state = self.state();
-        state.lines.iter().rev().take(count).rev().map(|line| line.text.clone()).collect()
+        let lines = state.lines.iter().rev().take(count).rev().map(|line| line.text.clone());
+        lines.chain(Some(state.unfinished.clone()).filter(|text| !text.is_empty())).collect()
+    }
+
+    /// The last line, while nothing at all was said since.
+    pub(crate) fn last(&self) -> Option<Line> {
+        let state = self.state();
+        state.lines.last().filter(|_| state.unfinished.is_empty()).cloned()
     }
 
     /// The first line so far that holds `text`.
@@ -296,9 +303,11 @@ mod tests {
         assert_eq!(log.mark(), 1);
         assert_eq!(log.wait_for_prompt(0, "iPXE>", Duration::ZERO).unwrap().text, "iPXE>");
         assert!(log.wait_for("iPXE>", Duration::ZERO).is_err(), "half a line is not a line");
+        assert_eq!(log.tail(1), ["welcome", "iPXE>"]);
+        assert!(log.last().is_none(), "it spoke on");
         bytes.extend(b"dhcp\n");
         log.take_lines(&mut bytes);
-        assert_eq!(log.tail(1), ["iPXE> dhcp"]);
+        assert_eq!((log.tail(1), log.last().unwrap().text), (vec!["iPXE> dhcp".to_owned()], "iPXE> dhcp".to_owned()));
         assert!(log.wait_for_prompt(2, "iPXE>", Duration::ZERO).is_err());
     }
 

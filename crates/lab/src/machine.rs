@@ -12,9 +12,11 @@ use crate::record::Stage;
 use crate::story::Story;
 use crate::tpm::Tpm;
 
+mod monitor;
 mod order;
 mod steps;
 
+use monitor::Monitor;
 pub use order::Order;
 
 /// What a machine does when it is switched on.
@@ -48,6 +50,7 @@ pub struct Machine {
     packets: Packets,
     process: Running,
     tpm: Option<Tpm>,
+    monitor: Monitor,
 }
 
 /// What a machine that booted said of itself on its console.
@@ -214,6 +217,16 @@ impl Machine {
     #[must_use]
     pub fn tpm(&self) -> Option<&Tpm> {
         self.tpm.as_ref()
+    }
+
+    /// What it does now, as its QEMU tells, for a report; nothing once it is off.
+    pub(crate) fn state(&self) -> Vec<String> {
+        if self.process.wait_exit(Duration::ZERO).is_ok() {
+            return Vec::new();
+        }
+        let mut lines = self.monitor.state();
+        lines.push(format!("Threads of its QEMU: {}", self.process.threads()));
+        lines
     }
 
     /// Presses keys on its console, whatever it is doing, and looks at nothing: for what waits for a key.

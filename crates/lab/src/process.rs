@@ -79,6 +79,11 @@ impl Running {
         self.id
     }
 
+    /// What its threads do, for a report: each with its name, its state (proc(5)) and where in the kernel it waits.
+    pub(crate) fn threads(&self) -> String {
+        threads(self.id)
+    }
+
     /// Types something into it: at a machine, on its serial line.
     ///
     /// # Errors

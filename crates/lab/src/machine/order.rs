@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use slipway_wire::{Cpu, MacAddr};
 
+use super::monitor::Monitor;
 use super::{Firmware, Machine};
 use crate::capture::Packets;
 use crate::drive::Drive;
@@ -185,6 +186,8 @@ impl Order {
         lan.tap(&tap)?;
         let mut command = Command::new(qemu.program);
         command.args(self.arguments(&flash, &tap));
+        let monitor = Monitor::of(&self.name);
+        command.args(monitor.arguments());
         for text in &self.oem_strings {
             // A comma ends a value, two are one.
             command.args(["-smbios", &format!("type=11,value={}", text.replace(',', ",,"))]);
@@ -198,7 +201,7 @@ impl Order {
         }
         let process = Running::start_with_input(&self.name, command, folder)?;
         let (name, tpm) = (self.name.clone(), self.tpm.clone());
-        Ok(Machine { name, mac: self.mac(), uuid: self.uuid(), on_at, packets, process, tpm })
+        Ok(Machine { name, mac: self.mac(), uuid: self.uuid(), on_at, packets, process, tpm, monitor })
     }
 
     /// QEMU's arguments. UEFI firmware is its code and its variable store; its card has no ROM, which would put iPXE in edk2's place.

@@ -25,6 +25,7 @@ mod enrol_cloud_token;
 mod enrol_ek_list;
 mod enrol_elsewhere;
 mod enrol_manual;
+mod enrol_secret_invite;
 mod enrol_usb;
 mod fake_gateway;
 mod http_clients;
@@ -356,6 +357,12 @@ pub const SCENARIOS: &[Scenario] = &[
         tools: &[SWTPM, SWTPM_SETUP, XORRISO],
         run: enrol_cloud_token::run,
     },
+    joins(
+        "enrol-secret-invite",
+        "a secret invite in the SMBIOS lets one machine in with no hand laid on it; a second one, by a USB stick, is refused",
+        "PXE: bootstrap image, let in by a secret invite",
+        enrol_secret_invite::run,
+    ),
     joins(
         "enrol-usb",
         "a blank machine starts from a USB stick of ours with a secret invite, and joins; its firmware asks no network",
