@@ -151,7 +151,7 @@ impl Preboot<'_> {
                 self.ground.esp.write_once(SECRET, made.as_slice()).map_err(|error| error.to_string())?;
                 made
             }
-            None => return Err("the machine's half of the disk key was on an ESP that is lost, and there is no TPM: the disk opens with its escrow key alone".to_owned()),
+            None => return Err("the machine's half of the disk key was on an ESP that is lost, and there is no TPM that a key in escrow could be given to: let the disk be wiped, and restore a backup".to_owned()),
         };
         Ok(Half { plain, sealed: Vec::new() })
     }
@@ -240,9 +240,9 @@ impl Preboot<'_> {
         let (header, slot, steps) = luks::with_random(|random| luks::add_key(header, key, new.as_slice(), random))
             .map_err(|error| error.to_string())?
             .map_err(|error| error.to_string())?;
+        let mut epochs = epochs_of(&token);
         let mut keyslots = token.keyslots;
         keyslots.push(slot);
-        let mut epochs = epochs_of(&token);
         epochs.insert(slot.to_string(), epoch.into());
         // In one writing: a slot that no token names would never be destroyed.
         let token = self.token(epochs, keyslots, token.blob);
@@ -331,6 +331,17 @@ fn unseal(tpm: &InTpm, blob: &[u8], org: &OrgManifest, running: Option<&ImageMan
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_slots_that_the_token_names_have_an_epoch() {
+        let told = serde_json::json!({ "epochs": { "0": 3, "1": 4, "7": 9 } });
+        let facts = told.as_object().unwrap().clone();
+        let token =
+            |keyslots| Token { kind: TokenKind(TOKEN.to_owned()), keyslots, facts: facts.clone(), blob: vec![] };
+        assert_eq!(epochs(&token(vec![1, 0])), [3, 4]);
+        assert_eq!(epochs(&token(vec![1, 5])), [4], "a slot that is to be destroyed has none");
+        assert_eq!(epochs(&Token { facts: Map::new(), ..token(vec![1]) }), [0_u64; 0]);
+    }
 
     #[test]
     fn a_volume_is_new_only_if_its_beginning_is_empty() {

@@ -13,6 +13,7 @@ mod attack;
 mod boots;
 mod channel;
 mod desk;
+mod escrow;
 mod golden;
 mod manual;
 mod node;
