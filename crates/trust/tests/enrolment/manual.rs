@@ -99,6 +99,7 @@ fn a_blank_machine_without_a_tpm_is_approved_by_hand_installed_booted_and_runs()
         "machine-granted",
         "machine-installed",
         "machine-attested",
+        "share-made",
         "machine-healthy",
         "machine-attested",
     ];
