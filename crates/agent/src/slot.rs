@@ -120,13 +120,16 @@ pub(crate) fn mib(bytes: u64) -> f64 {
     f64::from(u32::try_from(bytes >> 10).unwrap_or(u32::MAX)) / 1024.0
 }
 
-/// Lets firmware try this preboot at the next start, once. Its number, such as `Boot0003`; none where firmware keeps no variables, and then
+/// Lets firmware try this preboot at the next start, once; where there is no good one to fall back to, it also gets a place in the boot
+/// order. Its number, such as `Boot0003`; none where firmware keeps no variables, and then
 /// why not.
 pub(crate) fn try_once(ground: &Ground, filed: &Filed) -> Result<String, String> {
     let path = Path::new(EFIVARS);
     let variables = efivars::read(path).map_err(|error| error.to_string())?;
     let entry = entry(ground, filed);
-    let changes = efivars::try_once(&variables, &entry).map_err(|refusal| refusal.to_string())?;
+    let good = ground.esp.book(Kind::Preboot).ok().and_then(|book| book.good);
+    let trial = if good.is_some() { efivars::try_once } else { efivars::try_first };
+    let changes = trial(&variables, &entry).map_err(|refusal| refusal.to_string())?;
     efivars::apply(path, &changes).map_err(|error| error.to_string())?;
     let number = variables.after(&changes).entry(&entry.target).ok_or("the boot entry is not there")?;
     Ok(format!("Boot{number:04X}"))

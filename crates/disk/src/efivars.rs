@@ -9,7 +9,7 @@ mod shell;
 #[cfg(test)]
 mod tests;
 
-pub use boot::{Change, Entry, Refusal, Target, Variables, remove, settle_order, shadow, try_once};
+pub use boot::{Change, Entry, Refusal, Target, Variables, remove, settle_order, shadow, try_first, try_once};
 pub use load_option::{LoadOption, OptionError};
 pub use shell::{EfiError, apply, loader_file, loader_partition, read};
 

@@ -35,9 +35,9 @@ impl Enrol {
 pub enum State {
     /// It asked to be let in, or was: it has no identity yet.
     Asking,
-    /// It has its identity, and not come up from its disk since: its first boot from there, or its recovery, is awaited.
+    /// It has its identity, and has not said that there is something on its disk to boot: that, or its recovery, is awaited.
     Awaited,
-    /// It boots from its own disk.
+    /// It boots from its own disk, or is to for the first time.
     Enrolled,
     /// It boots from its own disk, and is told there that an admin withholds everything from it.
     Suspended,

@@ -171,17 +171,20 @@ pub struct MachineRecord {
     /// The same, once the system that it started has said that it is well; the next start spends it.
     #[n(22)]
     pub well: Option<u64>,
-    /// The generation that the newest share was made for.
+    /// When it said that its preboot is on its disk, since its last grant.
     #[n(23)]
+    pub installed: Option<Time>,
+    /// The generation that the newest share was made for.
+    #[n(24)]
     pub keyed: Option<Digest>,
     /// The epoch of the last share that was made: no epoch comes twice, whatever became of its share.
-    #[n(24)]
+    #[n(25)]
     pub epochs: u64,
     /// The key of its data partition's escrow slot, as the machine last told it.
-    #[n(25)]
+    #[n(26)]
     pub escrow: Option<Escrow>,
     /// What opens its data partition through escrow, until that is done. Goes the way of the shares.
-    #[n(26)]
+    #[n(27)]
     pub opening: Option<Opening>,
 }
 

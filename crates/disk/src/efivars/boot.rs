@@ -151,6 +151,10 @@ impl Variables {
         (self.0.get(&name) != Some(&value)).then_some(Change::Set { name, value })
     }
 
+    fn set_order(&self, order: &[u16]) -> Option<Change> {
+        self.set("BootOrder".to_owned(), order.iter().flat_map(|number| number.to_le_bytes()).collect())
+    }
+
     /// The entry's number, and the change that makes or corrects it.
     fn ensure(&self, entry: &Entry) -> Result<(u16, Option<Change>), Refusal> {
         let option = entry.option();
@@ -180,6 +184,24 @@ pub fn try_once(variables: &Variables, entry: &Entry) -> Result<Vec<Change>, Ref
     Ok(made.into_iter().chain(next).collect())
 }
 
+/// The same for a machine that has nothing else of ours to fall back to: the entry also gets a place in the order, behind the one that this
+/// boot came by. So a trial that firmware forgets, or that a power cut ends, is come to again when what helped the machine now has nothing
+/// for it; and if what is on the disk does not come up, the machine is helped again. A boot that came by no entry of the order says nothing
+/// about where help is: then ours is first.
+///
+/// # Errors
+/// No number is free.
+pub fn try_first(variables: &Variables, entry: &Entry) -> Result<Vec<Change>, Refusal> {
+    let (number, made) = variables.ensure(entry)?;
+    let mut order = variables.order();
+    if !order.contains(&number) {
+        let came_by = variables.current().and_then(|current| order.iter().position(|there| *there == current));
+        order.insert(came_by.map_or(0, |place| place.saturating_add(1)), number);
+    }
+    let next = variables.set("BootNext".to_owned(), number.to_le_bytes().to_vec());
+    Ok(made.into_iter().chain(variables.set_order(&order)).chain(next).collect())
+}
+
 /// Makes these entries and puts them first, in this order: those that have shown themselves to be good. All others follow in the order
 /// that they had.
 ///
@@ -197,8 +219,7 @@ pub fn settle_order(variables: &Variables, entries: &[Entry]) -> Result<Vec<Chan
     }
     let others: Vec<u16> = variables.order().into_iter().filter(|number| !order.contains(number)).collect();
     order.extend(others);
-    changes
-        .extend(variables.set("BootOrder".to_owned(), order.iter().flat_map(|number| number.to_le_bytes()).collect()));
+    changes.extend(variables.set_order(&order));
     Ok(changes)
 }
 
@@ -212,10 +233,9 @@ pub fn remove(variables: &Variables, keep: &[Uuid]) -> Vec<Change> {
         .map(|(number, _)| number)
         .collect();
     let mut changes = Vec::new();
-    let order: Vec<u8> =
-        variables.order().into_iter().filter(|number| !ours.contains(number)).flat_map(u16::to_le_bytes).collect();
+    let order: Vec<u16> = variables.order().into_iter().filter(|number| !ours.contains(number)).collect();
     if variables.0.contains_key("BootOrder") {
-        changes.extend(variables.set("BootOrder".to_owned(), order));
+        changes.extend(variables.set_order(&order));
     }
     if variables.next().is_some_and(|next| ours.contains(&next)) {
         changes.push(Change::Delete { name: "BootNext".to_owned() });

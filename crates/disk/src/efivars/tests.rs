@@ -85,6 +85,38 @@ fn a_trial_changes_neither_the_order_nor_anything_foreign() {
 }
 
 #[test]
+fn a_first_trial_also_stands_behind_what_this_boot_came_by() {
+    let before = somebodys();
+    let changes = try_first(&before, &entry('a')).unwrap();
+    let names: Vec<&str> = changes.iter().map(Change::name).collect();
+    assert_eq!(names, ["Boot0002", "BootOrder", "BootNext"]);
+    let after = before.after(&changes);
+    assert_eq!(
+        (after.next(), after.order()),
+        (Some(2), vec![1, 2, 0, 7]),
+        "by the network, then ours, then the others"
+    );
+    assert_eq!(try_first(&after, &entry('a')).unwrap(), [], "what is right already is not written again");
+    let settled = after.after(&settle_order(&after, &[entry('a')]).unwrap());
+    assert_eq!(settled.order(), [2, 1, 0, 7]);
+    assert_eq!(try_first(&settled, &entry('a')).unwrap(), [], "a place that it has is kept");
+    assert_eq!(after.after(&remove(&after, &[])), before);
+}
+
+#[test]
+fn a_first_trial_comes_first_if_nothing_in_the_order_brought_the_machine_here() {
+    for current in [None, Some(vec![9, 0])] {
+        let mut before = somebodys();
+        before.0.remove("BootCurrent");
+        before.0.extend(current.map(|current| ("BootCurrent".to_owned(), current)));
+        let after = before.after(&try_first(&before, &entry('a')).unwrap());
+        assert_eq!(after.order(), [2, 1, 0, 7]);
+    }
+    let nothing = Variables::default();
+    assert_eq!(nothing.after(&try_first(&nothing, &entry('a')).unwrap()).order(), [0]);
+}
+
+#[test]
 fn a_promotion_puts_ours_first_and_keeps_the_others_order() {
     let tried = somebodys();
     let tried = tried.after(&try_once(&tried, &entry('b')).unwrap());

@@ -104,7 +104,7 @@ pub(super) fn install(machine: &Machine) -> Result<usize> {
 }
 
 /// Follows a machine from its grant to a preboot on its disk. Returns the line number on the console behind that.
-fn put_preboot(machine: &Machine) -> Result<usize> {
+pub(super) fn put_preboot(machine: &Machine) -> Result<usize> {
     for step in ["approval", "preboot.efi downloaded", "written to the esp", "boot order updated", "rebooting"] {
         machine.wait_step(0, step)?;
     }

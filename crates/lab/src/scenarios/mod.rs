@@ -342,7 +342,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     joins(
         "enrol-no-tpm",
-        "the same without a TPM: the org says that a person alone vouches for it",
+        "the same without a TPM: a person alone vouches for it; a power cut in its first start from disk costs nothing",
         "the same without a TPM",
         enrol_manual::without_tpm,
     ),

@@ -44,7 +44,7 @@ fn standing(registry: &Registry, mac: MacAddr) -> Option<Standing> {
     let has = |inventory: &Inventory| macs(inventory).any(|one| one == mac);
     let machines: Vec<&MachineRecord> = registry.machines().filter(|machine| has(&machine.inventory)).collect();
     let asking: Vec<&Ticket> = registry.tickets().filter(|ticket| has(&ticket.inventory) && asks(ticket)).collect();
-    let living = machines.iter().find_map(|machine| known(machine, living(machine.state)?));
+    let living = machines.iter().find_map(|machine| known(machine, living(machine)?));
     let recovering = asking.iter().find(|ticket| ticket.recovers.is_some());
     let revoked = machines
         .iter()
@@ -60,8 +60,10 @@ fn asks(ticket: &Ticket) -> bool {
     matches!(ticket.state, life::State::Requested | life::State::Approved) && ticket.granted.is_none()
 }
 
-const fn living(state: life::State) -> Option<State> {
-    match state {
+const fn living(machine: &MachineRecord) -> Option<State> {
+    match machine.state {
+        // Its disk has something to start: if firmware asks the network all the same, it is sent there, and helped if it is not heard.
+        life::State::Pending | life::State::Recovery if machine.installed.is_some() => Some(State::Enrolled),
         life::State::Pending | life::State::Recovery => Some(State::Awaited),
         life::State::Confirmed | life::State::Active => Some(State::Enrolled),
         life::State::Suspended => Some(State::Suspended),

@@ -53,8 +53,9 @@ async fn a_machine_without_a_tpm_enrols_boots_and_is_revoked_and_restarts_lose_n
     assert_eq!(again.grant().machine, granted.grant().machine);
     let granted = again;
     assert_eq!(org.plane().org_machines().machines.len(), 1);
-    assert_eq!(machine::on_noted(&machine.install(&org, &mut waiting, &granted).await), Ok(()));
     assert_eq!(standing(&org, &machine), Some(State::Awaited));
+    assert_eq!(machine::on_noted(&machine.install(&org, &mut waiting, &granted).await), Ok(()));
+    assert_eq!(standing(&org, &machine), Some(State::Enrolled), "there is something on its disk to be sent to");
 
     let material = boot(&org, &machine, &granted).await.unwrap();
     assert_eq!((material.material.role.as_str(), material.material.shares.len()), ("worker", 1));

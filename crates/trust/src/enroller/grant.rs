@@ -48,6 +48,7 @@ pub(crate) fn give(
     ticket.refused = None;
     machine.confirm = Some(Digest::of(&fresh.confirm));
     machine.boots = 0;
+    machine.installed = None;
     machine.heard = view.now;
     let grant = grant(ticket, &machine, image, view, fresh);
     let wanted =
@@ -125,6 +126,7 @@ fn first(
         acted: Time(0),
         preboot: None,
         well: None,
+        installed: None,
         keyed: None,
         epochs: 0,
         escrow: None,

@@ -54,6 +54,7 @@ pub(crate) fn on_installed(installed: &Installed, heard: &Heard<'_>, view: &View
         return Step::refuse(Pen::new(view.registry, view.now), Refusal::BadEvidence, note);
     }
     machine.heard = view.now;
+    machine.installed = Some(view.now);
     let entry = installed.entry.as_deref().unwrap_or("no boot entry");
     let entry: String = entry.chars().filter(|letter| letter.is_ascii_graphic() || *letter == ' ').take(64).collect();
     pen.say(Said {
