@@ -61,7 +61,7 @@ pub enum Ask {
     Installed(#[n(0)] Installed),
     /// M11, after a hello with the intent to boot.
     #[n(11)]
-    Boot(#[n(0)] Boot),
+    Boot(#[n(0)] Box<Boot>),
     /// M13, over TLS with the machine's certificate; unsigned.
     #[n(13)]
     Healthy(#[n(0)] Healthy),

@@ -34,7 +34,11 @@ fn run(lab: &mut Lab) -> Result<()> {
     let stranger = lab.power_on(order.clone(), &lan)?;
     stranger.wait_failure(0, "identity proved").context("another TPM's key was taken for the machine's")?;
     stranger.pull_plug()?;
+    // Nothing on its disk starts any more; the org, which has heard the old machine, sends it there once.
     home.disk.zero(&home.disk.esp()?)?;
+    let lost = lab.power_on(order.clone(), &lan)?;
+    enrol::find_nothing(&org, &lost)?;
+    lost.pull_plug()?;
     org.open_window()?;
     let machine = lab.power_on(order.clone(), &lan)?;
     machine.wait_step(0, "identity proved")?;

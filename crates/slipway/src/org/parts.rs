@@ -101,7 +101,9 @@ impl File {
             let _ = writeln!(text, "org: {org}");
         }
         let _ = write!(text, "public: {public}\nneeded: {needed}\npart: {}\nbytes: ", part.number);
-        part.bytes.iter().for_each(|byte| drop(write!(text, "{byte:02x}")));
+        for byte in part.bytes.iter() {
+            let _ = write!(text, "{byte:02x}");
+        }
         text.push('\n');
         text
     }

@@ -83,7 +83,7 @@ impl Challenged {
             volume: proof.volume,
         };
         let booting = Booting { arch: self.start.arch, version: self.start.image_version };
-        NeedsSignature::new(proof.key, &Ask::Boot(boot), self.transcript.hash(), &self.channel, booting)
+        NeedsSignature::new(proof.key, &Ask::Boot(Box::new(boot)), self.transcript.hash(), &self.channel, booting)
     }
 }
 

@@ -40,7 +40,7 @@ fn messages_come_in_their_order_and_once() {
         reveal: [0; 32],
         volume: None,
     };
-    let others = [activated, Ask::Boot(boot)].map(|ask| encode(&Signed::unsigned(encode(&ask))));
+    let others = [activated, Ask::Boot(Box::new(boot))].map(|ask| encode(&Signed::unsigned(encode(&ask))));
     for other in others.iter().chain([&hello]) {
         let (mut line, proof) = evidence(&mut node, &mut actor);
         assert_eq!(refusal(&line.ask(&mut node, other)), Some(Refusal::Malformed));
