@@ -53,6 +53,7 @@ fuzz_target!(|reply: &[u8]| {
         generation: None,
         counter: 1,
         volume: None,
+        ca_spki: world.org.ca_spki,
     };
     let (booting, _) = challenged(Intent::Boot).boot(boot).sign(&world.machine).unwrap();
     if let Ok(admitted) = booting.on_material(reply, &Running { root: &root, now: NOW, epoch: 1, floor: 0 }) {

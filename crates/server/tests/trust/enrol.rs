@@ -101,6 +101,7 @@ async fn boot(org: &Org, machine: &Machine, granted: &machine::Granted) -> Resul
         generation: None,
         counter: 1,
         volume: None,
+        ca_spki: org.ca_spki,
     };
     let (booting, frame) = challenged.boot(proof).sign(&machine.key).unwrap();
     let root = org.root.public();

@@ -278,6 +278,7 @@ impl Machine {
             generation: None,
             counter: 1,
             volume: None,
+            ca_spki: bench.manifest.ca_spki,
         };
         let (booting, frame) = challenged.boot(proof).sign(&self.key).unwrap();
         let running = Running { root: &bench.root, now: now(), epoch: 1, floor: 0 };

@@ -231,6 +231,7 @@ impl Actor {
             generation: None,
             counter: installed.boots,
             volume: installed.slots.clone().map(|epochs| Volume { epochs, escrow: installed.escrow.clone() }),
+            ca_spki: node.org.manifest.ca_spki,
         };
         let needs = challenged.boot(proof);
         let signature = self.sign(&node.org.id, needs.message());

@@ -56,6 +56,7 @@ pub(crate) fn boot(node: &mut Node, actor: &mut Actor, installed: &Installed, co
         generation: None,
         counter,
         volume: Some(Volume { epochs: vec![1, 2], escrow: Some(escrow) }),
+        ca_spki: node.org.manifest.ca_spki,
     };
     let needs = challenged.boot(proof);
     let signature = actor.sign(&node.org.id, needs.message());
@@ -281,6 +282,7 @@ fn material_that_was_changed_starts_no_other_generation() {
         generation: None,
         counter: 1,
         volume: None,
+        ca_spki: node.org.manifest.ca_spki,
     };
     let (booting, frame) = challenged.boot(proof).sign(&key(20)).unwrap();
     let good = line.ask(&mut node, &frame);
