@@ -44,6 +44,8 @@ mod preboot_generation;
 mod preboot_offline;
 mod preboot_revoked;
 mod recover_esp;
+mod recover_firmware;
+mod recover_tpm;
 mod reinstall_loop_guard;
 mod relay_option82;
 mod rogue_bootstrap;
@@ -342,12 +344,9 @@ pub const SCENARIOS: &[Scenario] = &[
         "the same without a TPM",
         enrol_manual::without_tpm,
     ),
-    joins(
-        "recover-esp",
-        "an enrolled machine's ESP is zeroed: it recovers by itself, the same machine, its data untouched",
-        "PXE: bootstrap image, which restores the machine's own",
-        recover_esp::run,
-    ),
+    recover_esp::SCENARIO,
+    recover_tpm::SCENARIO,
+    recover_firmware::SCENARIO,
     joins(
         "enrol-ek-list",
         "a machine whose TPM stands in the signed list joins with no hand laid on it; another TPM waits for a person",

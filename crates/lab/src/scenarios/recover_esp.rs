@@ -3,10 +3,18 @@
 
 use anyhow::{Result, ensure};
 
-use super::{enrol, joined};
+use super::scenario::joins;
+use super::{Scenario, enrol, joined};
 use crate::lab::Lab;
 
-pub(super) fn run(lab: &mut Lab) -> Result<()> {
+pub(super) const SCENARIO: Scenario = joins(
+    "recover-esp",
+    "an enrolled machine's ESP is zeroed: it recovers by itself, the same machine, its data untouched",
+    "PXE: bootstrap image, which restores the machine's own",
+    run,
+);
+
+fn run(lab: &mut Lab) -> Result<()> {
     let (lan, org, home) = joined::machine(lab)?;
     let mac = home.order.mac();
     let identity = enrol::identity(&org, mac)?;

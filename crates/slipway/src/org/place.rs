@@ -160,6 +160,7 @@ const fn option(kind: Kind) -> &'static str {
         Kind::Image => "--sign-with",
         Kind::PcrPolicy => "--pcr-policy-key",
         Kind::Admin | Kind::Enroller => "--key",
+        Kind::Escrow => "--escrow",
     }
 }
 

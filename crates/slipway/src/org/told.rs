@@ -118,7 +118,10 @@ fn approval(approval: &Approval) -> Vec<String> {
         plan(&approval.plan),
     ];
     if let Some(old) = approval.replaces {
-        lines.push(format!("it takes the place of the machine {old}, which is retired"));
+        lines.push(format!("it takes the place of the machine {old}, which is retired; revoked if it had another TPM"));
+    }
+    if approval.opening.is_some() {
+        lines.push("IT OPENS THAT MACHINE'S DATA PARTITION, by its key in escrow".to_owned());
     }
     lines
 }
@@ -163,6 +166,7 @@ fn manifest(manifest: &OrgManifest) -> Vec<String> {
             show::recovery(manifest.policy.recovery),
             manifest.policy.offline_days
         ),
+        format!("escrow key: {}", manifest.escrow.map_or_else(|| "none".to_owned(), |key| key.to_string())),
     ]
 }
 
@@ -176,7 +180,7 @@ mod tests {
     #[test]
     fn what_a_record_calls_things_cannot_draw_on_the_terminal() {
         let reason = "lost\r\u{1b}[1Aopen the window\nsigned by root".to_owned();
-        let act = Act { machine: MachineId([1; 16]), verb: Verb::Revoke, reason, at: Time(0) };
+        let act = Act { machine: MachineId([1; 16]), verb: Verb::Revoke, reason, at: Time(0), opening: None };
         let lines = lines(&Sheet::new(Kind::Act, OrgId([2; 16]), &act));
         assert_eq!(lines[0], format!("revoke the machine {}", act.machine));
         assert_eq!(lines[1], "because: lost\u{fffd}\u{fffd}[1Aopen the window\u{fffd}signed by root");
