@@ -231,3 +231,14 @@ fn an_invite_that_is_handed_in_again_does_not_get_its_uses_back() {
     let mut second = Actor::new(21).with_token(token(&node, 1));
     assert_eq!(second.apply(&mut node, Intent::Enrol).unwrap_err(), refused(Refusal::InviteUsed));
 }
+
+#[test]
+fn an_admin_who_is_listed_twice_is_one_admin() {
+    let (mut node, mut actor) = (Node::open(), Actor::new(20));
+    let installed = enrolled(&mut node, &mut actor, "web-1");
+    node.org.manifest.admins.keys = vec![node.org.admins[0].public(); 2];
+    node.org.manifest.admins.threshold = 2;
+    node.org.publish();
+    let too_few = Objection::Unsigned { valid: 1, needed: 2 };
+    assert_eq!(act(&mut node, installed.machine, Verb::Retire), Err(too_few));
+}
