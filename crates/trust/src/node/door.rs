@@ -140,6 +140,20 @@ mod tests {
     }
 
     #[test]
+    fn a_door_counts_no_more_addresses_than_it_can_hold() {
+        let limits = DoorLimits { conversations: usize::MAX, ..DoorLimits::default() };
+        let mut door = Door::new(limits);
+        let address = |n: u32| IpAddr::from(n.to_be_bytes());
+        let most = u32::try_from(Door::MOST).unwrap();
+        for n in 0..most {
+            assert!(door.enter(address(n), Time(0)).is_ok(), "{n}");
+        }
+        assert_eq!(door.enter(address(most), Time(1)), Err(Refusal::TooMany));
+        assert!(door.enter(address(0), Time(1)).is_ok(), "who is counted already may come again");
+        assert!(door.enter(address(most), Time(60)).is_ok(), "after a minute they are forgotten");
+    }
+
+    #[test]
     fn a_clock_that_is_set_back_locks_nobody_out() {
         let limits = DoorLimits { hellos_a_minute: 1, conversations: 1, seconds: 120 };
         let (mut door, here) = (Door::new(limits), IpAddr::from([10, 0, 0, 1]));

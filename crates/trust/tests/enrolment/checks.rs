@@ -1,10 +1,10 @@
 //! Checks that nothing else would miss: each of these fails if one line of the code is taken out.
 
-use slipway_trust::desk::Objection;
+use slipway_trust::desk::{Kind as Record, Objection};
 use slipway_trust::frames::{Ask, Hello, Intent};
 use slipway_trust::invite::{ApprovalMode, Invite, Kind};
 use slipway_trust::life::State;
-use slipway_trust::record::{Disk, Verb};
+use slipway_trust::record::{Act, Disk, Verb};
 use slipway_trust::{Assurance, Digest, OrgId, Refusal, Registry, Role, Signed, SigningKey, decode, encode};
 
 use crate::actor::{Actor, Holder};
@@ -230,4 +230,26 @@ fn an_invite_that_is_handed_in_again_does_not_get_its_uses_back() {
     assert_eq!(submit_invite(&mut node, &made), Err(Objection::Used));
     let mut second = Actor::new(21).with_token(token(&node, 1));
     assert_eq!(second.apply(&mut node, Intent::Enrol).unwrap_err(), refused(Refusal::InviteUsed));
+}
+
+#[test]
+fn an_admin_who_is_listed_twice_is_one_admin() {
+    let (mut node, mut actor) = (Node::open(), Actor::new(20));
+    let installed = enrolled(&mut node, &mut actor, "web-1");
+    node.org.manifest.admins.keys = vec![node.org.admins[0].public(); 2];
+    node.org.manifest.admins.threshold = 2;
+    node.org.publish();
+    let too_few = Objection::Unsigned { valid: 1, needed: 2 };
+    assert_eq!(act(&mut node, installed.machine, Verb::Retire), Err(too_few));
+}
+
+#[test]
+fn a_threshold_of_nobody_is_one_of_somebody() {
+    let (mut node, mut actor) = (Node::open(), Actor::new(20));
+    let installed = enrolled(&mut node, &mut actor, "web-1");
+    node.org.manifest.admins.threshold = 0;
+    node.org.publish();
+    let act = Act { machine: installed.machine, verb: Verb::Retire, reason: "a test".to_owned(), at: node.now.plus(1) };
+    let unsigned = Signed::unsigned(encode(&act));
+    assert_eq!(node.submit(Record::Act, &unsigned), Err(Objection::Unsigned { valid: 0, needed: 1 }));
 }
