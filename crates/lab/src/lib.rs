@@ -61,6 +61,7 @@ mod runner;
 pub mod scenarios;
 mod secure;
 mod server;
+mod stock;
 mod story;
 mod tpm;
 

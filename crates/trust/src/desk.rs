@@ -16,6 +16,7 @@ use crate::record::{Act, Approval, Verb};
 use crate::registry::{Draft, Pen, Registry};
 use crate::seal::{Bound, Domain, Signed, Unproven};
 
+pub(crate) use act::deny;
 pub use objection::Objection;
 
 /// Decides on what admins submit.

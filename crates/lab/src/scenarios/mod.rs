@@ -41,6 +41,8 @@ mod old_bootstrap;
 mod preboot_generation;
 mod preboot_revoked;
 mod recover_esp;
+mod recover_firmware;
+mod recover_tpm;
 mod reinstall_loop_guard;
 mod relay_option82;
 mod rogue_bootstrap;
@@ -327,17 +329,12 @@ pub const SCENARIOS: &[Scenario] = &[
         tools: &[MFORMAT, XORRISO],
         run: uefi_http_iso::run,
     },
-    Scenario {
-        name: "enrol-manual",
-        about: "a blank machine with a TPM joins the org: PXE, words compared, ESP, gateway, a generation by kexec; then from disk alone",
-        boots: Boots::joining(
-            Cpu::X64,
-            &[OVMF],
-            "PXE: bootstrap image by TFTP; then its own disk: preboot, generation",
-        ),
-        tools: JOINING,
-        run: enrol_manual::with_tpm,
-    },
+    joins(
+        "enrol-manual",
+        "a blank machine with a TPM joins the org: PXE, words compared, ESP, gateway, a generation by kexec; then from disk alone",
+        "PXE: bootstrap image by TFTP; then its own disk: preboot, generation",
+        enrol_manual::with_tpm,
+    ),
     joins(
         "enrol-no-tpm",
         "the same without a TPM: a person alone vouches for it; a power cut in its first start from disk costs nothing",
@@ -376,6 +373,13 @@ pub const SCENARIOS: &[Scenario] = &[
         enrol_elsewhere::http_boot,
     ),
     Scenario {
+        name: "enrol-arm64",
+        about: "the same on 64-bit ARM, where the preboot lays the generation out in memory itself",
+        boots: Boots::joining(Cpu::Arm64, &[AAVMF], "PXE on ARM64: bootstrap image by TFTP; then its own disk"),
+        tools: JOINING,
+        run: enrol_elsewhere::arm64,
+    },
+    Scenario {
         name: "secureboot-enrol",
         about: "a machine under Secure Boot with the owner's keys joins; it starts a generation that they signed, and no other",
         boots: Boots::joining(
@@ -392,12 +396,9 @@ pub const SCENARIOS: &[Scenario] = &[
         "PXE: bootstrap image with the drivers of servers, by TFTP",
         image_servers::run,
     ),
-    joins(
-        "recover-esp",
-        "an enrolled machine's ESP is zeroed: it recovers by itself, the same machine, its data untouched",
-        "PXE: bootstrap image, which restores the machine's own",
-        recover_esp::run,
-    ),
+    recover_esp::SCENARIO,
+    recover_tpm::SCENARIO,
+    recover_firmware::SCENARIO,
     joins(
         "preboot-revoked",
         "a revoked machine is refused by the gateway, its disk stays closed, and the network gives it nothing",
@@ -410,17 +411,12 @@ pub const SCENARIOS: &[Scenario] = &[
         "its own disk: preboot, newer generation; newer preboot on trial",
         preboot_generation::run,
     ),
-    Scenario {
-        name: "fake-gateway",
-        about: "another org's server stands where the gateway should be, and boots the genuine image: the image refuses it",
-        boots: Boots::joining(
-            Cpu::X64,
-            &[OVMF],
-            "PXE: the genuine bootstrap image from a stranger, refusing his gateway",
-        ),
-        tools: JOINING,
-        run: fake_gateway::run,
-    },
+    joins(
+        "fake-gateway",
+        "another org's server stands where the gateway should be, and boots the genuine image: the image refuses it",
+        "PXE: the genuine bootstrap image from a stranger, refusing his gateway",
+        fake_gateway::run,
+    ),
     joins(
         "old-bootstrap",
         "a stranger serves a bootstrap image that the org has signed, but below the floor by now: no ticket, no grant",
