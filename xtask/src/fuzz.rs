@@ -21,19 +21,31 @@ const SLOWEST: u32 = 10;
 pub(crate) fn run(seconds: u32, targets: &[String]) -> Result<ExitCode> {
     setup::ensure(&[Work::Build, Work::Fuzz])?;
     let mut tally = Tally::default();
-    tally.phase("fuzzing", |tally| all(tally, seconds, targets));
+    tally.phase("fuzzing", |tally| {
+        build()?;
+        all(tally, seconds, targets)
+    });
     Ok(tally.finish())
 }
 
-/// Runs the named targets, or all, for so many seconds each.
+/// Builds every target, as something that others need not wait for: it leaves them the processors that they want.
+pub(crate) fn build() -> Result<()> {
+    sh::run(sh::gently(["build", "--release", "--locked", "--quiet"]).current_dir(folder()))
+}
+
+/// The workspace of the targets.
+pub(crate) fn folder() -> PathBuf {
+    sh::root().join("fuzz")
+}
+
+/// Runs the named targets, or all, for so many seconds each. They are [built](build).
 pub(crate) fn all(tally: &mut Tally, seconds: u32, only: &[String]) -> Result<()> {
     let mut targets = targets()?;
     if let Some(unknown) = only.iter().find(|name| !targets.contains(name)) {
         bail!("no fuzz target `{unknown}`; there are: {}", targets.join(", "));
     }
     targets.retain(|target| only.is_empty() || only.contains(target));
-    let folder = sh::root().join("fuzz");
-    sh::run(sh::cargo(["build", "--release", "--locked", "--quiet"]).current_dir(&folder))?;
+    let folder = folder();
     let queue = Mutex::new(targets.into_iter());
     let done = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -95,7 +107,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// Names of the binaries in fuzz/Cargo.toml.
 fn targets() -> Result<Vec<String>> {
-    let manifest = fs::read_to_string(sh::root().join("fuzz/Cargo.toml")).context("no fuzz/Cargo.toml")?;
+    let manifest = fs::read_to_string(folder().join("Cargo.toml")).context("no fuzz/Cargo.toml")?;
     let manifest: toml::Table = manifest.parse().context("in fuzz/Cargo.toml")?;
     let bins = manifest.get("bin").and_then(toml::Value::as_array).into_iter().flatten();
     let names: Vec<String> = bins.filter_map(|bin| bin.get("name")?.as_str().map(str::to_owned)).collect();

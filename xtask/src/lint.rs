@@ -6,13 +6,12 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::needs::Work;
 use crate::tally::Tally;
-use crate::{docs, examples, layers, matrix, promises, setup, sh};
+use crate::{docs, examples, fuzz, layers, matrix, promises, setup, sh};
 
-/// Whether the dependency policy and the fuzz targets are checked too: both take minutes the first time, for a tool to install and
-/// for libFuzzer to compile.
+/// Whether the dependency policy is checked too: it takes a while the first time, for a tool to install.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Policy {
-    /// With `cargo deny` and clippy on `fuzz/`.
+    /// With `cargo deny`.
     Checked,
     /// Without: the quick tier.
     Left,
@@ -23,10 +22,14 @@ pub(crate) fn run() -> Result<ExitCode> {
     setup::ensure(&[Work::Build])?;
     let mut tally = Tally::default();
     checks(&mut tally, Policy::Checked);
+    tally.check("clippy on the fuzz targets", || {
+        setup::ensure(&[Work::Fuzz])?;
+        fuzz_targets()
+    });
     Ok(tally.finish())
 }
 
-/// All checks, fastest first, each with a verdict of its own.
+/// All checks but that of the [fuzz targets](fuzz_targets), fastest first, each with a verdict of its own.
 pub(crate) fn checks(tally: &mut Tally, policy: Policy) {
     tally.check("toolchain", setup::ensure_components);
     tally.check("format", || sh::run(&mut sh::cargo(["fmt", "--all", "--check"])));
@@ -34,9 +37,6 @@ pub(crate) fn checks(tally: &mut Tally, policy: Policy) {
     tally.check("documents", docs::check);
     tally.check("promises", promises::check);
     tally.check("clippy", clippy);
-    if policy == Policy::Checked {
-        tally.check("clippy on the fuzz targets", clippy_of_fuzzing);
-    }
     tally.check("rustdoc", rustdoc);
     tally.check("documented configuration", examples::check);
     tally.check("firmware tables", matrix::check);
@@ -49,11 +49,11 @@ fn clippy() -> Result<()> {
     sh::run(&mut sh::cargo(["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"]))
 }
 
-/// The fuzz targets are a workspace of their own, with flags of their own.
-fn clippy_of_fuzzing() -> Result<()> {
-    setup::ensure(&[Work::Fuzz])?;
-    let mut clippy = sh::cargo(["clippy", "--release", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"]);
-    sh::run(clippy.current_dir(sh::root().join("fuzz")))
+/// Clippy on the fuzz targets: they are a workspace of their own, with flags of their own. libFuzzer is compiled for it.
+pub(crate) fn fuzz_targets() -> Result<()> {
+    let mut clippy =
+        sh::gently(["clippy", "--release", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"]);
+    sh::run(clippy.current_dir(fuzz::folder()))
 }
 
 fn rustdoc() -> Result<()> {

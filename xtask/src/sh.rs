@@ -33,6 +33,14 @@ pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     cargo
 }
 
+/// The same at low priority: what is done meanwhile goes first.
+pub(crate) fn gently<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+    let cargo = cargo(args);
+    let mut nice = command("nice");
+    nice.args(["-n", "10"]).arg(cargo.get_program()).args(cargo.get_args());
+    nice
+}
+
 /// Runs a program to its end, its output on the terminal.
 pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
     eprintln!("$ {}", show(command));

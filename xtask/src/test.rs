@@ -2,8 +2,9 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{ExitCode, Stdio};
+use std::thread;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::lint::{self, Policy};
 use crate::needs::Work;
@@ -23,13 +24,33 @@ pub(crate) fn run(quick: bool) -> Result<ExitCode> {
         tally.check("system packages", || {
             setup::ensure(&[Work::Build, Work::Judges, Work::Fuzz, Work::Boot, Work::Peers])
         });
-        lint::checks(&mut tally, Policy::Checked);
-        tally.phase("unit tests", unit_tests);
-        tally.phase("fuzzing", |tally| fuzz::all(tally, FUZZ_SECONDS, &[]));
+        beside_fuzzers(&mut tally, |tally| {
+            lint::checks(tally, Policy::Checked);
+            tally.phase("unit tests", unit_tests);
+        });
         tally.phase("lab scenarios", lab::all);
         tally.check("demo", lab::demo_passes);
     }
     Ok(tally.finish())
+}
+
+/// Does other work, and then fuzzes with targets that were built meanwhile: one long crate after the other, and tests that wait, leave
+/// a processor idle.
+fn beside_fuzzers(tally: &mut Tally, work: impl FnOnce(&mut Tally)) {
+    thread::scope(|scope| {
+        let builder = scope.spawn(|| [fuzz::build(), lint::fuzz_targets()]);
+        work(tally);
+        let mut built = Ok(());
+        tally.check("clippy on the fuzz targets, built meanwhile", || {
+            let linted;
+            [built, linted] = builder.join().map_err(|_| anyhow!("the thread that builds them panicked"))?;
+            linted
+        });
+        tally.phase("fuzzing", |tally| {
+            built?;
+            fuzz::all(tally, FUZZ_SECONDS, &[])
+        });
+    });
 }
 
 /// `cargo test`, counted. A crate that does not even compile is a failure too.

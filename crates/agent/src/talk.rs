@@ -191,8 +191,9 @@ impl Ends {
         let step = Checkpoint::Identity;
         let quote = self.identity.tpm().map(|tpm| quote(tpm, challenged.pcrs(), &challenged.quote_qualifying()));
         let Booting { machine, confirm, generation, counter } = boot;
+        let key = self.identity.public();
         let quote = quote.transpose().map_err(here(step))?;
-        let proof = BootProof { key: self.identity.public(), machine, confirm, quote, generation, counter };
+        let proof = BootProof { key, machine, confirm, quote, generation, counter, ca_spki: line.channel.ca };
         let needs = challenged.boot(proof);
         let signature = self.sign(needs.message(), step)?;
         let (booting, frame) = needs.signed(signature).map_err(misled(step))?;

@@ -1,4 +1,10 @@
-//! Another kernel started from this one: a UKI taken apart, files added to its initramfs, `kexec_file_load`.
+//! Another kernel started from this one: a UKI taken apart, files added to its initramfs, `kexec_file_load`; on 64-bit ARM `kexec_load`, where
+//! the running kernel has nothing else.
+
+mod arm64;
+mod classic;
+mod memory;
+mod tree;
 
 use core::ops::Range;
 use std::ffi::CString;
@@ -10,6 +16,8 @@ use rustix::fs::MemfdFlags;
 use rustix::system::{RebootCommand, reboot};
 use slipway_image::{Initramfs, Uki, uki::UkiError};
 use zeroize::Zeroizing;
+
+pub use arm64::Unfit;
 
 use crate::bytes::length;
 
@@ -34,6 +42,15 @@ pub struct Start<'a> {
     cmdline: CString,
 }
 
+/// How a kernel was loaded.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// As files, by `kexec_file_load`: the running kernel looked at its signature, if it looks at any.
+    Files,
+    /// As pieces of memory, by `kexec_load`.
+    Segments,
+}
+
 /// Why no other kernel is started.
 #[derive(Debug, thiserror::Error)]
 pub enum KexecError {
@@ -56,6 +73,17 @@ pub enum KexecError {
     /// This kernel cannot do it.
     #[error("this kernel was built without kexec_file_load")]
     Missing,
+    /// This kernel can do it in a way that lets nobody check a signature, and will not.
+    #[error(
+        "this kernel was built without kexec_file_load, and refuses kexec_load, which checks no signature: it is locked down (Secure Boot), so that the preboot needs a kernel with CONFIG_KEXEC_FILE on"
+    )]
+    LockedDown,
+    /// This kernel has neither way.
+    #[error("this kernel was built without kexec")]
+    Neither,
+    /// Without `kexec_file_load` the kernel's work is ours, and it cannot be done.
+    #[error("{0}")]
+    Unplaced(#[from] Unfit),
     /// What the image holds is not a kernel that this one can load.
     #[error("what the image holds is not a kernel that this one can start")]
     Format,
@@ -102,9 +130,19 @@ impl<'a> Start<'a> {
 
     /// Hands all of it to the kernel, which checks it. The machine goes on as before until [`go`].
     ///
+    /// Distributions build their kernels for 64-bit ARM without `kexec_file_load`: there the older call is taken, which checks nothing, and
+    /// which a kernel that is locked down refuses.
+    ///
     /// # Errors
     /// The kernel's refusal, in words.
-    pub fn load(&self) -> Result<(), KexecError> {
+    pub fn load(&self) -> Result<Way, KexecError> {
+        match self.load_files() {
+            Err(KexecError::Missing) if cfg!(target_arch = "aarch64") => classic::load(self).map(|()| Way::Segments),
+            loaded => loaded.map(|()| Way::Files),
+        }
+    }
+
+    fn load_files(&self) -> Result<(), KexecError> {
         let kernel = in_memory(c"kernel", [self.kernel].into_iter())?;
         let initrd = in_memory(c"initrd", self.initrd())?;
         let cmdline = self.cmdline.as_bytes_with_nul();

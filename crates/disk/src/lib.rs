@@ -14,7 +14,7 @@
 //! | [`efivars`] | boot entries, order, trial | reads and writes variables |
 //! | [`luks`] | LUKS2 headers, key slots, tokens | reads and writes a header |
 //! | [`dm`] | crypt tables | device-mapper's ioctls |
-//! | [`kexec`] | what a UKI becomes | `kexec_file_load` |
+//! | [`kexec`] | what a UKI becomes, and on ARM64 where it goes | `kexec_file_load`, `kexec_load` |
 
 mod bytes;
 pub mod devices;

@@ -5,16 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use slipway_wire::Cpu;
 
-use crate::agent;
 use crate::firmware::Boots;
-use crate::linux::Linux;
-use crate::org::Made;
 use crate::parts::Parts;
 use crate::record::table;
 use crate::runner::{self, Plan};
 use crate::scenarios::{self, SCENARIOS, Scenario};
+use crate::stock::Source;
 
 /// Boot virtual machines of chosen firmware, in networks of their own, through this Slipway.
 #[derive(Args, Debug)]
@@ -146,7 +143,7 @@ fn exit_code(passed: bool) -> ExitCode {
 }
 
 impl LabArgs {
-    /// Finds and makes what the scenarios need, with a remedy for what can't be found.
+    /// Finds what the scenarios need, with a remedy for what can't be found.
     fn plan(&self, scenarios: &[&Scenario], prefix: &[&str], keep: bool, jobs: usize) -> Result<Plan> {
         runner::check(scenarios)?;
         let workspace = workspace();
@@ -154,21 +151,12 @@ impl LabArgs {
         std::fs::create_dir_all(work.join("cache")).with_context(|| format!("cannot make {}", work.display()))?;
         let work = work.canonicalize()?;
         let slipway = self.slipway()?;
-        let cache = work.join("cache");
-        let make = |cpu| match cpu {
-            Cpu::Arm64 => Linux::arm64(&self.agent(cpu, &slipway, workspace.as_deref(), &cache)?, &cache),
-            _ => Linux::make(&self.agent(cpu, &slipway, workspace.as_deref(), &cache)?, &cache),
-        };
-        let told = |cpu, error| format!("cannot make a Linux for machines of the kind {cpu}: {error:#}");
-        let cpus = runner::cpus(scenarios).into_iter();
-        let linux = cpus.map(|cpu| (cpu, make(cpu).map_err(|error| told(cpu, error)))).collect();
-        let org = |cpu| Made::make(&slipway, &self.agent(cpu, &slipway, workspace.as_deref(), &cache)?, cpu, &cache);
-        let joined = runner::joined(scenarios).into_iter();
-        let orgs = joined.map(|cpu| (cpu, org(cpu).map_err(|error| told(cpu, error)))).collect();
+        let (agent, cache) = (self.agent.clone(), work.join("cache"));
+        let source = Source { agent, workspace, slipway: slipway.clone(), cache };
         let prefix = prefix.iter().map(|&word| word.to_owned()).collect();
         // With a terminal to press Enter on, one at a time.
         let jobs = if keep { 1 } else { jobs };
-        Ok(Plan { parts: Parts { slipway, work, linux: None, org: None }, linux, orgs, prefix, keep, jobs })
+        Ok(Plan { parts: Parts { slipway, work, linux: None, org: None }, source, prefix, keep, jobs })
     }
 
     fn slipway(&self) -> Result<PathBuf> {
@@ -176,20 +164,6 @@ impl LabArgs {
         let own = std::env::current_exe().context("cannot find this program's own file")?;
         let path = named.unwrap_or_else(|| own.with_file_name("slipway"));
         path.canonicalize().with_context(|| format!("no slipway program at {}: name it with --slipway", path.display()))
-    }
-
-    /// The agent for machines with this processor.
-    fn agent(&self, cpu: Cpu, slipway: &Path, workspace: Option<&Path>, cache: &Path) -> Result<PathBuf> {
-        if let Some(agent) = self.agent.as_ref().filter(|_| cpu == Cpu::X64) {
-            return agent.canonicalize().with_context(|| format!("no agent at {}", agent.display()));
-        }
-        if let Some(workspace) = workspace {
-            return agent::build(cpu, workspace, cache);
-        }
-        let name = if cpu == Cpu::Arm64 { "slipway-agent-arm64" } else { "slipway-agent" };
-        let places = [slipway.with_file_name(name), Path::new("/usr/lib/slipway").join(name)];
-        let found = places.iter().find(|path| path.exists()).cloned();
-        found.with_context(|| format!("no {name} beside slipway or in /usr/lib/slipway: name it with --agent"))
     }
 }
 

@@ -89,7 +89,7 @@ impl Screen {
         } else if let Some(heading) = line.strip_prefix(CHAPTER) {
             state.start = None;
             println!("\n{heading}");
-        } else if !line.starts_with("pass  ") && !line.starts_with("FAIL  ") {
+        } else if !["pass  ", "FAIL  ", "made  "].iter().any(|word| line.starts_with(word)) {
             println!("  {line}");
         }
     }

@@ -16,19 +16,22 @@ pub struct Fetched {
     pub stub: Option<PathBuf>,
 }
 
-/// The distribution's kernel for every machine with this processor, with all of its modules: fetched once into `cache`. For another
+/// The distribution's kernel for machines with this processor, with all of its modules: fetched once into `cache`. For another
 /// processor than this computer's it is Debian's, and comes with its stub.
+///
+/// It is the kernel for every machine; but for virtual machines alone, on ARM64, the one for clouds, where there is one: of Debian's
+/// two that is the one with a driver for the TPM of QEMU's board.
 ///
 /// # Errors
 /// apt knows no such kernel, or it cannot be fetched.
-pub fn fetch(cpu: Cpu, cache: &Path) -> Result<Fetched> {
+pub fn fetch(cpu: Cpu, virtual_alone: bool, cache: &Path) -> Result<Fetched> {
     std::fs::create_dir_all(cache)?;
     if cpu != Cpu::Arm64 {
         let apt = Apt::own();
         return Ok(Fetched { root: apt.fetch(&apt.whole_kernel_packages()?, cache)?, stub: None });
     }
     let with_stub = |apt: &Apt| {
-        let mut packages = apt.whole_kernel_packages()?;
+        let mut packages = if virtual_alone { apt.kernel_packages()? } else { apt.whole_kernel_packages()? };
         packages.push("systemd-boot-efi".to_owned());
         Ok(packages)
     };

@@ -62,6 +62,7 @@ pub mod scenarios;
 mod secure;
 mod server;
 mod snapshot;
+mod stock;
 mod story;
 mod tpm;
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Error, Result, bail};
@@ -13,22 +13,19 @@ use rustix::fs::FlockOperation;
 use slipway_wire::Cpu;
 
 use crate::lab::Lab;
-use crate::linux::Linux;
-use crate::org::Made;
 use crate::parts::{self, Parts};
 use crate::process::run;
 use crate::record::Record;
 use crate::scenarios::Scenario;
+use crate::stock::{Item, Source, Stock};
 
 /// How scenarios are to be run.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// What they are made of; which Linux, each scenario's processor says.
+    /// What they are made of, but for what their machines need.
     pub(crate) parts: Parts,
-    /// What machines boot, by the processor; or why it can't be had: then only the scenarios with that processor fail.
-    pub(crate) linux: Vec<(Cpu, Result<Linux, String>)>,
-    /// The same for the org that machines join.
-    pub(crate) orgs: Vec<(Cpu, Result<Made, String>)>,
+    /// Where that comes from.
+    pub(crate) source: Source,
     /// The words that lead from this program's name to the lab's command line: `["lab"]` for `slipway lab`.
     pub(crate) prefix: Vec<String>,
     /// Let each lab stand when its scenario has ended, until someone presses Enter.
@@ -77,18 +74,58 @@ pub(crate) fn joined(scenarios: &[&Scenario]) -> BTreeSet<Cpu> {
     scenarios.iter().filter_map(|scenario| scenario.boots).filter(|boots| boots.org).map(|boots| boots.cpu).collect()
 }
 
+/// Scenarios that wait, and what they wait for.
+struct Desk<'a> {
+    state: Mutex<(VecDeque<(usize, &'a Scenario)>, Stock)>,
+    news: Condvar,
+}
+
+impl<'a> Desk<'a> {
+    /// Those whose machines join an org go first: they are the longest, and none of them is to be left when all others are done.
+    fn of(scenarios: &[&'a Scenario]) -> Self {
+        let mut waiting: Vec<_> = scenarios.iter().copied().enumerate().collect();
+        waiting.sort_by_key(|(_, scenario)| scenario.boots.map_or(2, |boots| u8::from(!boots.org)));
+        Self { state: Mutex::new((waiting.into(), Stock::default())), news: Condvar::new() }
+    }
+
+    fn put(&self, item: Item) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).1.put(item);
+        self.news.notify_all();
+    }
+
+    /// The first scenario whose parts are there, with them; waits for one. Nothing, when none is left.
+    fn next(&self, parts: &Parts) -> Option<(usize, &'a Scenario, Result<Parts, String>)> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let (waiting, stock) = &mut *state;
+            if waiting.is_empty() {
+                return None;
+            }
+            let mut ready = waiting.iter().enumerate();
+            let found = ready.find_map(|(place, (_, scenario))| Some((place, stock.parts(scenario, parts)?)));
+            if let Some((place, parts)) = found {
+                return waiting.remove(place).map(|(number, scenario)| (number, scenario, parts));
+            }
+            state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
 /// Runs the scenarios and returns their records in the order of `scenarios`. `tell` hears what happens.
 pub(crate) fn run_all(scenarios: &[&Scenario], plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Vec<Record> {
-    let queue: Mutex<VecDeque<(usize, &Scenario)>> = Mutex::new(scenarios.iter().copied().enumerate().collect());
+    let desk = Desk::of(scenarios);
     let records: Mutex<Vec<(usize, Record)>> = Mutex::default();
     std::thread::scope(|scope| {
+        let joined = joined(scenarios);
+        for cpu in cpus(scenarios) {
+            let (desk, org) = (&desk, joined.contains(&cpu));
+            scope.spawn(move || plan.source.make(cpu, org, tell, &|item| desk.put(item)));
+        }
         for _ in 0..plan.jobs.clamp(1, scenarios.len().max(1)) {
             // Each thread lives as long as the scenario it started: the scenario is killed with it.
             scope.spawn(|| {
-                loop {
-                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                    let Some((number, scenario)) = next else { break };
-                    let record = run_one(scenario, plan, tell);
+                while let Some((number, scenario, parts)) = desk.next(&plan.parts) {
+                    let record = run_one(scenario, plan, parts, tell);
                     let word = if record.passed { "pass" } else { "FAIL" };
                     tell(&format!("{word}  {}  {:.1} s", record.name, record.seconds));
                     records.lock().unwrap_or_else(PoisonError::into_inner).push((number, record));
@@ -101,9 +138,10 @@ pub(crate) fn run_all(scenarios: &[&Scenario], plan: &Plan, tell: &(dyn Fn(&str)
     records.into_iter().map(|(_, record)| record).collect()
 }
 
-fn run_one(scenario: &Scenario, plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Record {
+fn run_one(scenario: &Scenario, plan: &Plan, parts: Result<Parts, String>, tell: &(dyn Fn(&str) + Sync)) -> Record {
     let start = Instant::now();
-    launch(scenario, plan, tell).unwrap_or_else(|error| Record {
+    let ran = parts.map_err(Error::msg).and_then(|parts| launch(scenario, plan, &parts, tell));
+    ran.unwrap_or_else(|error| Record {
         seconds: start.elapsed().as_secs_f64(),
         error: Some(format!("{error:#}")),
         ..Record::beginning(scenario.name, &plan.parts.slipway)
@@ -111,7 +149,7 @@ fn run_one(scenario: &Scenario, plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Re
 }
 
 /// Starts the scenario's process, passes on what it says, and reads the record that it leaves.
-fn launch(scenario: &Scenario, plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Result<Record> {
+fn launch(scenario: &Scenario, plan: &Plan, parts: &Parts, tell: &(dyn Fn(&str) + Sync)) -> Result<Record> {
     let folder = plan.parts.work.join(scenario.name);
     let _lock = lock(&plan.parts.work.join("cache"), scenario.name)?;
     if folder.exists() {
@@ -119,7 +157,7 @@ fn launch(scenario: &Scenario, plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Res
     }
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let mut command = command(&program, scenario, plan, rustix::process::geteuid().is_root())?;
+    let mut command = command(&program, scenario, plan, parts, rustix::process::geteuid().is_root())?;
     let errors = File::create(folder.join("lab.log")).context("cannot write lab.log")?;
     command.stdout(Stdio::piped()).stderr(errors);
     command.stdin(if plan.keep { Stdio::inherit() } else { Stdio::null() });
@@ -152,7 +190,7 @@ fn lock(cache: &Path, name: &str) -> Result<File> {
 
 /// The command that runs one scenario in namespaces of its own. It dies with the thread that starts it, and everything in the
 /// namespaces dies with it: nothing survives, however the lab ends.
-fn command(program: &Path, scenario: &Scenario, plan: &Plan, root: bool) -> Result<Command> {
+fn command(program: &Path, scenario: &Scenario, plan: &Plan, parts: &Parts, root: bool) -> Result<Command> {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "unshare"]);
     if !root {
@@ -160,12 +198,7 @@ fn command(program: &Path, scenario: &Scenario, plan: &Plan, root: bool) -> Resu
     }
     command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
     command.arg(program).args(&plan.prefix).args(["inside", scenario.name, "--parts"]);
-    let made = plan.linux.iter().find(|(cpu, _)| scenario.boots.is_some_and(|boots| boots.cpu == *cpu));
-    let linux = made.map(|(_, linux)| linux.clone().map_err(Error::msg)).transpose()?;
-    let made = plan.orgs.iter().find(|(cpu, _)| scenario.boots.is_some_and(|boots| boots.org && boots.cpu == *cpu));
-    let org = made.map(|(_, org)| org.clone().map_err(Error::msg)).transpose()?;
-    let parts = Parts { linux, org, ..plan.parts.clone() };
-    command.arg(serde_json::to_string(&parts)?);
+    command.arg(serde_json::to_string(parts)?);
     if plan.keep {
         command.arg("--keep");
     }
@@ -211,12 +244,26 @@ pub(crate) fn inside(scenario: &Scenario, parts: &Parts, keep: bool) -> Result<b
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenarios::SCENARIOS;
 
     fn shown(root: bool, keep: bool) -> String {
         let parts = Parts { slipway: "/s".into(), work: "/w".into(), linux: None, org: None };
-        let plan = Plan { parts, linux: Vec::new(), orgs: Vec::new(), prefix: vec!["lab".to_owned()], keep, jobs: 1 };
-        let scenario = crate::scenarios::SCENARIOS.first().unwrap();
-        crate::process::shown(&command(Path::new("/bin/slipway"), scenario, &plan, root).unwrap())
+        let source = Source { agent: None, workspace: None, slipway: "/s".into(), cache: "/w/cache".into() };
+        let plan = Plan { parts, source, prefix: vec!["lab".to_owned()], keep, jobs: 1 };
+        let scenario = SCENARIOS.first().unwrap();
+        crate::process::shown(&command(Path::new("/bin/slipway"), scenario, &plan, &plan.parts, root).unwrap())
+    }
+
+    #[test]
+    fn what_waits_for_nothing_goes_before_what_is_longer_and_must_wait() {
+        let named = |name| SCENARIOS.iter().find(|scenario| scenario.name == name).unwrap();
+        let desk = Desk::of(&["tftp-clients", "uefi-pxe-uki", "recover-esp"].map(named));
+        let parts = Parts { slipway: "/s".into(), work: "/w".into(), linux: None, org: None };
+        let next = || desk.next(&parts).map(|(number, scenario, _)| (number, scenario.name));
+        assert_eq!(next(), Some((0, "tftp-clients")));
+        desk.put(Item::Linux(Cpu::X64, Err("none".to_owned())));
+        desk.put(Item::Org(Cpu::X64, Err("none".to_owned())));
+        assert_eq!([next(), next(), next()], [Some((2, "recover-esp")), Some((1, "uefi-pxe-uki")), None]);
     }
 
     #[test]

@@ -30,6 +30,18 @@ pub struct Boot {
     pub pcr7: [u8; 32],
     /// PCR 11: the parts of the UKI.
     pub pcr11: [u8; 32],
+    /// PCR 12: what the UKI's stub was given beside its own parts, a command line above all. Zeros: nothing.
+    pub pcr12: [u8; 32],
+}
+
+impl Boot {
+    /// Whether the UKI got its own parts alone. With Secure Boot off the stub takes a command line from whoever starts it
+    /// in place of the image's own, and so a system from elsewhere (`root=`, `rdinit=`) under our kernel: PCR 4 and PCR 11
+    /// are the same then.
+    #[must_use]
+    pub fn is_unaltered(&self) -> bool {
+        self.pcr12 == [0; 32]
+    }
 }
 
 /// Why a log says nothing about a boot.
@@ -39,7 +51,7 @@ pub enum BootFault {
     #[error("the boot log cannot be read: {0}")]
     Unreadable(DecodeError),
     /// The quote leaves out a PCR that the facts are read from.
-    #[error("the quote does not cover PCR 4, 7 and 11")]
+    #[error("the quote does not cover PCR 4, 7, 11 and 12")]
     NotCovered,
     /// It is not what the TPM has measured.
     #[error("the boot log does not replay to what the TPM has measured")]
@@ -65,14 +77,14 @@ impl Boot {
     /// It cannot be read, or it is not what was quoted.
     pub fn read(log: &[u8], quoted: &Quoted) -> Result<Self, BootFault> {
         let log = EventLog::decode(log).map_err(BootFault::Unreadable)?;
-        if ![4, 7, 11].into_iter().all(|pcr| quoted.pcrs.has(pcr)) {
+        if ![4, 7, 11, 12].into_iter().all(|pcr| quoted.pcrs.has(pcr)) {
             return Err(BootFault::NotCovered);
         }
         if log.quote_digest(quoted.pcrs) != quoted.digest {
             return Err(BootFault::OtherBoot);
         }
         let (images, secure_boot) = (pcr4_images(&log), secure_boot(&log));
-        Ok(Self { images, secure_boot, pcr7: log.replay(7), pcr11: log.replay(11) })
+        Ok(Self { images, secure_boot, pcr7: log.replay(7), pcr11: log.replay(11), pcr12: log.replay(12) })
     }
 
     /// The first image that is not among those allowed. A boot without any image is judged by whoever asks.

@@ -12,9 +12,9 @@ pub struct PcrSet(u32);
 impl PcrSet {
     /// None.
     pub const NONE: Self = Self(0);
-    /// What a machine's boot is judged by: firmware and its settings (0, 2), what was booted (4), Secure Boot (7) and the
-    /// parts of a UKI (11).
-    pub const BOOT: Self = Self(1 << 0 | 1 << 2 | 1 << 4 | 1 << 7 | 1 << 11);
+    /// What a machine's boot is judged by: firmware and its settings (0, 2), what was booted (4), Secure Boot (7), the parts
+    /// of a UKI (11) and what was given to it from outside (12).
+    pub const BOOT: Self = Self(1 << 0 | 1 << 2 | 1 << 4 | 1 << 7 | 1 << 11 | 1 << 12);
 
     /// One PCR; none if there is none of this number.
     #[must_use]

@@ -70,11 +70,13 @@ pub struct Said {
 }
 
 /// The end of a log: what the next entry is chained to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
 pub struct Head {
     /// How many entries there are.
+    #[n(0)]
     pub count: u64,
     /// The last one's digest.
+    #[n(1)]
     pub last: Digest,
 }
 

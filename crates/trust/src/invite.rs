@@ -166,13 +166,20 @@ impl Invite {
         if self.kind == Kind::Cloud && self.max_uses != 1 {
             return Err(BadInvite::Cloud);
         }
-        let chained = self.min_assurance >= Assurance::TpmChain && self.trusts_lan;
         let claimed = !(self.only.mac.is_empty() && self.only.uuid.is_empty() && self.only.serial.is_empty());
-        let proved = !self.only.ek.is_empty() || chained || (self.insecure_match && claimed);
-        if self.kind == Kind::Open && self.approval == ApprovalMode::Automatic && !proved {
+        if self.believes_claims() && !(self.insecure_match && claimed) {
             return Err(BadInvite::OpenAutomatic);
         }
         Ok(())
+    }
+
+    /// Whether it lets machines in by what they claim and by nothing else. What else they have (a TPM that nobody vouches for, say) is then no
+    /// reason to trust them: anybody can claim the same, and bring such a TPM.
+    #[must_use]
+    pub fn believes_claims(&self) -> bool {
+        let chained = self.min_assurance >= Assurance::TpmChain && self.trusts_lan;
+        let open = self.kind == Kind::Open && self.approval == ApprovalMode::Automatic;
+        open && self.only.ek.is_empty() && !chained
     }
 
     /// Whether it holds at this time.

@@ -427,6 +427,12 @@ pub struct WindowRecord {
 }
 
 impl WindowRecord {
+    /// Whether its time is over, and nothing says so yet.
+    #[must_use]
+    pub fn is_over(&self, now: Time) -> bool {
+        self.closed.is_none() && self.window.expires <= now
+    }
+
     /// Whether there is room in it for the machine with this key.
     #[must_use]
     pub fn has_room(&self, key: &Digest) -> bool {

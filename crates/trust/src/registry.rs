@@ -125,6 +125,13 @@ impl Registry {
         self.denied.get(digest)
     }
 
+    /// Whether this machine's key or its TPM is on the deny list, whatever its own state is: its hardware was revoked under another name.
+    #[must_use]
+    pub fn denies(&self, machine: &MachineRecord) -> bool {
+        let digests = [Some(machine.key.digest()), machine.tpm.as_ref().map(|tpm| tpm.ek)];
+        digests.into_iter().flatten().any(|digest| self.denied.contains_key(&digest))
+    }
+
     /// The whole deny list.
     pub fn deny_list(&self) -> impl Iterator<Item = &Denied> {
         self.denied.values()
@@ -173,6 +180,8 @@ impl Registry {
             Change::Org(epoch, signed) => self.org = Some((*epoch, signed.clone())),
             Change::Recoveries(times) => self.recoveries.clone_from(times),
             Change::Audit(entry) => self.audit = self.audit.after(entry),
+            // The entries themselves say where they end.
+            Change::Head(_) => {}
         }
     }
 

@@ -48,6 +48,12 @@ impl Window {
         Ok(())
     }
 
+    /// Whether machines that come with this invite, or with none, may come in by it.
+    #[must_use]
+    pub fn admits(&self, invite: Option<&InviteId>) -> bool {
+        self.invites.is_empty() || invite.is_some_and(|invite| self.invites.contains(invite))
+    }
+
     /// Whether it is open at this time.
     #[must_use]
     pub fn is_open(&self, now: Time) -> bool {

@@ -1,7 +1,7 @@
 //! The generation: brought, verified, started; and the preboots on the ESP looked after.
 
 use slipway_disk::esp::{Filed, Kind};
-use slipway_disk::kexec::{self, Start};
+use slipway_disk::kexec::{self, Start, Way};
 use slipway_trust::machine::Admitted;
 use slipway_trust::{Digest, ImageManifest, OrgFacts};
 use zeroize::Zeroizing;
@@ -148,13 +148,18 @@ impl Preboot<'_> {
         let files = self.handover(starting).files();
         let loaded = Start::from_uki(&image, &words.join(" "), &files).and_then(|start| start.load());
         drop((image, files));
-        if let Err(error) = loaded {
-            return Failure::new(step, error.to_string());
-        }
+        let way = match loaded {
+            Ok(way) => way,
+            Err(error) => return Failure::new(step, error.to_string()),
+        };
         self.leave();
-        // A kernel that is locked down has loaded nothing but what is signed.
-        let signed = if kexec::locked_down() { ", signed for Secure Boot" } else { "" };
-        self.console.ok(step, &format!("{name} version {version}{signed}"));
+        let how = match way {
+            // A kernel that is locked down has loaded nothing but what is signed.
+            Way::Files if kexec::locked_down() => ", signed for Secure Boot",
+            Way::Files => "",
+            Way::Segments => ", laid out in memory by the preboot, for its kernel has no kexec_file_load",
+        };
+        self.console.ok(step, &format!("{name} version {version}{how}"));
         let reason = kexec::go().to_string();
         // What was left cannot be come back to: the TPM opens nothing more for this start.
         self.console.failed(step, &reason, "starting over in 10 s");

@@ -372,13 +372,16 @@ pub const SCENARIOS: &[Scenario] = &[
         enrol_elsewhere::http_boot,
     ),
     Scenario {
+        name: "enrol-arm64",
+        about: "the same on 64-bit ARM, where the preboot lays the generation out in memory itself",
+        boots: Boots::joining(Cpu::Arm64, &[AAVMF], "PXE on ARM64: bootstrap image by TFTP; then its own disk"),
+        tools: JOINING,
+        run: enrol_elsewhere::arm64,
+    },
+    Scenario {
         name: "secureboot-enrol",
         about: "a machine under Secure Boot with the owner's keys joins; it starts a generation that they signed, and no other",
-        boots: Boots::joining(
-            Cpu::X64,
-            &[OVMF_SECURE],
-            "PXE, Secure Boot with our own keys: signed bootstrap image, preboot and generation",
-        ),
+        boots: Boots::joining(Cpu::X64, &[OVMF_SECURE], "PXE, Secure Boot with our own keys: all images signed"),
         tools: JOINING,
         run: secureboot_enrol::run,
     },

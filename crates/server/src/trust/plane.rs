@@ -138,17 +138,18 @@ impl Plane {
 
     /// Answers a frame. Blocks while the answer is made durable.
     pub(super) fn answer(&self, conversation: &mut Conversation, frame: &[u8], from: &From<'_>) -> Answer {
-        let (org, images, now) = (self.org.load_full(), self.images.load_full(), self.clock.now());
         let mut bytes = zeroize::Zeroizing::new([0; Fresh::LENGTH]);
         if let Err(error) = random::fill(bytes.as_mut_slice()) {
             return failed(&format!("the system gives no random bytes: {error}"));
         }
         let fresh = Fresh::new(&bytes);
+        // Who holds the book decides by what is in force now: no manifest and no second passes between.
+        let mut book = lock(&self.book);
+        let (org, images, now) = (self.org.load_full(), self.images.load_full(), self.clock.now());
         let certificate = from.certificate.and_then(|der| org.authority.caller(der, now));
         let peer = Peer { address: from.peer, channel: from.channel, certificate };
         let sources = sources(&self.site.load(), from.local);
         let enroller = self.keys.enroller.as_ref().filter(|_| self.roles.enroller);
-        let mut book = lock(&self.book);
         let view = View {
             registry: book.registry(),
             org: &org.manifest,
@@ -196,12 +197,12 @@ impl Plane {
     /// # Errors
     /// Why not, in words.
     pub fn submit(&self, kind: Kind, signed: &Signed) -> Result<Taken, NotTaken> {
-        let org = self.org.load_full();
         let mut book = lock(&self.book);
+        let org = self.org.load_full();
         let desk = self.desk(book.registry(), &org);
         let draft = desk.take(kind, signed).map_err(|why| NotTaken::Objection(why.to_string()))?;
         let taken = self.settle(&mut book, draft).map_err(|error| NotTaken::Failed(crate::dhcp::story(&error)))?;
-        drop(book);
+        // The book is held on to until a new manifest is in force: whom it leaves out is not listened to any more.
         if kind == Kind::Manifest {
             if let Err(error) = folder::keep_manifest(&self.data, signed) {
                 tracing::warn!("the org's new manifest is in force, but cannot be put into its folder: {error}");
@@ -213,8 +214,8 @@ impl Plane {
 
     /// Ends what has lasted too long.
     pub(super) fn sweep(&self) {
-        let org = self.org.load_full();
         let mut book = lock(&self.book);
+        let org = self.org.load_full();
         let draft = self.desk(book.registry(), &org).sweep();
         if let Err(error) = self.settle(&mut book, draft) {
             tracing::error!("what has lasted too long in the org cannot be ended: {}", crate::dhcp::story(&error));
@@ -227,7 +228,8 @@ impl Plane {
     /// # Errors
     /// The manifest there is not to be believed; the one before stays in force.
     pub fn look_again(&self) -> Result<(), Error> {
-        let signed = newest(&self.data, &self.keys, &mut lock(&self.book), &self.clock)?;
+        let mut book = lock(&self.book);
+        let signed = newest(&self.data, &self.keys, &mut book, &self.clock)?;
         self.follow_manifest(signed)
     }
 

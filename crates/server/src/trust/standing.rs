@@ -1,7 +1,7 @@
 //! What the boot planes are told of the org's machines: by their hardware addresses, as they say them themselves. It decides what they are
 //! given when they boot from the network, which is public, and nothing else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use slipway_engine::Timestamp;
 use slipway_engine::enrol::{Standing, State};
@@ -33,27 +33,46 @@ pub(super) fn all(registry: &Registry) -> BTreeSet<MacAddr> {
     machines.chain(registry.tickets().map(|ticket| &ticket.inventory)).flat_map(macs).collect()
 }
 
-/// Where the machines with these addresses stand.
-pub(super) fn of(registry: &Registry, macs: BTreeSet<MacAddr>) -> Vec<(MacAddr, Option<Standing>)> {
-    macs.into_iter().map(|mac| (mac, standing(registry, mac))).collect()
+/// Where the machines with these addresses stand. Everything that is known is gone through once, however many addresses these are: a stranger
+/// may say many.
+pub(super) fn of(registry: &Registry, wanted: BTreeSet<MacAddr>) -> Vec<(MacAddr, Option<Standing>)> {
+    let mut said: BTreeMap<MacAddr, Said<'_>> = wanted.into_iter().map(|mac| (mac, Said::default())).collect();
+    for machine in registry.machines() {
+        for mac in macs(&machine.inventory) {
+            said.entry(mac).and_modify(|said| said.machines.push(machine));
+        }
+    }
+    for ticket in registry.tickets().filter(|ticket| asks(ticket)) {
+        for mac in macs(&ticket.inventory) {
+            said.entry(mac).and_modify(|said| said.asking.push(ticket));
+        }
+    }
+    said.into_iter().map(|(mac, said)| (mac, said.standing(registry))).collect()
 }
 
-/// Several may say the same address. A recovery that is asked for counts first, then a machine that lives, then one that must not come back,
-/// then who asks.
-fn standing(registry: &Registry, mac: MacAddr) -> Option<Standing> {
-    let has = |inventory: &Inventory| macs(inventory).any(|one| one == mac);
-    let machines: Vec<&MachineRecord> = registry.machines().filter(|machine| has(&machine.inventory)).collect();
-    let asking: Vec<&Ticket> = registry.tickets().filter(|ticket| has(&ticket.inventory) && asks(ticket)).collect();
-    let living = machines.iter().find_map(|machine| known(machine, living(machine)?));
-    let recovering = asking.iter().find(|ticket| ticket.recovers.is_some());
-    let revoked = machines
-        .iter()
-        .find(|machine| machine.state == life::State::Revoked && registry.denied(&machine.key.digest()).is_some());
-    recovering
-        .map(|ticket| asker(ticket))
-        .or(living)
-        .or_else(|| revoked.and_then(|machine| known(machine, State::Revoked)))
-        .or_else(|| asking.first().map(|ticket| asker(ticket)))
+/// Who says one address.
+#[derive(Default)]
+struct Said<'a> {
+    machines: Vec<&'a MachineRecord>,
+    asking: Vec<&'a Ticket>,
+}
+
+impl Said<'_> {
+    /// Several may say the same address. A recovery that is asked for counts first, then a machine that lives, then one that must not come back,
+    /// then who asks.
+    fn standing(&self, registry: &Registry) -> Option<Standing> {
+        let Self { machines, asking } = self;
+        let living = machines.iter().find_map(|machine| known(machine, living(machine)?));
+        let recovering = asking.iter().find(|ticket| ticket.recovers.is_some());
+        let revoked = machines
+            .iter()
+            .find(|machine| machine.state == life::State::Revoked && registry.denied(&machine.key.digest()).is_some());
+        recovering
+            .map(|ticket| asker(ticket))
+            .or(living)
+            .or_else(|| revoked.and_then(|machine| known(machine, State::Revoked)))
+            .or_else(|| asking.first().map(|ticket| asker(ticket)))
+    }
 }
 
 fn asks(ticket: &Ticket) -> bool {

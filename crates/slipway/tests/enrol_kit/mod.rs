@@ -277,6 +277,7 @@ impl Machine {
             quote: None,
             generation: None,
             counter: 1,
+            ca_spki: bench.manifest.ca_spki,
         };
         let (booting, frame) = challenged.boot(proof).sign(&self.key).unwrap();
         let running = Running { root: &bench.root, now: now(), epoch: 1, floor: 0 };

@@ -4,7 +4,7 @@ use super::Desk;
 use crate::audit::Said;
 use crate::id::Time;
 use crate::life::{Event, State};
-use crate::record::{MachineRecord, Ticket};
+use crate::record::{MachineRecord, Ticket, WindowRecord};
 use crate::registry::{Change, Draft, Pen};
 
 /// What is over is remembered this long, in seconds: a day.
@@ -24,6 +24,13 @@ impl Desk<'_> {
         }
         for machine in self.registry.machines() {
             count += usize::from(count < MOST && sweep_machine(&mut pen, machine, self.now));
+        }
+        // It is closed for good: a clock that goes back opens it no second time.
+        if let Some(record) = self.registry.window().filter(|record| record.is_over(self.now)) {
+            let subject = format!("window {}", record.window.id);
+            pen.write(Change::Window(Box::new(WindowRecord { closed: Some(self.now), ..record.clone() })));
+            pen.say(Said { subject, ..clock("window-expired") });
+            count += 1;
         }
         for record in self.registry.invites() {
             if count < MOST && self.now.since(record.invite.expires) > REMEMBERED {
@@ -66,8 +73,11 @@ fn sweep_machine(pen: &mut Pen, machine: &MachineRecord, now: Time) -> bool {
         pen.write(Change::ForgetMachine(machine.id));
         return true;
     }
-    let (at, mut ended) = (machine.state.at(machine.since, now), machine.clone());
-    if at == machine.state || pen.advance(&mut ended, Event::TimeOut, clock("machine-timed-out")).is_err() {
+    if machine.state.at(machine.since, now) == machine.state {
+        return false;
+    }
+    let mut ended = machine.clone();
+    if pen.advance(&mut ended, Event::TimeOut, clock("machine-timed-out")).is_err() {
         return false;
     }
     pen.write(Change::Machine(Box::new(ended)));

@@ -7,7 +7,7 @@ use crate::id::{Digest, MachineId, Time};
 use crate::image::{Role, Wanted};
 use crate::life::{Event, RECOVERIES_A_DAY, State};
 use crate::node::{CertificateWanted, Fresh, Known, NeedsCertificate, Note, Step, Unfinished, View};
-use crate::record::{DiskPlan, MachineRecord, Ticket, Use};
+use crate::record::{DiskPlan, MachineRecord, Ticket, Use, WindowRecord};
 use crate::refusal::Refusal;
 use crate::registry::{Change, Pen, name_of};
 
@@ -96,7 +96,7 @@ fn first(
         return Err(Refusal::WrongState);
     }
     let id = MachineId(fresh.machine);
-    count_place(key, pen, view)?;
+    count_place(ticket, key, pen, view)?;
     count_use(ticket, key, id, pen, view)?;
     replace(ticket, pen, view)?;
     ticket.state = ticket.state.after(Event::Grant)?;
@@ -139,8 +139,10 @@ fn first(
     Ok(machine)
 }
 
-fn count_place(key: &Digest, pen: &mut Pen, view: &View<'_>) -> Result<(), Refusal> {
-    let window = view.registry.open_window(view.now).filter(|window| window.has_room(key)).ok_or(Refusal::NoWindow)?;
+/// The window may be another one than that in which the machine asked.
+fn count_place(ticket: &Ticket, key: &Digest, pen: &mut Pen, view: &View<'_>) -> Result<(), Refusal> {
+    let admits = |record: &&WindowRecord| record.has_room(key) && record.window.admits(ticket.invite.as_ref());
+    let window = view.registry.open_window(view.now).filter(admits).ok_or(Refusal::NoWindow)?;
     if !window.granted.contains(key) {
         let mut counted = window.clone();
         counted.granted.push(*key);

@@ -18,8 +18,8 @@ pub struct Challenged {
     pub(crate) quote_nonce: [u8; 32],
 }
 
-/// PCRs that a quote must cover: firmware, its settings, what was started, Secure Boot, the parts of a UKI.
-pub(crate) const PCRS: [u8; 5] = [0, 2, 4, 7, 11];
+/// PCRs that a quote must cover: firmware, its settings, what was started, Secure Boot, the parts of a UKI, what it was given from outside.
+pub(crate) const PCRS: [u8; 6] = [0, 2, 4, 7, 11, 12];
 
 impl Challenged {
     /// Whether M11 is due.
@@ -74,6 +74,5 @@ fn check(hello: &Hello, view: &View<'_>) -> Result<(), Refusal> {
 /// Nobody new gets in outside of a window; a window may be for some invites only.
 fn check_window(hello: &Hello, view: &View<'_>) -> Result<(), Refusal> {
     let window = &view.registry.open_window(view.now).ok_or(Refusal::NoWindow)?.window;
-    let listed = |invite| window.invites.contains(&invite);
-    if window.invites.is_empty() || hello.invite.is_some_and(listed) { Ok(()) } else { Err(Refusal::BadInvite) }
+    if window.admits(hello.invite.as_ref()) { Ok(()) } else { Err(Refusal::BadInvite) }
 }

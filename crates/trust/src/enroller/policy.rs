@@ -70,7 +70,11 @@ pub(crate) fn judge(proven: &Proven, view: &View<'_>, peer: &Peer) -> Result<Ver
             verdict.assurance = verdict.assurance.min(Assurance::VirtualTpm);
         }
         needs = needs.max(invite.min_assurance);
-        verdict.automatic = by_invite(invite, &verdict, needs);
+        let known = if invite.believes_claims() { Assurance::Claimed } else { verdict.assurance };
+        verdict.automatic = by_invite(invite, known, needs);
+        if verdict.automatic.is_some() {
+            verdict.assurance = known;
+        }
     }
     if verdict.automatic.is_none() {
         verdict.automatic = by_ek_list(proven, view).filter(|_| verdict.assurance >= needs);
@@ -79,8 +83,8 @@ pub(crate) fn judge(proven: &Proven, view: &View<'_>, peer: &Peer) -> Result<Ver
     if verdict.assurance.max(Assurance::Approved) < needs { Err(Refusal::Assurance) } else { Ok(verdict) }
 }
 
-fn by_invite(invite: &Invite, verdict: &Verdict, needs: Assurance) -> Option<Automatic> {
-    let enough = verdict.assurance >= needs && invite.approval == ApprovalMode::Automatic;
+fn by_invite(invite: &Invite, known: Assurance, needs: Assurance) -> Option<Automatic> {
+    let enough = known >= needs && invite.approval == ApprovalMode::Automatic;
     enough.then(|| Automatic {
         by: format!("policy: invite {}", invite.id),
         name: None,

@@ -43,7 +43,9 @@ pub(crate) fn decide(
     ticket.assurance = verdict.assurance;
     ticket.flags = flags(&ticket, view.registry);
     make_room(&ticket, pen, view)?;
-    open(&mut ticket, pen, verdict.automatic)?;
+    // A TPM that was cleared has other keys: whether the machine that it was is to live on beside this one, a person decides.
+    let twice = proven.tpm.as_ref().is_some_and(|tpm| view.registry.machine_of_ek(&tpm.ek).is_some());
+    open(&mut ticket, pen, verdict.automatic.filter(|_| !twice))?;
     Ok(ticket)
 }
 
@@ -127,12 +129,18 @@ fn plan(inventory: &Inventory, wipe: bool) -> DiskPlan {
 fn check_use(id: InviteId, key: &Digest, pen: &mut Pen, view: &View<'_>) -> Result<(), Refusal> {
     let record = view.registry.invite(&id).ok_or(Refusal::BadInvite)?;
     let Err(why) = record.admits(key, view.now) else { return Ok(()) };
-    if why == Refusal::InviteUsed && record.invite.kind == Kind::Cloud {
-        for used in &record.uses {
-            alarm(id, key, used.machine, pen, view);
-        }
+    if why == Refusal::InviteUsed {
+        second_use(id, key, pen, view);
     }
     Err(why)
+}
+
+/// Somebody with this key comes with an invite that is used up: of a cloud invite that is an alarm, at whichever step it shows.
+pub(crate) fn second_use(id: InviteId, key: &Digest, pen: &mut Pen, view: &View<'_>) {
+    let cloud = view.registry.invite(&id).filter(|record| record.invite.kind == Kind::Cloud);
+    for used in cloud.iter().flat_map(|record| &record.uses) {
+        alarm(id, key, used.machine, pen, view);
+    }
 }
 
 fn alarm(id: InviteId, key: &Digest, first: crate::MachineId, pen: &mut Pen, view: &View<'_>) {
@@ -181,11 +189,12 @@ fn flags(ticket: &Ticket, registry: &Registry) -> Vec<String> {
     flags
 }
 
-/// A machine that asks anew takes its old place; where there is none left, the oldest of those that are known least goes.
+/// A machine that asks anew takes its old place, granted or not: the conversation that this one was of is over. Where there is no place left,
+/// the oldest of those that are known least goes.
 pub(crate) fn make_room(ticket: &Ticket, pen: &mut Pen, view: &View<'_>) -> Result<(), Refusal> {
     let waits = |other: &&Ticket| other.granted.is_none();
     let mut left = view.registry.tickets().count();
-    for old in view.registry.tickets().filter(waits).filter(|other| other.key == ticket.key) {
+    for old in view.registry.tickets().filter(|other| other.key == ticket.key) {
         pen.write(Change::ForgetTicket(old.id));
         left -= 1;
     }

@@ -122,20 +122,21 @@ pub(crate) fn check_boot(
     let pcrs: PcrSet = PCRS.into_iter().collect();
     let quoted = slipway_tpm::check_quote(ak, &statement, pcrs, &qualifying.0).map_err(|_| Refusal::BadEvidence)?;
     let boot = Boot::read(&quote.log, &quoted).map_err(|_| Refusal::BadBootLog)?;
-    let mut last: Option<&Known> = None;
+    let (mut last, mut kernel): (Option<&Known>, Option<Digest>) = (None, None);
     for digest in &boot.images {
         let digest = Digest(*digest);
-        // Many images hold the same kernel: it is looked for only in the one that was started before it.
-        if last.is_some_and(|image| image.manifest.kernel_authenticode == Some(digest)) {
+        // Many images hold the same kernel: it is looked for only in the one that was started just before it, and once. A second time it was
+        // not the image that started it, but whoever the image has returned to, with parts of his own.
+        if kernel.take() == Some(digest) {
             continue;
         }
         match view.images.started(view.org, &digest, floor).ok_or(Refusal::BadBootLog)? {
             Started::Loader => {}
-            Started::Image(known) => last = Some(known),
+            Started::Image(known) => (last, kernel) = (Some(known), known.manifest.kernel_authenticode),
         }
     }
     let manifest = &last.ok_or(Refusal::BadBootLog)?.manifest;
     let parts = manifest.pcr11.is_none_or(|pcr11| pcr11.0 == boot.pcr11);
     let same = (manifest.role, manifest.version) == running;
-    if parts && same { Ok(boot.secure_boot) } else { Err(Refusal::BadBootLog) }
+    if parts && same && boot.is_unaltered() { Ok(boot.secure_boot) } else { Err(Refusal::BadBootLog) }
 }

@@ -64,6 +64,9 @@ fn attest(
     let before = machine.state;
     // Before anything else is looked at: this state leads on.
     before.after(Event::Attest)?;
+    if view.registry.denies(&machine) {
+        return Err(Refusal::Revoked);
+    }
     if boot.counter <= machine.boots {
         return Err(Refusal::Replayed);
     }

@@ -3,16 +3,16 @@
 use crate::audit::Said;
 use crate::frames::{Healthy, Reply};
 use crate::life::Event;
-use crate::node::{Note, Peer, Step, View};
+use crate::node::{Door, Note, Peer, Step, View};
 use crate::record::MachineRecord;
 use crate::refusal::Refusal;
 use crate::registry::{Change, Pen, name_of};
 
 /// M13: the certificate was checked by TLS; what it says is checked against the record, at each request.
-pub(crate) fn on_healthy(healthy: &Healthy, view: &View<'_>, peer: &Peer) -> Step {
+pub(crate) fn on_healthy(healthy: &Healthy, view: &View<'_>, peer: &Peer, door: &mut Door) -> Step {
     let mut pen = Pen::new(view.registry, view.now);
     let note = Note { what: "healthy", ..Note::default() };
-    let mut machine = match known(view, peer) {
+    let mut machine = match known(view, peer, door) {
         Ok(machine) => machine,
         Err(why) => return Step::refuse(pen, why, note),
     };
@@ -38,7 +38,7 @@ pub(crate) fn on_healthy(healthy: &Healthy, view: &View<'_>, peer: &Peer) -> Ste
     Step::answer(pen, &Reply::Noted, note)
 }
 
-fn known(view: &View<'_>, peer: &Peer) -> Result<MachineRecord, Refusal> {
+fn known(view: &View<'_>, peer: &Peer, door: &mut Door) -> Result<MachineRecord, Refusal> {
     if !view.gateway {
         return Err(Refusal::NotHere);
     }
@@ -46,6 +46,10 @@ fn known(view: &View<'_>, peer: &Peer) -> Result<MachineRecord, Refusal> {
     let machine = view.registry.machine(&caller.machine).ok_or(Refusal::Unknown)?;
     if machine.key != caller.key {
         return Err(Refusal::Unknown);
+    }
+    door.listen(machine.id.0, view.now)?;
+    if machine.state.after(Event::Healthy).is_ok() && view.registry.denies(machine) {
+        return Err(Refusal::Revoked);
     }
     if caller.epoch < machine.epoch { Err(machine.state.refusal()) } else { Ok(machine.clone()) }
 }

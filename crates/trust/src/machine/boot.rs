@@ -26,6 +26,8 @@ pub struct BootProof {
     pub generation: Option<Digest>,
     /// Higher than at every boot before since the last grant; the first is 1.
     pub counter: u64,
+    /// The pin of the machine CA that this connection was checked with.
+    pub ca_spki: Digest,
 }
 
 /// M11 is sent.
@@ -33,6 +35,7 @@ pub struct BootProof {
 pub struct Booting {
     arch: Arch,
     version: u64,
+    ca_spki: Digest,
 }
 
 /// What a preboot holds its material against.
@@ -79,7 +82,8 @@ impl Challenged {
             counter: proof.counter,
             reveal: self.start.reveal,
         };
-        let booting = Booting { arch: self.start.arch, version: self.start.image_version };
+        let (arch, version) = (self.start.arch, self.start.image_version);
+        let booting = Booting { arch, version, ca_spki: proof.ca_spki };
         NeedsSignature::new(proof.key, &Ask::Boot(boot), self.transcript.hash(), &self.channel, booting)
     }
 }
@@ -92,14 +96,20 @@ impl Booting {
     pub fn on_material(self, reply: &[u8], running: &Running<'_>) -> Result<Admitted, Stop> {
         let Reply::Material(material) = read(reply)? else { return Err(Misled::NotDue.into()) };
         let org = OrgManifest::open(&material.org, running.root, running.epoch).map_err(Misled::Manifest)?;
-        let admit = |signed: &Signed, role, floor| {
-            let wanted = Wanted { role, arch: self.arch, floor, now: running.now };
+        // Whoever has the key of another CA than the manifest's is not the gateway, even where the image was built without a pin.
+        if org.ca_spki != self.ca_spki {
+            return Err(Misled::OtherCa.into());
+        }
+        let admit = |signed: &Signed, role, floor, now| {
+            let wanted = Wanted { role, arch: self.arch, floor, now };
             image::admit(signed, &org, &wanted).map_err(|why| Stop::Misled(Misled::Image(why)))
         };
-        let generation = admit(&material.generation, Role::Generation, running.floor)?;
-        let newer = |signed| admit(signed, Role::Preboot, self.version.saturating_add(1));
+        let generation = admit(&material.generation, Role::Generation, running.floor, running.now)?;
+        let newer = |signed| admit(signed, Role::Preboot, self.version.saturating_add(1), running.now);
         let preboot = material.preboot.as_ref().map(newer).transpose()?;
-        let own = material.running.as_ref().map(|signed| admit(signed, Role::Preboot, self.version)).transpose()?;
+        // An image that must not be installed any more runs on where it is installed.
+        let own = |signed| admit(signed, Role::Preboot, self.version, Time(0));
+        let own = material.running.as_ref().map(own).transpose()?;
         if own.as_ref().is_some_and(|manifest| manifest.version != self.version) {
             return Err(Misled::NotDue.into());
         }

@@ -87,11 +87,11 @@ impl Conversation {
                     step
                 }
             },
-            (State::Fresh, Ask::Poll(poll)) => self.stay(enroller::on_poll(&poll, &heard, view, peer, fresh)),
+            (State::Fresh, Ask::Poll(poll)) => self.stay(enroller::on_poll(&poll, &heard, view, peer, fresh, door)),
             (State::Fresh, Ask::Installed(installed)) => {
-                self.stay(enroller::on_installed(&installed, &heard, view, peer))
+                self.stay(enroller::on_installed(&installed, &heard, view, peer, door))
             }
-            (State::Fresh, Ask::Healthy(healthy)) => self.stay(gateway::on_healthy(&healthy, view, peer)),
+            (State::Fresh, Ask::Healthy(healthy)) => self.stay(gateway::on_healthy(&healthy, view, peer, door)),
             (State::Challenged(challenged), Ask::Evidence(evidence)) if !challenged.boots() => {
                 let (next, step) = challenged.on_evidence(*evidence, &heard, view, peer, fresh);
                 self.state = next.map_or(State::Over, |next| State::Activating(Box::new(next)));

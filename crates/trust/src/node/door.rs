@@ -31,6 +31,8 @@ pub struct Door {
     /// When conversations that are under way began, by their number.
     open: BTreeMap<u64, Time>,
     last: u64,
+    /// When who is known already (a ticket, a machine) spoke, by its number: no more than there are of them.
+    asked: BTreeMap<[u8; 16], VecDeque<Time>>,
 }
 
 /// A conversation's place.
@@ -40,6 +42,9 @@ pub(crate) struct Seat(u64);
 impl Door {
     /// The most addresses that are counted at once.
     pub const MOST: usize = 4096;
+
+    /// How often one ticket, or one machine, is listened to in a minute: each time costs a write to the disk. A machine that waits asks twelve times.
+    pub const MOST_ASKS: usize = 60;
 
     /// A door with these limits.
     #[must_use]
@@ -74,6 +79,20 @@ impl Door {
         Ok(Seat(self.last))
     }
 
+    /// Listens to a message that stands by itself, of a ticket or a machine that exists and has proved that it is its own.
+    ///
+    /// # Errors
+    /// It speaks too often.
+    pub(crate) fn listen(&mut self, who: [u8; 16], now: Time) -> Result<(), Refusal> {
+        tidy(&mut self.asked, now);
+        let asked = self.asked.entry(who).or_default();
+        if asked.len() >= Self::MOST_ASKS {
+            return Err(Refusal::TooMany);
+        }
+        asked.push_back(now);
+        Ok(())
+    }
+
     /// A conversation is over.
     pub(crate) fn leave(&mut self, seat: Seat) {
         self.open.remove(&seat.0);
@@ -81,12 +100,17 @@ impl Door {
 
     fn tidy(&mut self, now: Time) {
         let seconds = self.limits.seconds;
-        self.open.retain(|_, since| now.since(*since) < seconds);
-        self.visits.retain(|_, visits| {
-            visits.retain(|at| now.since(*at) < 60);
-            !visits.is_empty()
-        });
+        self.open.retain(|_, since| *since <= now && now.since(*since) < seconds);
+        tidy(&mut self.visits, now);
     }
+}
+
+/// Forgets what was more than a minute ago, and what is yet to come: after the clock was set back nobody waits until it is where it was.
+fn tidy<K: Ord>(visits: &mut BTreeMap<K, VecDeque<Time>>, now: Time) {
+    visits.retain(|_, visits| {
+        visits.retain(|at| *at <= now && now.since(*at) < 60);
+        !visits.is_empty()
+    });
 }
 
 #[cfg(test)]
@@ -110,5 +134,14 @@ mod tests {
         door.leave(seats.pop().unwrap());
         assert!(door.enter(here, Time(1)).is_ok());
         assert!(door.enter(here, Time(120)).is_ok(), "those that last too long are not waited for");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_locks_nobody_out() {
+        let limits = DoorLimits { hellos_a_minute: 1, conversations: 1, seconds: 120 };
+        let (mut door, here) = (Door::new(limits), IpAddr::from([10, 0, 0, 1]));
+        door.enter(here, Time(1_000_000)).unwrap();
+        assert_eq!(door.enter(here, Time(1_000_001)), Err(Refusal::TooMany));
+        assert!(door.enter(here, Time(500_000)).is_ok());
     }
 }

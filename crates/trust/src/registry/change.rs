@@ -1,6 +1,6 @@
 //! A change of the registry: one row of one table.
 
-use crate::audit::Entry;
+use crate::audit::{Entry, Head};
 use crate::encode;
 use crate::id::{Digest, InviteId, MachineId, TicketId, Time};
 use crate::record::{Denied, EkList, InviteRecord, MachineRecord, Ticket, WindowRecord};
@@ -17,7 +17,7 @@ pub enum Table {
     Invites,
     /// The deny list, by digest.
     Denied,
-    /// Single values, by name: `window`, `ek-list`, `org`, `recoveries`.
+    /// Single values, by name: `window`, `ek-list`, `org`, `recoveries`, `audit`.
     Singles,
     /// The audit log, by number (8 bytes, big-endian).
     Audit,
@@ -70,6 +70,8 @@ pub enum Change {
     Recoveries(Vec<Time>),
     /// An entry of the audit log.
     Audit(Entry),
+    /// Where the audit log ends: kept beside it, so that it is not cut off unseen.
+    Head(Head),
 }
 
 impl Change {
@@ -90,6 +92,7 @@ impl Change {
             Self::Allow(what) => (Table::Denied, what.0.to_vec(), None),
             Self::Org(_, signed) => single("org", encode(signed)),
             Self::Recoveries(times) => single("recoveries", encode(times)),
+            Self::Head(head) => single("audit", encode(head)),
             Self::Audit(entry) => (Table::Audit, entry.number.to_be_bytes().to_vec(), Some(encode(entry))),
         }
     }

@@ -71,7 +71,10 @@ impl Pen {
     }
 
     /// The draft, with its answer.
-    pub(crate) fn draft<R>(self, reply: R) -> Draft<R> {
+    pub(crate) fn draft<R>(mut self, reply: R) -> Draft<R> {
+        if self.changes.iter().any(|change| matches!(change, Change::Audit(_))) {
+            self.changes.push(Change::Head(self.head));
+        }
         Draft { seen: self.seen, changes: self.changes, reply }
     }
 }

@@ -28,7 +28,7 @@ impl Registry {
     /// # Errors
     /// The first row that is damaged, or where the audit log's chain breaks.
     pub fn load(rows: impl IntoIterator<Item = (Table, Vec<u8>, Vec<u8>)>) -> Result<Self, BadRow> {
-        let mut registry = Self::default();
+        let (mut registry, mut end) = (Self::default(), None);
         for (table, key, value) in rows {
             if table == Table::Audit {
                 registry.audit.follow(&value).map_err(BadRow::Audit)?;
@@ -39,7 +39,17 @@ impl Registry {
             if change.row().1 != key {
                 return Err(BadRow::Damaged { table });
             }
+            if let Change::Head(head) = change {
+                end = Some(head);
+            }
             registry.apply(&change);
+        }
+        if end.is_some_and(|end| end != registry.audit) {
+            let number = registry.audit.count.saturating_add(1);
+            return Err(BadRow::Audit(Broken {
+                number,
+                what: "is missing: the log was cut off, or what says where it ends was changed",
+            }));
         }
         Ok(registry)
     }
@@ -55,6 +65,7 @@ impl Registry {
             changes.chain(self.ek_list.iter().map(|(signed, list)| Change::EkList(signed.clone(), list.clone())));
         let changes = changes.chain(self.org.iter().map(|(epoch, signed)| Change::Org(*epoch, signed.clone())));
         let changes = changes.chain(core::iter::once_with(|| Change::Recoveries(self.recoveries.clone())));
+        let changes = changes.chain((self.audit.count > 0).then_some(Change::Head(self.audit)));
         changes.filter_map(|change| {
             let (table, key, value) = change.row();
             value.map(|value| (table, key, value))
@@ -86,6 +97,7 @@ fn read_single(name: &[u8], value: &[u8]) -> Option<Change> {
             let manifest: OrgManifest = signed.peek().ok()?;
             Some(Change::Org(manifest.epoch, signed))
         }
+        b"audit" => Some(Change::Head(decode(value).ok()?)),
         b"recoveries" => Some(Change::Recoveries(decode::<Vec<Time>>(value).ok()?)),
         _ => None,
     }

@@ -225,6 +225,7 @@ impl Actor {
             quote,
             generation: None,
             counter: installed.boots,
+            ca_spki: node.org.manifest.ca_spki,
         };
         let needs = challenged.boot(proof);
         let signature = self.sign(&node.org.id, needs.message());

@@ -53,6 +53,7 @@ pub(crate) fn boot(node: &mut Node, actor: &mut Actor, installed: &Installed, co
         quote: None,
         generation: None,
         counter,
+        ca_spki: node.org.manifest.ca_spki,
     };
     let needs = challenged.boot(proof);
     let signature = actor.sign(&node.org.id, needs.message());
@@ -277,6 +278,7 @@ fn material_that_was_changed_starts_no_other_generation() {
         quote: None,
         generation: None,
         counter: 1,
+        ca_spki: node.org.manifest.ca_spki,
     };
     let (booting, frame) = challenged.boot(proof).sign(&key(20)).unwrap();
     let good = line.ask(&mut node, &frame);

@@ -68,6 +68,22 @@ fn a_newer_preboot_is_told_of_and_no_older_one() {
 }
 
 #[test]
+fn a_preboot_that_must_not_be_installed_any_more_runs_on_where_it_is() {
+    let (mut node, mut actor, mut installed) = booted();
+    let preboot =
+        slipway_trust::ImageManifest { not_after: Some(node.now.plus(60)), ..node.org.image(Role::Preboot, 20) };
+    let signed = [preboot, node.org.image(Role::Generation, 30)].map(|image| node.org.publish_image(&image));
+    node.images = slipway_trust::node::Images::new(&node.org.manifest, signed, []).0;
+    node.pass(61);
+    let admitted = actor.boot(&mut node, &mut installed).unwrap();
+    assert_eq!(admitted.running.map(|manifest| manifest.version), Some(20), "its TPM cannot unseal without it");
+    let mut other = Actor::new(21);
+    let mut waiting = other.apply(&mut node, Intent::Enrol).unwrap();
+    crate::manual::approve(&mut node, &waiting, "web-2").unwrap();
+    assert_eq!(other.refused(&mut node, &mut waiting), Refusal::NoImage);
+}
+
+#[test]
 fn a_preboot_stands_first_once_its_own_last_start_was_well() {
     let (mut node, mut actor) = (Node::open(), Actor::new(20));
     let mut installed = enrolled(&mut node, &mut actor, "web-1");
@@ -146,6 +162,7 @@ fn changed(
         quote: None,
         generation: None,
         counter: installed.boots,
+        ca_spki: node.org.manifest.ca_spki,
     };
     let (booting, frame) = challenged.boot(proof).sign(&crate::org::key(20))?;
     let Reply::Material(mut material) = decode(&line.ask(node, &frame)).unwrap() else { panic!() };
@@ -161,6 +178,8 @@ fn a_gateway_that_was_taken_over_can_serve_nothing_that_others_have_not_signed()
     let mut old = node.org.manifest.clone();
     old.epoch = 2;
     let old = Signed::by(&node.org.root, Domain::OrgManifest, Bound::Org(&node.org.id), encode(&old));
+    let other_ca = slipway_trust::OrgManifest { ca_spki: slipway_trust::Digest([8; 32]), ..node.org.manifest.clone() };
+    let other_ca = Signed::by(&node.org.root, Domain::OrgManifest, Bound::Org(&node.org.id), encode(&other_ca));
     let forged =
         Signed::by(&node.org.admins[0], Domain::OrgManifest, Bound::Org(&node.org.id), encode(&node.org.manifest));
     let low = node.org.publish_image(&node.org.image(Role::Generation, 24));
@@ -177,6 +196,7 @@ fn a_gateway_that_was_taken_over_can_serve_nothing_that_others_have_not_signed()
     };
     assert_eq!(serve(&|_| ()), None);
     assert_eq!(serve(&|m| m.org = old.clone()), Some(Misled::Manifest(BadManifest::Older { epoch: 2, seen: 3 })));
+    assert_eq!(serve(&|m| m.org = other_ca.clone()), Some(Misled::OtherCa));
     assert!(matches!(serve(&|m| m.org = forged.clone()), Some(Misled::Manifest(BadManifest::Unproven(_)))));
     let below = Misled::Image(Rejected::BelowFloor { version: 24, floor: 25 });
     assert_eq!(serve(&|m| m.generation = low.clone()), Some(below));

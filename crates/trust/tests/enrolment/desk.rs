@@ -55,6 +55,21 @@ fn a_machine_is_suspended_resumed_retired_and_revoked_and_each_bites_at_the_next
 }
 
 #[test]
+fn hardware_that_is_revoked_under_an_old_name_is_refused_under_its_present_one() {
+    let (mut node, mut actor) = (Node::open(), Actor::new(20));
+    let first = enrolled(&mut node, &mut actor, "web-1");
+    act(&mut node, first.machine, Verb::Retire).unwrap();
+    let mut second = enrolled(&mut node, &mut actor, "web-2");
+    let generation = actor.boot(&mut node, &mut second).unwrap().generation.sha256;
+    act(&mut node, first.machine, Verb::Revoke).unwrap();
+    assert_eq!(actor.boot(&mut node, &mut second).unwrap_err(), refused(Refusal::Revoked));
+    assert_eq!(say_healthy(&mut node, &mut actor, &second, generation), Err(refused(Refusal::Revoked)));
+    act(&mut node, first.machine, Verb::Unban).unwrap();
+    actor.boot(&mut node, &mut second).unwrap();
+    say_healthy(&mut node, &mut actor, &second, generation).unwrap();
+}
+
+#[test]
 fn an_act_is_used_once_and_never_after_a_later_one() {
     let (mut node, mut actor) = (Node::open(), Actor::new(20));
     let mut installed = enrolled(&mut node, &mut actor, "web-1");

@@ -12,6 +12,7 @@ mod actor;
 mod attack;
 mod boots;
 mod channel;
+mod checks;
 mod desk;
 mod golden;
 mod manual;

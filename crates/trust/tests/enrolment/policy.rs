@@ -142,6 +142,22 @@ fn the_second_machine_with_a_cloud_token_raises_an_alarm_and_suspends_the_first(
 }
 
 #[test]
+fn two_machines_that_ask_with_one_cloud_token_before_either_is_granted_raise_the_same_alarm() {
+    let mut node = Node::open();
+    automatic(&mut node, Kind::Cloud);
+    let (mut owner, mut thief) =
+        (Actor::new(20).with_token(token(&node, 1)), Actor::new(21).with_token(token(&node, 1)));
+    let mut waits = owner.apply(&mut node, Intent::Enrol).unwrap();
+    let mut lurks = thief.apply(&mut node, Intent::Enrol).unwrap();
+    let mut installed = thief.install(&mut node, &mut lurks);
+    thief.boot(&mut node, &mut installed).unwrap();
+    assert_eq!(owner.refused(&mut node, &mut waits), Refusal::InviteUsed);
+    assert!(node.events().contains(&"invite-second-use".to_owned()), "{:?}", node.events());
+    assert_eq!(state(&node, &installed), State::Suspended);
+    node.check_disk();
+}
+
+#[test]
 fn a_spent_cloud_token_is_no_switch_to_kill_a_machine_with() {
     let mut node = Node::open();
     automatic(&mut node, Kind::Cloud);
@@ -266,6 +282,38 @@ fn a_window_for_some_invites_is_closed_to_all_others() {
     let mut actor = Actor::new(20).with_token(token(&node, 1));
     let waiting = actor.apply(&mut node, Intent::Enrol).unwrap();
     approve(&mut node, &waiting, "web-1").unwrap();
+}
+
+#[test]
+fn a_window_for_some_invites_grants_nothing_to_who_was_let_in_by_the_one_before() {
+    let mut node = Node::open();
+    automatic(&mut node, Kind::Secret);
+    let mut actor = Actor::new(20).with_token(token(&node, 1));
+    let mut waiting = actor.apply(&mut node, Intent::Enrol).unwrap();
+    let before = node.registry.window().unwrap().window.clone();
+    let narrow = Window { id: InviteId([5; 8]), invites: vec![InviteId([2; 8])], ..before.clone() };
+    let signed = node.org.sign(Domain::Window, &narrow);
+    node.submit(Record::Window, &signed).unwrap();
+    assert_eq!(actor.refused(&mut node, &mut waiting), Refusal::NoWindow);
+    let wide = Window { id: InviteId([6; 8]), invites: vec![InviteId([1; 8])], ..before };
+    let signed = node.org.sign(Domain::Window, &wide);
+    node.submit(Record::Window, &signed).unwrap();
+    actor.fetch(&mut node, &mut waiting);
+}
+
+#[test]
+fn a_window_that_is_over_stays_over_when_the_clock_goes_back() {
+    let mut node = Node::open();
+    node.pass(8 * 3600);
+    assert_eq!(node.sweep(), 1);
+    assert_eq!(node.sweep(), 0, "once is enough");
+    node.now = crate::org::NOW.plus(60);
+    assert_eq!(
+        Actor::new(20).apply(&mut node, Intent::Enrol).unwrap_err(),
+        crate::manual::refused_passing(Refusal::NoWindow)
+    );
+    assert_eq!(node.events(), ["window-opened", "window-expired"]);
+    node.check_disk();
 }
 
 #[test]

@@ -271,6 +271,21 @@ proptest! {
 }
 
 #[test]
+fn a_log_whose_end_was_cut_off_is_found_at_the_next_start() {
+    let mut node = Node::open();
+    let mut actor = Actor::new(20);
+    crate::manual::enrolled(&mut node, &mut actor, "web-1");
+    let rows: Vec<_> = node.disk.iter().map(|((table, key), value)| (*table, key.clone(), value.clone())).collect();
+    let entries = rows.iter().filter(|(table, ..)| *table == slipway_trust::Table::Audit).count();
+    for kept in 0..entries {
+        let cut = rows.iter().filter(|(table, key, _)| {
+            *table != slipway_trust::Table::Audit || *key <= u64::try_from(kept).unwrap().to_be_bytes().to_vec()
+        });
+        assert!(Registry::load(cut.cloned()).is_err(), "{kept} of {entries} entries");
+    }
+}
+
+#[test]
 fn a_damaged_row_is_found_and_so_is_one_in_the_wrong_place() {
     let mut node = Node::open();
     let mut actor = Actor::new(20);

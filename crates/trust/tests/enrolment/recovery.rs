@@ -101,6 +101,21 @@ fn an_installation_that_was_interrupted_goes_on_without_a_person_and_without_a_w
 }
 
 #[test]
+fn a_machine_that_begins_anew_again_and_again_holds_one_place_in_the_queue() {
+    let mut node = Node::open();
+    let mut actor = netbooted(&node, 20);
+    enrolled(&mut node, &mut actor, "web-1");
+    netboots(&node, &mut actor);
+    for _ in 0..5 {
+        let mut waiting = actor.apply(&mut node, Intent::Recover).unwrap();
+        assert_eq!(node.registry.tickets().count(), 1);
+        let granted = actor.fetch(&mut node, &mut waiting);
+        assert_eq!(granted.grant().plan, plan(Some("nvme-20")), "with the plan that was approved");
+    }
+    node.check_disk();
+}
+
+#[test]
 fn the_fourth_recovery_in_a_day_is_a_persons_to_decide() {
     let mut node = Node::open();
     let mut actor = netbooted(&node, 20);

@@ -1,7 +1,7 @@
 //! Messages dropped, sent twice, in another order, too late, too large and on another channel; servers and people in the middle who are not who they seem.
 
 use slipway_trust::frames::{Ask, Boot, Intent};
-use slipway_trust::machine::Next;
+use slipway_trust::machine::{Answered, Next};
 use slipway_trust::node::{Door, DoorLimits};
 use slipway_trust::{MachineId, Refusal, Signed, decode, encode};
 
@@ -164,6 +164,23 @@ fn of_ten_thousand_hellos_the_door_lets_in_what_it_can_serve() {
     node.pass(120);
     let mut honest = Actor::new(30);
     honest.apply(&mut node, Intent::Enrol).unwrap();
+}
+
+#[test]
+fn who_waits_is_listened_to_once_a_second_and_no_more_often() {
+    let (mut node, mut actor) = (Node::open(), Actor::plain(20));
+    let mut waiting = actor.apply(&mut node, Intent::Enrol).unwrap();
+    for _ in 0..Door::MOST_ASKS {
+        assert!(matches!(actor.poll(&mut node, &mut waiting).unwrap(), Answered::Wait(_)));
+    }
+    let before = node.disk.clone();
+    assert_eq!(actor.refused(&mut node, &mut waiting), Refusal::TooMany);
+    assert_eq!(node.disk, before, "nothing was written for it");
+    let mut other = Actor::plain(21);
+    let mut patient = other.apply(&mut node, Intent::Enrol).unwrap();
+    assert!(matches!(other.poll(&mut node, &mut patient).unwrap(), Answered::Wait(_)), "others are heard");
+    node.pass(60);
+    assert!(matches!(actor.poll(&mut node, &mut waiting).unwrap(), Answered::Wait(_)));
 }
 
 #[test]

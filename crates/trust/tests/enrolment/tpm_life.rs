@@ -86,7 +86,14 @@ fn what_ran_beside_our_image_is_noticed_before_and_after_it() {
     let loader = Digest([0x1d; 32]);
     let mut actor = netbooted(&node, 20);
     list(&mut node, &mut actor);
-    let rows: [(&[Digest], Option<Refusal>); 6] = [
+    let kernel = ours.kernel_authenticode.unwrap();
+    let rows: [(&[Digest], Option<Refusal>); 12] = [
+        (&[loader, ours.authenticode, ours.authenticode, kernel], None),
+        (&[ours.authenticode, kernel, loader, ours.authenticode, kernel], None),
+        (&[ours.authenticode, kernel, kernel], Some(Refusal::BadBootLog)),
+        (&[loader, ours.authenticode, kernel, loader, kernel], Some(Refusal::BadBootLog)),
+        (&[loader, ours.authenticode, loader, kernel], Some(Refusal::BadBootLog)),
+        (&[loader, kernel, ours.authenticode, kernel], Some(Refusal::BadBootLog)),
         (&[loader, ours.authenticode, ours.kernel_authenticode.unwrap()], None),
         (&[ours.authenticode], None),
         (&[Digest([9; 32]), ours.authenticode], Some(Refusal::BadBootLog)),
@@ -155,6 +162,28 @@ fn parts_of_the_image_count_where_its_manifest_tells_them() {
     assert_eq!(actor.apply(&mut node, Intent::Enrol).unwrap_err(), refused(Refusal::BadBootLog));
     chip(&mut actor).measure(11, 0xd, part, b".linux");
     actor.apply(&mut node, Intent::Enrol).unwrap();
+}
+
+#[test]
+fn our_own_image_with_a_command_line_from_elsewhere_is_not_our_image() {
+    let mut node = Node::open();
+    let mut actor = netbooted(&node, 20);
+    let line = Digest::of(b"rdinit=/nowhere root=/dev/sdb1");
+    chip(&mut actor).measure(12, 0xd, line, b"rdinit=/nowhere root=/dev/sdb1");
+    assert_eq!(actor.apply(&mut node, Intent::Enrol).unwrap_err(), refused(Refusal::BadBootLog));
+    let bootstrap = node.org.image(Role::Bootstrap, 12);
+    chip(&mut actor).boots(&bootstrap);
+    let mut installed = enrolled(&mut node, &mut actor, "web-1");
+    starts(&node, &mut actor);
+    chip(&mut actor).measure(12, 0xd, line, b"rdinit=/nowhere root=/dev/sdb1");
+    assert_eq!(actor.boot(&mut node, &mut installed).unwrap_err(), refused(Refusal::BadBootLog));
+    // Kept from the log, it is another boot than the TPM's.
+    starts(&node, &mut actor);
+    chip(&mut actor).measures_secretly(12, line);
+    assert_eq!(actor.boot(&mut node, &mut installed).unwrap_err(), refused(Refusal::BadBootLog));
+    assert!(node.registry.machine(&installed.machine).unwrap().shares.is_empty());
+    starts(&node, &mut actor);
+    assert_eq!(actor.boot(&mut node, &mut installed).unwrap().material.shares.len(), 1);
 }
 
 #[test]
@@ -229,6 +258,7 @@ fn a_quote_is_fresh_or_worth_nothing() {
             quote,
             generation: None,
             counter: 1,
+            ca_spki: node.org.manifest.ca_spki,
         };
         let needs = challenged.boot(proof);
         let signature = actor.sign(&org, needs.message());
@@ -307,6 +337,44 @@ fn an_open_invite_for_named_tpms_lets_in_those_and_no_other() {
     without.invite = Some(open.id);
     assert_eq!(other.apply(&mut node, Intent::Enrol).unwrap_err(), refused(Refusal::BadInvite));
     assert_eq!(without.apply(&mut node, Intent::Enrol).unwrap_err(), refused(Refusal::BadInvite));
+    assert!(actor.apply(&mut node, Intent::Enrol).unwrap().told().approved);
+}
+
+#[test]
+fn a_tpm_that_anybody_could_bring_is_no_reason_for_a_share_where_a_claim_let_the_machine_in() {
+    let mut node = Node::open();
+    let mut actor = netbooted(&node, 20);
+    let mut open = invite(&node, slipway_trust::invite::Kind::Open);
+    open.approval = ApprovalMode::Automatic;
+    open.insecure_match = true;
+    open.only = Match { mac: actor.inventory.macs.clone(), ..Match::default() };
+    submit_invite(&mut node, &open).unwrap();
+    actor.invite = Some(open.id);
+    let mut waiting = actor.apply(&mut node, Intent::Enrol).unwrap();
+    assert!(waiting.told().approved);
+    let mut installed = actor.install(&mut node, &mut waiting);
+    assert_eq!(node.registry.machine(&installed.machine).unwrap().assurance, Assurance::Claimed);
+    starts(&node, &mut actor);
+    assert!(actor.boot(&mut node, &mut installed).unwrap().material.shares.is_empty());
+}
+
+#[test]
+fn a_tpm_that_was_cleared_gets_no_second_identity_by_itself() {
+    let mut node = Node::open();
+    let mut actor = netbooted(&node, 20);
+    list(&mut node, &mut actor);
+    let mut waiting = actor.apply(&mut node, Intent::Enrol).unwrap();
+    assert!(waiting.told().approved);
+    let installed = actor.install(&mut node, &mut waiting);
+    let ek = chip(&mut actor).ek();
+    // Its identity key is another one now, its endorsement key is the same.
+    chip(&mut actor).clear();
+    let image = node.org.image(Role::Bootstrap, 12);
+    chip(&mut actor).boots(&image);
+    assert_eq!(chip(&mut actor).ek(), ek);
+    let waiting = actor.apply(&mut node, Intent::Enrol).unwrap();
+    assert!(!waiting.told().approved, "whether the machine that it was lives on, a person decides");
+    crate::desk::act(&mut node, installed.machine, slipway_trust::record::Verb::Retire).unwrap();
     assert!(actor.apply(&mut node, Intent::Enrol).unwrap().told().approved);
 }
 

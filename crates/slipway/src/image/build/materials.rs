@@ -59,7 +59,7 @@ impl Sources<'_> {
         // First what costs nothing to look for.
         let (agent_path, agent) = self.agent(arch)?;
         let unpacked = tempfile::tempdir().context("cannot make a temporary folder")?;
-        let (root, fetched_stub) = self.kernel_root(arch, unpacked.path())?;
+        let (root, fetched_stub) = self.kernel_root(arch, fleet, unpacked.path())?;
         let stub = self.stub(arch, fetched_stub)?;
         let kernel = Kernel::find(&root).context("cannot find a kernel")?;
         let (modules, missing) = recipe::choose(&kernel, fleet).context("cannot read the kernel's modules")?;
@@ -75,7 +75,7 @@ impl Sources<'_> {
         })
     }
 
-    fn kernel_root(&self, arch: Arch, unpacked: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
+    fn kernel_root(&self, arch: Arch, fleet: Fleet, unpacked: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
         if self.installed {
             return Ok((PathBuf::from("/"), None));
         }
@@ -87,7 +87,7 @@ impl Sources<'_> {
             Arch::X64 => Cpu::X64,
             Arch::Arm64 => Cpu::Arm64,
         };
-        let fetched = kernels::fetch(cpu, &self.cache.join("packages")).context(
+        let fetched = kernels::fetch(cpu, fleet == Fleet::Virtual, &self.cache.join("packages")).context(
             "cannot fetch the distribution's kernel: name its package with --kernel-package FILE, or take the one that is installed \
              with --installed-kernel",
         )?;
