@@ -238,7 +238,7 @@ impl Bench {
             scene.left.restore()?;
             server.start()?;
         }
-        let lost = if scene.lossy { self.lose(phase, scene)? } else { None };
+        let lost = if scene.lossy { self.lose(phase)? } else { None };
         let (at, reached) = (scene.at.as_secs_f64(), scene.reached.clone());
         let begun = Instant::now();
         let came = self.come_back(lab, phase, follow);
@@ -255,7 +255,7 @@ impl Bench {
     }
 
     /// Has the disk lose of what it had in a cache of its own.
-    fn lose(&mut self, phase: Phase, scene: &Scene) -> Result<Option<Lost>> {
+    fn lose(&mut self, phase: Phase) -> Result<Option<Lost>> {
         let before = match (phase, &self.enrolled, &self.on_trial) {
             (Phase::Update, Some(enrolled), _) => &enrolled.snapshot,
             (Phase::Settle, _, Some(on_trial)) => on_trial,
