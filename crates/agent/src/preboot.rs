@@ -2,6 +2,7 @@
 //! says why, and asks a person.
 
 mod data;
+mod escrow;
 mod offline;
 mod start;
 
@@ -201,6 +202,7 @@ impl<'a> Preboot<'a> {
             confirm: self.memory.confirm,
             generation: None,
             counter: self.memory.boots,
+            volume: self.told_volume(),
         };
         let floors = self.memory.floors;
         let running =

@@ -49,7 +49,7 @@ pub(crate) fn run(global: &Global, verb: Verb, words: &ActWords) -> Result<ExitC
     let known: OrgMachines = Client::of(global).get("/org/machines")?;
     let found = machine(&words.machine, &known.machines)?;
     let at = now_after(found.acted.as_deref().unwrap_or_default());
-    let act = Act { machine: found.id.parse()?, verb, reason: words.reason.trim().to_owned(), at };
+    let act = Act { machine: found.id.parse()?, verb, reason: words.reason.trim().to_owned(), at, opening: None };
     settle(global, &org, Sheet::new(Kind::Act, org.id(), &act), &words.signing)
 }
 
