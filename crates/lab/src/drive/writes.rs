@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     /// A log of writes, each at a sector with a byte so many sectors long; none is a flush.
-    fn log(requests: &[Option<(u64, u8, u64)>]) -> Vec<u8> {
+    fn log(requests: &[Option<(u64, u8, usize)>]) -> Vec<u8> {
         let head = |numbers: [u64; 4]| {
             let mut sector: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
             sector.resize(512, 0);
@@ -108,8 +108,8 @@ mod tests {
         for request in requests {
             match *request {
                 Some((at, byte, sectors)) => {
-                    log.extend(head([at, sectors, 0, 0]));
-                    log.extend(vec![byte; 512 * usize::try_from(sectors).unwrap()]);
+                    log.extend(head([at, u64::try_from(sectors).unwrap(), 0, 0]));
+                    log.extend(vec![byte; 512 * sectors]);
                 }
                 None => log.extend(head([0, 0, FLUSH, 0])),
             }

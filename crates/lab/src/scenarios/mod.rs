@@ -388,11 +388,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "secureboot-enrol",
         about: "a machine under Secure Boot with the owner's keys joins; it starts a generation that they signed, and no other",
-        boots: Boots::joining(
-            Cpu::X64,
-            &[OVMF_SECURE],
-            "PXE, Secure Boot with our own keys: signed bootstrap image, preboot and generation",
-        ),
+        boots: Boots::joining(Cpu::X64, &[OVMF_SECURE], "PXE, Secure Boot with our own keys: all images signed"),
         tools: JOINING,
         run: secureboot_enrol::run,
     },
