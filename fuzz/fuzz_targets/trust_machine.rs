@@ -52,6 +52,7 @@ fuzz_target!(|reply: &[u8]| {
         quote: None,
         generation: None,
         counter: 1,
+        volume: None,
         ca_spki: world.org.ca_spki,
     };
     let (booting, _) = challenged(Intent::Boot).boot(boot).sign(&world.machine).unwrap();

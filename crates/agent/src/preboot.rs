@@ -2,6 +2,7 @@
 //! says why, and asks a person.
 
 mod data;
+mod escrow;
 mod offline;
 mod pin;
 mod start;
@@ -210,6 +211,7 @@ impl<'a> Preboot<'a> {
             confirm: self.memory.confirm,
             generation: None,
             counter: self.memory.boots,
+            volume: self.told_volume(),
         };
         let floors = self.memory.floors;
         let running =

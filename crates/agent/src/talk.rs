@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use slipway_tpm::{Credential, PcrSet};
-use slipway_trust::frames::{Intent, Quote, Refused, TpmEvidence};
+use slipway_trust::frames::{Intent, Quote, Refused, TpmEvidence, Volume};
 use slipway_trust::invite::Token;
 use slipway_trust::key::SignatureBytes;
 use slipway_trust::machine::{
@@ -190,10 +190,10 @@ impl Ends {
     ) -> Result<Admitted, Failure> {
         let step = Checkpoint::Identity;
         let quote = self.identity.tpm().map(|tpm| quote(tpm, challenged.pcrs(), &challenged.quote_qualifying()));
-        let Booting { machine, confirm, generation, counter } = boot;
-        let key = self.identity.public();
+        let Booting { machine, confirm, generation, counter, volume } = boot;
+        let (key, ca_spki) = (self.identity.public(), line.channel.ca);
         let quote = quote.transpose().map_err(here(step))?;
-        let proof = BootProof { key, machine, confirm, quote, generation, counter, ca_spki: line.channel.ca };
+        let proof = BootProof { key, machine, confirm, quote, generation, counter, volume, ca_spki };
         let needs = challenged.boot(proof);
         let signature = self.sign(needs.message(), step)?;
         let (booting, frame) = needs.signed(signature).map_err(misled(step))?;
@@ -206,12 +206,13 @@ impl Ends {
 }
 
 /// What a preboot says of itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Booting {
     pub(crate) machine: MachineId,
     pub(crate) confirm: Option<[u8; 32]>,
     pub(crate) generation: Option<Digest>,
     pub(crate) counter: u64,
+    pub(crate) volume: Option<Volume>,
 }
 
 /// What the TPM says of itself and of the identity key.
@@ -232,13 +233,18 @@ fn evidence(tpm: &InTpm, qualifying: &[u8; 32]) -> Result<TpmEvidence, String> {
 
 /// Opens the credential of M4, and quotes.
 fn activate(tpm: &InTpm, activation: &NeedsActivation) -> Result<(zeroize::Zeroizing<[u8; 32]>, Quote), String> {
-    let org = tpm.org().0;
     let credential = Credential { blob: activation.blob().to_vec(), secret: activation.secret().to_vec() };
-    let secret = tpm.with_chip(|chip| {
-        let kind = chip.ek()?.public.kind();
-        chip.activate(kind, &org, &credential)
-    })?;
+    let secret = activate_secret(tpm, &credential)?;
     Ok((secret, quote(tpm, activation.pcrs(), &activation.quote_qualifying())?))
+}
+
+/// The secret of a credential that was made for this TPM and its attestation key.
+pub(crate) fn activate_secret(tpm: &InTpm, credential: &Credential) -> Result<zeroize::Zeroizing<[u8; 32]>, String> {
+    let org = tpm.org().0;
+    tpm.with_chip(|chip| {
+        let kind = chip.ek()?.public.kind();
+        chip.activate(kind, &org, credential)
+    })
 }
 
 fn quote(tpm: &InTpm, pcrs: &[u8], qualifying: &[u8; 32]) -> Result<Quote, String> {

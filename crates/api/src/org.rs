@@ -159,6 +159,9 @@ pub struct Ticket {
     /// The TPM that it proved: SHA-256 of its endorsement key's public area.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ek: Option<String>,
+    /// What is known of that TPM, its public keys among it: a `TpmFacts` in CBOR.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<String>,
     /// The maker of the TPM, if its certificate was verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpm_maker: Option<String>,
@@ -261,6 +264,9 @@ pub struct OrgMachine {
     /// Its TPM: SHA-256 of the endorsement key's public area.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ek: Option<String>,
+    /// What is known of that TPM, its public keys among it: a `TpmFacts` in CBOR.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<String>,
     /// The maker of the TPM, if its certificate was verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpm_maker: Option<String>,
@@ -289,6 +295,15 @@ pub struct OrgMachine {
     /// Until when it may start without the org, if a person has set a PIN at it: revoking it does not bite before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offline_until: Option<String>,
+    /// How many shares of its disk key are kept: two while it moves from one generation to the next.
+    #[serde(default)]
+    pub shares: usize,
+    /// The key of its data partition's escrow slot, sealed to the org's escrow key: an `Escrow` in CBOR.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escrow: Option<String>,
+    /// Whether it will open its data partition through escrow at its next start.
+    #[serde(default)]
+    pub opening: bool,
     /// When the last act of an admin on it was signed: the next one must be later, if only by a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acted: Option<String>,

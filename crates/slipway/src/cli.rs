@@ -166,6 +166,11 @@ pub(crate) enum Machine {
     Retire(crate::enrol::acts::ActWords),
     /// End a machine's identity for ever: its key and its TPM are never let in again, its disk stays closed
     Revoke(crate::enrol::acts::ActWords),
+    /// Have a machine open its data partition by the key in escrow, at its next start: its TPM does not unseal its half any more
+    ///
+    /// That is so after a change of the firmware's Secure Boot keys or state. The machine must start as always: from an allowed image, as the
+    /// machine that it is. It then seals a half anew, and puts another key in escrow. For another board or TPM: `slipway approve --replaces`.
+    Open(crate::enrol::escrow::Open),
     /// Let the hardware of a revoked machine enrol anew; the old identity stays dead
     Unban(crate::enrol::acts::ActWords),
 }

@@ -69,6 +69,7 @@ fn obey(Cli { global, command }: Cli) -> Result<ExitCode> {
         Command::Machine(Machine::Resume(words)) => enrol::acts::run(&global, Verb::Resume, &words),
         Command::Machine(Machine::Retire(words)) => enrol::acts::run(&global, Verb::Retire, &words),
         Command::Machine(Machine::Revoke(words)) => enrol::acts::run(&global, Verb::Revoke, &words),
+        Command::Machine(Machine::Open(words)) => enrol::escrow::run(&global, &words),
         Command::Machine(Machine::Unban(words)) => enrol::acts::run(&global, Verb::Unban, &words),
         Command::Window(command) => enrol::window::run(&global, &command),
         Command::Invite(command) => enrol::invite::run(&global, &command),

@@ -52,6 +52,7 @@ impl Desk {
             floors: Vec::new(),
             policy: Policy::default(),
             created: Time(1),
+            escrow: None,
         };
         let mut signed = Signed::unsigned(slipway_trust::encode(&manifest));
         let bytes = slipway_trust::seal::signed_bytes(Domain::OrgManifest, Bound::Org(&org), &signed.payload);

@@ -91,14 +91,14 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn an_org_is_made_with_secrets_that_are_nobody_elses() {
     let desk = Desk::new();
-    for name in ["root.key", "admin.key", "image.key", "pcr-policy.key"] {
+    for name in ["root.key", "admin.key", "image.key", "pcr-policy.key", "escrow.key"] {
         assert_eq!(mode(&desk.path("keys").join(name)), 0o600, "{name}");
     }
     assert_eq!(mode(&desk.path("keys")), 0o700);
     assert_eq!((mode(&desk.path("data/org/enroller.key")), mode(&desk.path("data/org/ca.key"))), (0o600, 0o600));
     assert_eq!(fs::read_dir(desk.path("data")).unwrap().count(), 1, "nothing is left beside it");
     let public = ["manifest", "root.pub", "ca.pem"].map(|name| fs::read(desk.path("data/org").join(name)).unwrap());
-    for name in ["root", "admin", "image", "pcr-policy"] {
+    for name in ["root", "admin", "image", "pcr-policy", "escrow"] {
         let text = fs::read_to_string(desk.path(&format!("keys/{name}.key"))).unwrap();
         assert!(text.starts_with(&format!("# The private {name} key of the org acme. ")), "{text}");
         let secret = text.lines().find_map(|line| line.strip_prefix("private: ")).unwrap();
@@ -115,6 +115,7 @@ fn the_manifest_names_every_key_that_was_made() {
     assert_eq!(manifest.images.keys, [key("keys/image.key").public]);
     assert_eq!(manifest.enrollers, [key("data/org/enroller.key").public]);
     assert_eq!(manifest.pcr_policy, Some(key("keys/pcr-policy.key").public));
+    assert_eq!(manifest.escrow, Some(key("keys/escrow.key").public));
     assert_eq!((manifest.epoch, manifest.gateways.as_slice()), (1, ["10.0.0.1:8444".to_owned()].as_slice()));
     assert_eq!(key("keys/root.key").org, Some(manifest.org));
     let shown = desk.json(&["org", "show"]);
@@ -186,10 +187,32 @@ fn every_change_is_a_new_manifest_of_the_next_epoch() {
 }
 
 #[test]
+fn the_escrow_key_is_split_into_parts_that_are_nobody_elses() {
+    let desk = Desk::new();
+    let (whole, parts) = (desk.path("keys/escrow.key"), desk.path("parts"));
+    let [whole, parts_folder] = [&whole, &parts].map(|path| path.to_str().unwrap());
+    let split = ["org", "key", "split", whole, "--output", parts_folder, "--parts", "3", "--needed"];
+    let told = desk.json(&[&split[..], &["2"]].concat());
+    assert_eq!((told["needed"].as_u64(), told["parts"].as_array().unwrap().len()), (Some(2), 3));
+    let secret = fs::read_to_string(whole).unwrap();
+    let secret = secret.lines().find_map(|line| line.strip_prefix("private: ")).unwrap().to_owned();
+    for number in 1..=3 {
+        let part = parts.join(format!("escrow-part-{number}.key"));
+        assert_eq!(mode(&part), 0o600);
+        assert!(!fs::read_to_string(part).unwrap().contains(&secret));
+    }
+    assert!(desk.refuses(&[&split[..], &["4"]].concat()).contains("nobody could open anything"));
+    let admin = desk.path("keys/admin.key");
+    let words = ["org", "key", "split", admin.to_str().unwrap(), "--output", parts_folder, "--parts", "3", "--needed"];
+    assert!(desk.refuses(&[&words[..], &["2"]].concat()).contains("the escrow key is needed"));
+}
+
+#[test]
 fn a_change_that_makes_no_sense_is_refused_with_its_reason() {
     let desk = Desk::new();
     desk.edits(&["org", "floor", "preboot", "x64", "9"]);
-    let rows: [(&[&str], &str); 6] = [
+    let rows: [(&[&str], &str); 7] = [
+        (&["org", "policy", "--escrow-key", &format!("ed25519:{}", "11".repeat(32))], "P-256"),
         (&["org", "floor", "preboot", "x64", "8"], "a floor never falls"),
         (&["org", "gateway", "add", "10.0.0.1"], "how it is already"),
         (&["org", "gateway", "remove", "10.0.0.9"], "no gateway of the org; there are 10.0.0.1:8444"),

@@ -121,7 +121,9 @@ impl Closed {
             Self::Unreadable(_) | Self::OtherTpm => "open the disk with the escrow key, and seal a new secret",
             Self::OtherPolicyKey | Self::ApprovalSignature => "boot an image that was built with this org's policy key",
             Self::Pcr11 => "boot an image that this org has approved",
-            Self::Pcr7 => "restore Secure Boot's settings, or open the disk with the escrow key and seal anew",
+            Self::Pcr7 => {
+                "restore Secure Boot's settings, or have an admin open the disk by its key in escrow: `slipway machine open`"
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::org::OrgManifest;
 use crate::registry::{Draft, Pen, Registry};
 use crate::seal::{Bound, Domain, Signed, Unproven};
 
+pub(crate) use act::deny;
 pub use objection::Objection;
 
 /// Decides on what admins submit.

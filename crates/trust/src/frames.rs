@@ -5,6 +5,7 @@
 
 use minicbor::{CborLen, Decode, Encode};
 
+use crate::escrow::{Escrow, Opening};
 use crate::id::{Digest, InviteId, MachineId, OrgId, TicketId, Time};
 use crate::image::Arch;
 use crate::key::{PublicKey, SignatureBytes};
@@ -60,7 +61,7 @@ pub enum Ask {
     Installed(#[n(0)] Installed),
     /// M11, after a hello with the intent to boot.
     #[n(11)]
-    Boot(#[n(0)] Boot),
+    Boot(#[n(0)] Box<Boot>),
     /// M13, over TLS with the machine's certificate; unsigned.
     #[n(13)]
     Healthy(#[n(0)] Healthy),
@@ -331,6 +332,20 @@ pub struct Boot {
     #[n(5)]
     #[cbor(with = "minicbor::bytes")]
     pub reveal: [u8; 32],
+    /// What its data partition says of itself, if it is this machine's and was used before.
+    #[n(6)]
+    pub volume: Option<Volume>,
+}
+
+/// What the header of a machine's data partition says.
+#[derive(Clone, CborLen, Debug, Decode, Default, Encode, Eq, PartialEq)]
+pub struct Volume {
+    /// The epochs of the shares that it has key slots for.
+    #[n(0)]
+    pub epochs: Vec<u64>,
+    /// The key of its escrow slot, sealed to the org's escrow key.
+    #[n(1)]
+    pub escrow: Option<Escrow>,
 }
 
 /// M12.
@@ -370,6 +385,9 @@ pub struct Material {
     /// The manifest of the preboot that runs, with the PCR policy that lets its TPM unseal.
     #[n(10)]
     pub running: Option<Signed>,
+    /// What opens the data partition through escrow, where the machine cannot do so itself.
+    #[n(11)]
+    pub opening: Option<Opening>,
 }
 
 /// M13, from the operating system.

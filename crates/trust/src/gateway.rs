@@ -2,6 +2,7 @@
 
 mod boot;
 mod healthy;
+mod shares;
 
 pub(crate) use boot::on_boot;
 pub(crate) use healthy::on_healthy;

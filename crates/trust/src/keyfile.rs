@@ -50,11 +50,13 @@ pub enum Kind {
     PcrPolicy,
     /// A server's: signs grants.
     Enroller,
+    /// Persons': opens disks whose TPM is lost. P-256. It signs nothing.
+    Escrow,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [Self::Root, Self::Admin, Self::Image, Self::PcrPolicy, Self::Enroller];
+    pub const ALL: [Self; 6] = [Self::Root, Self::Admin, Self::Image, Self::PcrPolicy, Self::Enroller, Self::Escrow];
 
     /// Its name, which is its file's with `.key` behind it.
     #[must_use]
@@ -65,6 +67,7 @@ impl Kind {
             Self::Image => "image",
             Self::PcrPolicy => "pcr-policy",
             Self::Enroller => "enroller",
+            Self::Escrow => "escrow",
         }
     }
 
@@ -83,6 +86,9 @@ impl Kind {
             Self::Image => "Keep it on the build host: it says what machines may run.",
             Self::PcrPolicy => "Keep it on the build host: TPMs unseal disks to what it has signed.",
             Self::Enroller => "It is one server's: it signs what machines are granted.",
+            Self::Escrow => {
+                "Keep it offline, best in parts: who has it, and a machine's disk, has what is on the disk."
+            }
         }
     }
 }
@@ -114,7 +120,7 @@ impl PrivateKey {
     #[must_use]
     pub fn from_seed(kind: Kind, seed: &[u8; 32]) -> Option<Self> {
         match kind {
-            Kind::PcrPolicy => p256::ecdsa::SigningKey::from_slice(seed).ok().map(Self::P256),
+            Kind::PcrPolicy | Kind::Escrow => p256::ecdsa::SigningKey::from_slice(seed).ok().map(Self::P256),
             Kind::Root | Kind::Admin | Kind::Image | Kind::Enroller => Some(Self::Ed25519(SigningKey::from_seed(seed))),
         }
     }
@@ -144,7 +150,9 @@ impl PrivateKey {
         }
     }
 
-    fn seed(&self) -> Zeroizing<[u8; 32]> {
+    /// What it grew from, to be kept as carefully as the key.
+    #[must_use]
+    pub fn seed(&self) -> Zeroizing<[u8; 32]> {
         match self {
             Self::Ed25519(key) => key.seed(),
             Self::P256(key) => Zeroizing::new(key.to_bytes().into()),
@@ -178,7 +186,7 @@ pub enum BadKeyFile {
     #[error("this is no key file: its first line is not `{HEAD}`")]
     Head,
     /// A kind that this version does not know.
-    #[error("the kind of key is none of root, admin, image, pcr-policy and enroller")]
+    #[error("the kind of key is none of root, admin, image, pcr-policy, enroller and escrow")]
     Kind,
     /// The org is not one.
     #[error("the org is not 32 hexadecimal digits")]

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod desk;
 pub mod disk_key;
 pub mod enroller;
+pub mod escrow;
 pub mod frames;
 pub mod gateway;
 pub mod id;

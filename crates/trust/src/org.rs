@@ -113,6 +113,9 @@ pub struct OrgManifest {
     /// When it was signed.
     #[n(12)]
     pub created: Time,
+    /// The key that keys of escrow slots are sealed to: P-256. None: no data partition gets one.
+    #[n(13)]
+    pub escrow: Option<PublicKey>,
 }
 
 impl OrgManifest {

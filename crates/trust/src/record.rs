@@ -1,10 +1,12 @@
 //! What the org knows of machines, and what admins say of them.
 
 mod list;
+mod word;
 
 use minicbor::{CborLen, Decode, Encode};
 
 use crate::assurance::Assurance;
+use crate::escrow::{Escrow, Opening};
 use crate::id::{Digest, InviteId, MachineId, TicketId, Time};
 use crate::image::Arch;
 use crate::invite::Invite;
@@ -15,6 +17,7 @@ use crate::seal::Signed;
 use crate::window::Window;
 
 pub use list::{Denied, EkEntry, EkList};
+pub use word::{Act, Approval, Verb};
 
 /// What a machine says of itself. Nothing of it is proof.
 #[derive(Clone, CborLen, Debug, Decode, Default, Encode, Eq, PartialEq)]
@@ -92,6 +95,10 @@ pub struct TpmFacts {
     /// Whether Secure Boot was on at the last proof.
     #[n(3)]
     pub secure_boot: Option<bool>,
+    /// The endorsement key's public area (TPMT_PUBLIC).
+    #[n(4)]
+    #[cbor(with = "minicbor::bytes")]
+    pub ek_public: Vec<u8>,
 }
 
 /// A machine with an identity: the authority on it.
@@ -166,12 +173,24 @@ pub struct MachineRecord {
     /// The same, once the system that it started has said that it is well; the next start spends it.
     #[n(22)]
     pub well: Option<u64>,
-    /// Until when it may start without the org, by the policy that it was last told: revoking it does not bite before. None: it may not.
-    #[n(27)]
-    pub offline_until: Option<Time>,
     /// When it said that its preboot is on its disk, since its last grant.
     #[n(23)]
     pub installed: Option<Time>,
+    /// The generation that the newest share was made for.
+    #[n(24)]
+    pub keyed: Option<Digest>,
+    /// The epoch of the last share that was made: no epoch comes twice, whatever became of its share.
+    #[n(25)]
+    pub epochs: u64,
+    /// The key of its data partition's escrow slot, as the machine last told it.
+    #[n(26)]
+    pub escrow: Option<Escrow>,
+    /// What opens its data partition through escrow, until that is done. Goes the way of the shares.
+    #[n(27)]
+    pub opening: Option<Opening>,
+    /// Until when it may start without the org, by the policy that it was last told: revoking it does not bite before. None: it may not.
+    #[n(28)]
+    pub offline_until: Option<Time>,
 }
 
 /// Our share of a disk key.
@@ -267,96 +286,9 @@ pub struct Ticket {
     /// The machine whose identity ends when this one is granted: the same hardware, but for the key that it lost.
     #[n(23)]
     pub replaces: Option<MachineId>,
-}
-
-/// A person's word on a ticket ([`crate::Domain::Approval`]): bound to key, TPM and transcript, so that it is of use for nobody else.
-#[derive(Clone, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
-pub struct Approval {
-    /// The ticket.
-    #[n(0)]
-    pub ticket: TicketId,
-    /// Its key.
-    #[n(1)]
-    pub key: Digest,
-    /// Its TPM.
-    #[n(2)]
-    pub ek: Option<Digest>,
-    /// Its transcript.
-    #[n(3)]
-    pub transcript: Digest,
-    /// Yes or no.
-    #[n(4)]
-    pub yes: bool,
-    /// The machine's name.
-    #[n(5)]
-    pub name: String,
-    /// Its role.
-    #[n(6)]
-    pub role: String,
-    /// What it is to do with its disk.
-    #[n(7)]
-    pub plan: DiskPlan,
-    /// When.
-    #[n(8)]
-    pub at: Time,
-    /// The machine that this one takes the place of: retired in the same act.
-    #[n(9)]
-    pub replaces: Option<MachineId>,
-}
-
-/// What an admin does to a known machine ([`crate::Domain::Act`]).
-#[derive(Clone, CborLen, Debug, Decode, Encode, Eq, PartialEq)]
-pub struct Act {
-    /// The machine.
-    #[n(0)]
-    pub machine: MachineId,
-    /// What.
-    #[n(1)]
-    pub verb: Verb,
-    /// Why, in words.
-    #[n(2)]
-    pub reason: String,
-    /// When.
-    #[n(3)]
-    pub at: Time,
-}
-
-/// What can be done to a machine.
-#[derive(Clone, Copy, CborLen, Debug, Decode, Encode, Eq, Hash, PartialEq)]
-#[cbor(index_only)]
-pub enum Verb {
-    /// Give it nothing for now.
-    #[n(0)]
-    Suspend,
-    /// End that.
-    #[n(1)]
-    Resume,
-    /// Its identity ends; the hardware may enrol anew.
-    #[n(2)]
-    Retire,
-    /// Its identity ends, and its key and its TPM are never let in again.
-    #[n(3)]
-    Revoke,
-    /// Key and TPM of a revoked machine may enrol anew; its identity stays dead.
-    #[n(4)]
-    Unban,
-}
-
-impl Verb {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Suspend, Self::Resume, Self::Retire, Self::Revoke, Self::Unban];
-
-    /// Its name, as the command line and the audit log spell it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Suspend => "suspend",
-            Self::Resume => "resume",
-            Self::Retire => "retire",
-            Self::Revoke => "revoke",
-            Self::Unban => "unban",
-        }
-    }
+    /// What opens that machine's data partition for this one.
+    #[n(24)]
+    pub opening: Option<Opening>,
 }
 
 /// An invite as the org keeps it.

@@ -43,6 +43,7 @@ impl World {
             floors: vec![Floor { role: Role::Bootstrap, arch: Arch::X64, version: 10 }],
             policy: Policy::default(),
             created: NOW,
+            escrow: None,
         };
         let signed = Signed::by(&root, Domain::OrgManifest, Bound::Org(&id), encode(&org));
         let image = |role: Role| {

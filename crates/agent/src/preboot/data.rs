@@ -7,12 +7,14 @@ use p256::elliptic_curve::sec1::ToSec1Point as _;
 use serde_json::{Map, Value};
 use slipway_disk::luks::{self, Header, HeaderError, New, Token, TokenKind, VolumeKey};
 use slipway_tpm::{Approval, PolicyKey, policy};
+use slipway_trust::frames;
 use slipway_trust::machine::Admitted;
 use slipway_trust::record::Share;
-use slipway_trust::{ImageManifest, OrgManifest, PublicKey, disk_key};
+use slipway_trust::{ImageManifest, MachineId, OrgManifest, PublicKey, disk_key};
 use zeroize::Zeroizing;
 
 use super::Preboot;
+use super::escrow::{is_for, kept};
 use super::start::DiskKey;
 use crate::checkpoint::Checkpoint;
 use crate::identity::InTpm;
@@ -20,7 +22,9 @@ use crate::talk::Failure;
 use crate::{random, tpm};
 
 /// The token that tells whose volume it is, and holds the machine's half, sealed.
-const TOKEN: &str = "disk-key";
+pub(super) const TOKEN: &str = "disk-key";
+/// In its facts: the epoch of each key slot, by its number. A slot without one is destroyed once a start with another went well.
+const EPOCHS: &str = "epochs";
 /// The file on the ESP that holds the machine's half where there is no TPM: 32 bytes.
 const SECRET: &str = "EFI/slipway/disk.secret";
 /// Headers of LUKS2 begin here; a volume that was never used has zeros.
@@ -57,7 +61,13 @@ impl Preboot<'_> {
         };
         let derived = |reason: String| Failure::new(Checkpoint::DiskKey, reason);
         let unlocked = |reason: String| Failure::new(Checkpoint::Unlocked, reason);
-        let mut volume = self.volume().map_err(unlocked)?;
+        let opening = admitted.material.opening.as_ref();
+        let mut volume = self.volume_of(opening.map(|opening| opening.machine)).map_err(unlocked)?;
+        if let Some(opening) = opening.filter(|opening| is_for(opening, &volume)) {
+            let key = self.open_through_escrow(&mut volume, opening, newest, admitted).map_err(unlocked)?;
+            self.keep_escrow(&mut volume, &key, &admitted.org, Some(opening));
+            return Ok(Some((key, id)));
+        }
         let secret = self.secret(&volume, &admitted.org, admitted.running.as_ref()).map_err(derived)?;
         let key = |share: &Share| disk_key::derive(&self.org, &self.memory.machine, &secret.plain, share);
         let where_from = if self.identity.tpm().is_some() {
@@ -75,12 +85,18 @@ impl Preboot<'_> {
             self.unlock(&mut volume, &keys, admitted.material.promote).map_err(unlocked)?
         };
         self.set_pin(pin, &mut volume, &secret.plain, &key(newest), &admitted.org);
+        self.keep_escrow(&mut volume, &key(newest), &admitted.org, None);
         self.console.ok(Checkpoint::Unlocked, &format!("{}, {told}", volume.path));
         Ok(Some((key(newest), id)))
     }
 
     /// The data partition and its header.
     pub(super) fn volume(&self) -> Result<Volume, String> {
+        self.volume_of(None)
+    }
+
+    /// The same; it may also be that of another machine, whose place this one has taken.
+    fn volume_of(&self, other: Option<MachineId>) -> Result<Volume, String> {
         let path = self.ground.data_path().ok_or("this machine has no data partition")?;
         let name = path.display().to_string();
         let fault = |error: io::Error| format!("{name}: {error}");
@@ -92,23 +108,24 @@ impl Preboot<'_> {
             Err(error) => return Err(format!("{name}: {error}; it is left alone")),
         };
         if let Some(header) = &header {
-            self.check_owner(header)?;
+            self.check_owner(header, other)?;
         }
         Ok(Volume { file, path: name, head, header })
     }
 
     /// A volume of another identity is never touched.
-    fn check_owner(&self, header: &Header) -> Result<(), String> {
+    fn check_owner(&self, header: &Header, other: Option<MachineId>) -> Result<(), String> {
         let token = header
             .token(&TokenKind(TOKEN.to_owned()))
             .ok_or("the data partition holds a LUKS volume that Slipway did not make")?;
         let says = |name: &str| token.facts.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (org, machine) = (says("org"), says("machine"));
-        if org == self.org.to_string() && machine == self.memory.machine.to_string() {
+        let owners = [Some(self.memory.machine), other];
+        if org == self.org.to_string() && owners.into_iter().flatten().any(|owner| machine == owner.to_string()) {
             return Ok(());
         }
         Err(format!(
-            "the data partition belongs to machine {machine} of org {org}, an earlier life of this disk: it opens for nobody else; to use the disk for this one, let it be wiped when the machine is approved"
+            "the data partition belongs to machine {machine} of org {org}, an earlier life of this disk: it opens for nobody else; approve this machine in the place of that one and with the escrow key, or let the disk be wiped"
         ))
     }
 
@@ -120,15 +137,7 @@ impl Preboot<'_> {
                     header.token(&TokenKind(TOKEN.to_owned())).ok_or("the data partition has no sealed secret")?;
                 Ok(Half { plain: unseal(tpm, &token.blob, org, running)?, sealed: Vec::new() })
             }
-            (Some(tpm), None) => {
-                let plain = Zeroizing::new(random::bytes()?);
-                let policy = policy_key(org)?;
-                // A policy that will not open it tomorrow must not seal it today.
-                approval(running)?;
-                let entropy = tpm::entropy()?;
-                let sealed = tpm.with_chip(|chip| chip.seal(plain.as_slice(), &policy, &entropy))?;
-                Ok(Half { plain, sealed })
-            }
+            (Some(tpm), None) => new_half(tpm, org, running),
             (None, header) => self.secret_on_esp(header.is_none()),
         }
     }
@@ -142,7 +151,7 @@ impl Preboot<'_> {
                 self.ground.esp.write_once(SECRET, made.as_slice()).map_err(|error| error.to_string())?;
                 made
             }
-            None => return Err("the machine's half of the disk key was on an ESP that is lost, and there is no TPM: the disk opens with its escrow key alone".to_owned()),
+            None => return Err("the machine's half of the disk key was on an ESP that is lost, and there is no TPM that a key in escrow could be given to: let the disk be wiped, and restore a backup".to_owned()),
         };
         Ok(Half { plain, sealed: Vec::new() })
     }
@@ -165,7 +174,9 @@ impl Preboot<'_> {
         let made = luks::with_random(|random| luks::create(&new, key.as_slice(), random))
             .map_err(|error| error.to_string())?;
         let (header, _, steps) = made.map_err(|error| error.to_string())?;
-        let token = self.token(epoch, header.keyslots().iter().map(|slot| slot.number).collect(), sealed);
+        let slots: Vec<u32> = header.keyslots().iter().map(|slot| slot.number).collect();
+        let epochs = slots.iter().map(|slot| (slot.to_string(), epoch.into())).collect();
+        let token = self.token(epochs, slots, sealed);
         // In one writing: a volume without its token would be nobody's after a power cut.
         let (header, steps) = luks::with_token(&header, steps, &token).map_err(|error| error.to_string())?;
         luks::apply(&volume.file, &header, &steps).map_err(|error| error.to_string())?;
@@ -174,12 +185,20 @@ impl Preboot<'_> {
         Ok(())
     }
 
-    fn token(&self, epoch: u64, keyslots: Vec<u32>, blob: Vec<u8>) -> Token {
+    /// The token of this machine's volume, with the epochs of its key slots.
+    pub(super) fn token(&self, epochs: Map<String, Value>, keyslots: Vec<u32>, blob: Vec<u8>) -> Token {
         let mut facts = Map::new();
         facts.insert("org".to_owned(), self.org.to_string().into());
         facts.insert("machine".to_owned(), self.memory.machine.to_string().into());
-        facts.insert("epoch".to_owned(), epoch.into());
+        facts.insert(EPOCHS.to_owned(), epochs.into());
         Token { kind: TokenKind(TOKEN.to_owned()), keyslots, facts, blob }
+    }
+
+    /// What the org is told of the data partition; nothing if it is another's, or was never used, or cannot be read.
+    pub(super) fn told_volume(&self) -> Option<frames::Volume> {
+        let header = self.volume().ok()?.header?;
+        let token = header.token(&TokenKind(TOKEN.to_owned()))?;
+        Some(frames::Volume { epochs: epochs(&token), escrow: kept(&header) })
     }
 
     /// Opens with the newest share that fits. An older one moves on to the newest; slots of older ones end once the machine was healthy.
@@ -221,10 +240,12 @@ impl Preboot<'_> {
         let (header, slot, steps) = luks::with_random(|random| luks::add_key(header, key, new.as_slice(), random))
             .map_err(|error| error.to_string())?
             .map_err(|error| error.to_string())?;
+        let mut epochs = epochs_of(&token);
         let mut keyslots = token.keyslots;
         keyslots.push(slot);
+        epochs.insert(slot.to_string(), epoch.into());
         // In one writing: a slot that no token names would never be destroyed.
-        let token = self.token(epoch, keyslots, token.blob);
+        let token = self.token(epochs, keyslots, token.blob);
         let (header, steps) = luks::with_token(&header, steps, &token).map_err(|error| error.to_string())?;
         volume.apply(header, &steps)?;
         Ok(slot)
@@ -232,10 +253,21 @@ impl Preboot<'_> {
 }
 
 /// The machine's half of a key.
-struct Half {
-    plain: Secret,
+pub(super) struct Half {
+    pub(super) plain: Secret,
     /// As its token keeps it; empty where the ESP does, or where it is kept already.
-    sealed: Vec<u8>,
+    pub(super) sealed: Vec<u8>,
+}
+
+/// A new half, sealed in the TPM for preboots like the one that runs, in the state that the firmware is in.
+pub(super) fn new_half(tpm: &InTpm, org: &OrgManifest, running: Option<&ImageManifest>) -> Result<Half, String> {
+    let plain = Zeroizing::new(random::bytes()?);
+    let policy = policy_key(org)?;
+    // A policy that will not open it tomorrow must not seal it today.
+    approval(running)?;
+    let entropy = tpm::entropy()?;
+    let sealed = tpm.with_chip(|chip| chip.seal(plain.as_slice(), &policy, &entropy))?;
+    Ok(Half { plain, sealed })
 }
 
 impl Volume {
@@ -249,6 +281,18 @@ impl Volume {
         self.head = luks::read_head(&self.file).map_err(|error| format!("{}: {error}", self.path))?;
         Ok(())
     }
+}
+
+/// The epochs of the key slots that a token names.
+fn epochs(token: &Token) -> Vec<u64> {
+    epochs_of(token).values().filter_map(Value::as_u64).collect()
+}
+
+/// The same, by the slots' numbers.
+pub(super) fn epochs_of(token: &Token) -> Map<String, Value> {
+    let told = token.facts.get(EPOCHS).and_then(Value::as_object);
+    let epoch = |slot: &u32| Some((slot.to_string(), told?.get(&slot.to_string())?.clone()));
+    token.keyslots.iter().filter_map(epoch).collect()
 }
 
 /// Whether nothing was ever kept on a data partition: its table's making has cleared its first MiB.
@@ -287,6 +331,17 @@ fn unseal(tpm: &InTpm, blob: &[u8], org: &OrgManifest, running: Option<&ImageMan
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_slots_that_the_token_names_have_an_epoch() {
+        let told = serde_json::json!({ "epochs": { "0": 3, "1": 4, "7": 9 } });
+        let facts = told.as_object().unwrap().clone();
+        let token =
+            |keyslots| Token { kind: TokenKind(TOKEN.to_owned()), keyslots, facts: facts.clone(), blob: vec![] };
+        assert_eq!(epochs(&token(vec![1, 0])), [3, 4]);
+        assert_eq!(epochs(&token(vec![1, 5])), [4], "a slot that is to be destroyed has none");
+        assert_eq!(epochs(&Token { facts: Map::new(), ..token(vec![1]) }), [0_u64; 0]);
+    }
 
     #[test]
     fn a_volume_is_new_only_if_its_beginning_is_empty() {

@@ -12,7 +12,7 @@ use crate::keys::Keys;
 use crate::prompt::{self, Pin};
 
 /// The token that names the key slot.
-const TOKEN: &str = "offline";
+pub(super) const TOKEN: &str = "offline";
 /// Instead of an epoch: no share of the org has it.
 const EPOCH: u64 = u64::MAX;
 /// The shortest PIN.

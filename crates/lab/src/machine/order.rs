@@ -283,8 +283,9 @@ impl Order {
             (_, Some(Keys::Own(_))) => (parts::OVMF_CODE_SECURE, parts::OVMF_VARS),
             (_, Some(Keys::Microsoft)) => (parts::OVMF_CODE_SECURE, parts::OVMF_VARS_MICROSOFT),
         };
-        // Its variables outlive its being switched off.
-        let path = folder.join(format!("machine{}.vars.fd", self.number));
+        // Its variables outlive its being switched off; once keys are enrolled it is as after a reset of its firmware.
+        let kind = if self.secure.is_some() { "secure-vars" } else { "vars" };
+        let path = folder.join(format!("machine{}.{kind}.fd", self.number));
         if !path.exists() {
             let mut store = std::fs::read(vars.find()?).context("cannot read the firmware's variable store")?;
             if let Some(Keys::Own(keys)) = &self.secure {

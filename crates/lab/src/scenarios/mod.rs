@@ -42,6 +42,8 @@ mod preboot_generation;
 mod preboot_offline;
 mod preboot_revoked;
 mod recover_esp;
+mod recover_firmware;
+mod recover_tpm;
 mod reinstall_loop_guard;
 mod relay_option82;
 mod rogue_bootstrap;
@@ -395,12 +397,9 @@ pub const SCENARIOS: &[Scenario] = &[
         "PXE: bootstrap image with the drivers of servers, by TFTP",
         image_servers::run,
     ),
-    joins(
-        "recover-esp",
-        "an enrolled machine's ESP is zeroed: it recovers by itself, the same machine, its data untouched",
-        "PXE: bootstrap image, which restores the machine's own",
-        recover_esp::run,
-    ),
+    recover_esp::SCENARIO,
+    recover_tpm::SCENARIO,
+    recover_firmware::SCENARIO,
     joins(
         "preboot-revoked",
         "a revoked machine is refused by the gateway, its disk stays closed, and the network gives it nothing",

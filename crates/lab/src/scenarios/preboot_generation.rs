@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use slipway_wire::MacAddr;
 
 use super::enrol::{self, Home};
 use crate::lab::Lab;
@@ -21,6 +23,8 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
 
     let machine = lab.power_on(home.order.clone(), &lan)?;
     ensure_runs(&machine, &org, generation, "downloaded")?;
+    // Another generation has another disk key; the old one's slot stays until a start with the new one went well.
+    ensure_said(&machine, "with epoch 1, and from now on with epoch 2")?;
     ensure_said(&machine, "boot order updated (slot A stands first")?;
     ensure_said(&machine, &format!("preboot updated (version {preboot} is in slot B"))?;
     machine.pull_plug()?;
@@ -43,8 +47,24 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     ensure_said(&settled, &format!("preboot image, version {preboot},"))?;
     ensure_said(&settled, "boot order updated (slot B stands first")?;
     settled.wait_step(0, "kexec into the generation")?;
+    ensure_said(&settled, "slots of older epochs were destroyed")?;
+    ensure_shares(&org, mac, 2)?;
+    settled.pull_plug()?;
+
+    // What its header does not need any more the org destroys when it hears so.
+    let last = lab.power_on(home.order.clone(), &lan)?;
+    last.wait_step(0, "disk unlocked")?;
+    ensure_said(&last, "epoch 2)")?;
+    ensure_shares(&org, mac, 1)?;
     ensure!(enrol::firmware_asked(lab, &lan, mac)? == asked, "its firmware asked the network");
     org.audit().map(drop)
+}
+
+/// Whether the org keeps so many shares of a machine's disk key.
+fn ensure_shares(org: &Org, mac: MacAddr, wanted: u64) -> Result<()> {
+    let known = org.machine(mac)?;
+    ensure!(known.get("shares").and_then(Value::as_u64) == Some(wanted), "not {wanted} shares are kept: {known}");
+    Ok(())
 }
 
 /// Builds the next version of a role's image, below which whoever runs it takes none any more. Its version.

@@ -3,11 +3,20 @@
 
 use anyhow::{Result, ensure};
 
+use super::Scenario;
 use super::enrol::{self, Home};
+use super::scenario::joins;
 use crate::lab::Lab;
 use crate::machine::{Firmware, Order};
 
-pub(super) fn run(lab: &mut Lab) -> Result<()> {
+pub(super) const SCENARIO: Scenario = joins(
+    "recover-esp",
+    "an enrolled machine's ESP is zeroed: it recovers by itself, the same machine, its data untouched",
+    "PXE: bootstrap image, which restores the machine's own",
+    run,
+);
+
+fn run(lab: &mut Lab) -> Result<()> {
     let (lan, org) = enrol::org(lab, "")?;
     let home = Home::with_tpm(lab, Order::new("node1", 1, Firmware::UefiPxe))?;
     let mac = enrol::joined(lab, &org, &lan, &home)?;

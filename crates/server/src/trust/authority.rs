@@ -234,6 +234,7 @@ mod tests {
             floors: Vec::new(),
             policy: Policy::default(),
             created: NOW,
+            escrow: None,
         };
         (manifest, key.serialize_pem())
     }

@@ -200,6 +200,7 @@ fn ticket(ticket: &record::Ticket, now: Time) -> Ticket {
         assurance: ticket.assurance.to_string(),
         key: ticket.key.digest().to_string(),
         ek: tpm.map(|tpm| tpm.ek.to_string()),
+        tpm: tpm.map(|tpm| hex(&slipway_trust::encode(tpm))),
         tpm_maker: tpm.and_then(|tpm| tpm.chain.clone()),
         secure_boot: secure_boot(tpm),
         transcript: ticket.transcript.to_string(),
@@ -228,6 +229,7 @@ fn machine(machine: &MachineRecord, now: Time) -> OrgMachine {
         assurance: machine.assurance.to_string(),
         key: machine.key.digest().to_string(),
         ek: tpm.map(|tpm| tpm.ek.to_string()),
+        tpm: tpm.map(|tpm| hex(&slipway_trust::encode(tpm))),
         tpm_maker: tpm.and_then(|tpm| tpm.chain.clone()),
         secure_boot: secure_boot(tpm),
         inventory: inventory(&machine.inventory),
@@ -239,8 +241,16 @@ fn machine(machine: &MachineRecord, now: Time) -> OrgMachine {
         invite: machine.invite.map(|invite| invite.to_string()),
         share_epoch: machine.shares.iter().map(|share| share.epoch).max(),
         offline_until: machine.offline_until.map(stamp),
+        shares: machine.shares.len(),
+        escrow: machine.escrow.as_ref().map(|escrow| hex(&slipway_trust::encode(escrow))),
+        opening: machine.opening.is_some(),
         acted: Some(machine.acted).filter(|at| *at != Time(0)).map(stamp),
     }
+}
+
+/// A record's bytes as hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(bytes)
 }
 
 fn secure_boot(tpm: Option<&TpmFacts>) -> Option<bool> {

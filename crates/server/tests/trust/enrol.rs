@@ -100,6 +100,7 @@ async fn boot(org: &Org, machine: &Machine, granted: &machine::Granted) -> Resul
         quote: None,
         generation: None,
         counter: 1,
+        volume: None,
         ca_spki: org.ca_spki,
     };
     let (booting, frame) = challenged.boot(proof).sign(&machine.key).unwrap();

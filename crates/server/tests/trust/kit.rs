@@ -101,6 +101,7 @@ impl Org {
             floors: Vec::new(),
             policy: Policy::default(),
             created: now(),
+            escrow: None,
         };
         let folder = trust::folder(data.path());
         std::fs::create_dir(&folder).unwrap();
@@ -267,12 +268,19 @@ impl Org {
             plan: DiskPlan { disk: Some("disk-1".to_owned()), wipe: false, esp_mib: 512, data: true },
             at: self.clock.now(),
             replaces: None,
+            opening: None,
         };
         self.admin_signed(Domain::Approval, encode(&approval))
     }
 
     pub fn act(&self, machine: &str, verb: Verb) -> Signed {
-        let act = Act { machine: machine.parse().unwrap(), verb, reason: "a test".to_owned(), at: self.clock.now() };
+        let act = Act {
+            machine: machine.parse().unwrap(),
+            verb,
+            reason: "a test".to_owned(),
+            at: self.clock.now(),
+            opening: None,
+        };
         self.admin_signed(Domain::Act, encode(&act))
     }
 }

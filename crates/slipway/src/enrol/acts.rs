@@ -56,7 +56,7 @@ pub(crate) fn run(global: &Global, verb: Verb, words: &ActWords) -> Result<ExitC
             "slipway: until {until} the machine may start without the org, by a PIN that was set at it: {BITES}; take it off its power"
         );
     }
-    let act = Act { machine: found.id.parse()?, verb, reason: words.reason.trim().to_owned(), at };
+    let act = Act { machine: found.id.parse()?, verb, reason: words.reason.trim().to_owned(), at, opening: None };
     settle(global, &org, Sheet::new(Kind::Act, org.id(), &act), &words.signing)
 }
 

@@ -1,5 +1,6 @@
 //! `slipway approve` and `slipway deny`: a person's word on who asks.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -8,7 +9,7 @@ use slipway_api::org::{OrgMachines, Ticket, Tickets};
 use slipway_trust::record::{Approval, DiskPlan};
 
 use super::which::the_one;
-use super::{acts, requests};
+use super::{acts, escrow, requests};
 use crate::cli::Global;
 use crate::client::Client;
 use crate::org::place::{Org, data, now};
@@ -38,9 +39,13 @@ pub(crate) struct Approve {
     /// The size of the ESP, where one must be made, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(128..=16384))]
     esp: u32,
-    /// The machine that this one takes the place of, because it lost its key: that one is retired in the same act
+    /// The machine that this one takes the place of, because it lost its key: that one is retired in the same act, or, if it had another TPM,
+    /// revoked
     #[arg(long, value_name = "MACHINE")]
     replaces: Option<String>,
+    /// Open that machine's data partition for this one, by its key in escrow: the escrow key's file, or its parts; may be repeated
+    #[arg(long, value_name = "FILE", requires = "replaces", conflicts_with = "wipe")]
+    escrow: Vec<PathBuf>,
     /// The six words on the machine's console, as you read them there: they are compared here
     #[arg(long, value_name = "WORDS")]
     words: Option<String>,
@@ -83,13 +88,15 @@ pub(crate) fn approve(global: &Global, words: &Approve) -> Result<ExitCode> {
         println!("{:12} {}", "disk plan", crate::org::told::plan(&plan));
     }
     confirm(words, &ticket)?;
-    let replaces = match &words.replaces {
-        None => None,
-        Some(word) => {
-            let known: OrgMachines = Client::of(global).get("/org/machines")?;
-            Some(acts::machine(word, &known.machines)?.id.parse()?)
+    let (mut replaces, mut opening) = (None, None);
+    if let Some(word) = &words.replaces {
+        let known: OrgMachines = Client::of(global).get("/org/machines")?;
+        let old = acts::machine(word, &known.machines)?;
+        replaces = Some(old.id.parse()?);
+        if !words.escrow.is_empty() {
+            opening = Some(escrow::opening(&org, old, ticket.tpm.as_deref(), &words.escrow)?);
         }
-    };
+    }
     let approval = Approval {
         ticket: ticket.id.parse()?,
         key: ticket.key.parse()?,
@@ -101,6 +108,7 @@ pub(crate) fn approve(global: &Global, words: &Approve) -> Result<ExitCode> {
         plan,
         at: now(),
         replaces,
+        opening,
     };
     settle(global, &org, Sheet::new(Kind::Approval, org.id(), &approval), &words.signing)
 }
@@ -171,6 +179,7 @@ pub(crate) fn deny(global: &Global, words: &Deny) -> Result<ExitCode> {
         plan: DiskPlan { disk: None, wipe: false, esp_mib: 0, data: false },
         at: now(),
         replaces: None,
+        opening: None,
     };
     settle(global, &org, Sheet::new(Kind::Approval, org.id(), &denial), &words.signing)
 }
@@ -190,6 +199,7 @@ mod tests {
             no_data: false,
             esp: 512,
             replaces: None,
+            escrow: Vec::new(),
             words: None,
             yes: false,
             signing: Signing::default(),

@@ -4,6 +4,7 @@ pub(crate) mod acts;
 pub(crate) mod approve;
 pub(crate) mod audit;
 pub(crate) mod ek_list;
+pub(crate) mod escrow;
 pub(crate) mod identity;
 pub(crate) mod invite;
 pub(crate) mod requests;

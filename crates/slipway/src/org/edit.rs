@@ -105,7 +105,7 @@ pub(crate) struct Threshold {
 /// `slipway org policy`
 #[derive(Args, Clone, Debug)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true)
-    .args(["min_assurance", "recovery", "offline_days", "pcr_policy_key"]))]
+    .args(["min_assurance", "recovery", "offline_days", "pcr_policy_key", "escrow_key"]))]
 pub(crate) struct PolicyWords {
     /// The least that a machine must be known by to be granted an identity: claimed, invited, approved, vtpm, tpm, tpm-chain or tpm-boot
     #[arg(long, value_name = "ASSURANCE")]
@@ -119,6 +119,10 @@ pub(crate) struct PolicyWords {
     /// The public key whose word on PCR 11 lets TPMs unseal: a file, or text such as p256:…
     #[arg(long, value_name = "KEY")]
     pcr_policy_key: Option<String>,
+    /// The public key that the keys of escrow slots are sealed to: a file, or text such as p256:…; `none`: no new slots are made. Machines renew
+    /// theirs at their next start
+    #[arg(long, value_name = "KEY")]
+    escrow_key: Option<String>,
     #[command(flatten)]
     signing: RootSigning,
 }
@@ -271,6 +275,15 @@ pub(crate) fn policy(global: &Global, words: &PolicyWords) -> Result<ExitCode> {
                 key @ PublicKey::P256(_) => manifest.pcr_policy = Some(key),
                 PublicKey::Ed25519(_) => bail!("TPMs know no Ed25519: the PCR policy key is a P-256 key"),
             }
+        }
+        if let Some(key) = &words.escrow_key {
+            manifest.escrow = match key.as_str() {
+                "none" => None,
+                key => match public_key(key, KeyKind::Escrow)? {
+                    key @ PublicKey::P256(_) => Some(key),
+                    PublicKey::Ed25519(_) => bail!("nothing is sealed to Ed25519: the escrow key is a P-256 key"),
+                },
+            };
         }
         Ok(())
     })

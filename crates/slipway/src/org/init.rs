@@ -47,7 +47,7 @@ fn name(text: &str) -> Result<String, String> {
 }
 
 /// The kinds of keys that persons and build hosts hold, with what is to become of each.
-const HELD: [(Kind, &str); 4] = [
+const HELD: [(Kind, &str); 5] = [
     (
         Kind::Root,
         "MOVE IT OFFLINE NOW: onto two USB sticks in two safes. It signs manifests, a few times in its life; who has it \
@@ -56,6 +56,11 @@ const HELD: [(Kind, &str); 4] = [
     (Kind::Admin, "yours: it opens windows, makes invites, approves and revokes machines"),
     (Kind::Image, "for the build host: it says what machines may run"),
     (Kind::PcrPolicy, "for the build host: it says what TPMs unseal disks to"),
+    (
+        Kind::Escrow,
+        "MOVE IT OFFLINE, TOO: it opens disks whose TPM is lost. `slipway org key split` makes parts of it for several \
+         persons",
+    ),
 ];
 
 pub(crate) fn run(global: &Global, words: &Init) -> Result<ExitCode> {
@@ -99,6 +104,7 @@ impl Born {
         let pair = |kind| new_key(kind).map(|key| (kind, key));
         let (admin, image) = (pair(Kind::Admin)?, pair(Kind::Image)?);
         let (pcr_policy, enroller) = (pair(Kind::PcrPolicy)?, pair(Kind::Enroller)?);
+        let escrow = pair(Kind::Escrow)?;
         let ca_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).context("cannot make the machine CA's key")?;
         let ca = certificate(name, &ca_key, now).context("cannot make the machine CA's certificate")?;
         let one = |key: &PrivateKey| Signers { threshold: 1, keys: vec![key.public()] };
@@ -116,11 +122,12 @@ impl Born {
             floors: Vec::new(),
             policy: Policy { min_assurance: Assurance::Invited, ..Policy::default() },
             created: now,
+            escrow: Some(escrow.1.public()),
         };
         let mut signed = Signed::unsigned(slipway_trust::encode(&manifest));
         let bytes = signed_bytes(Domain::OrgManifest, Bound::Org(&id), &signed.payload);
         signed.attach(root.public().kid(), root.sign(&bytes));
-        let keys = [(Kind::Root, root), admin, image, pcr_policy, enroller];
+        let keys = [(Kind::Root, root), admin, image, pcr_policy, enroller, escrow];
         let keys = keys.into_iter().map(|(kind, key)| KeyFile::new(kind, Some(id), key)).collect();
         Ok(Self { name: name.to_owned(), keys, ca_key, ca, manifest: signed })
     }
@@ -157,7 +164,7 @@ impl Born {
                 Kind::Root => {
                     create(&beside.join(place::ROOT), 0o644, self.text(&key.public_half()).as_bytes())?;
                 }
-                Kind::Admin | Kind::Image | Kind::PcrPolicy => {}
+                Kind::Admin | Kind::Image | Kind::PcrPolicy | Kind::Escrow => {}
             }
         }
         let pem = zeroize::Zeroizing::new(self.ca_key.serialize_pem());

@@ -18,6 +18,8 @@ use crate::machines::print_json;
 pub(crate) enum Key {
     /// Make a key, on the machine of whoever will hold it; the org's root then adds its public half
     New(New),
+    /// Split the escrow key into parts for several persons, of whom some must come together to use it
+    Split(super::parts::Split),
     /// Show what a key file is, without what is secret in it
     Show {
         /// The file
@@ -49,11 +51,14 @@ enum KindWord {
     PcrPolicy,
     /// A server's
     Enroller,
+    /// Persons', for disks whose TPM is lost
+    Escrow,
 }
 
 pub(crate) fn run(global: &Global, command: &Key) -> Result<ExitCode> {
     match command {
         Key::New(words) => new(global, words),
+        Key::Split(words) => super::parts::run(global, words),
         Key::Show { file } => {
             let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
             let text = zeroize::Zeroizing::new(text);
@@ -69,6 +74,7 @@ fn new(global: &Global, words: &New) -> Result<ExitCode> {
         KindWord::Image => Kind::Image,
         KindWord::PcrPolicy => Kind::PcrPolicy,
         KindWord::Enroller => Kind::Enroller,
+        KindWord::Escrow => Kind::Escrow,
     };
     let public = beside(&words.output);
     if let Some(taken) = [&words.output, &public].into_iter().find(|path| path.exists()) {
@@ -86,6 +92,7 @@ fn new(global: &Global, words: &New) -> Result<ExitCode> {
             Kind::Image => "image-key add",
             Kind::Enroller => "enroller add",
             Kind::PcrPolicy => "policy --pcr-policy-key",
+            Kind::Escrow => "policy --escrow-key",
             Kind::Admin | Kind::Root => "admin add",
         };
         println!("next    where the root's key is: `slipway org {command} {}`", key.public);

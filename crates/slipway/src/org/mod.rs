@@ -3,6 +3,7 @@
 mod edit;
 mod init;
 mod keys;
+pub(crate) mod parts;
 pub(crate) mod place;
 pub(crate) mod sheet;
 pub(crate) mod show;

@@ -52,6 +52,7 @@ pub(crate) fn shown(org: &Org) -> Value {
         "admins": signers(&manifest.admins),
         "images": signers(&manifest.images),
         "enrollers": keys(&manifest.enrollers),
+        "escrow": manifest.escrow.map(|key| key.to_string()),
         "pcr_policy": manifest.pcr_policy.map(|key| key.to_string()),
         "gateways": manifest.gateways,
         "floors": manifest.floors.iter().map(floor).collect::<Vec<_>>(),

@@ -116,7 +116,10 @@ fn approval(approval: &Approval) -> Vec<String> {
         plan(&approval.plan),
     ];
     if let Some(old) = approval.replaces {
-        lines.push(format!("it takes the place of the machine {old}, which is retired"));
+        lines.push(format!("it takes the place of the machine {old}, which is retired; revoked if it had another TPM"));
+    }
+    if approval.opening.is_some() {
+        lines.push("IT OPENS THAT MACHINE'S DATA PARTITION, by its key in escrow".to_owned());
     }
     lines
 }
@@ -160,5 +163,6 @@ fn manifest(manifest: &OrgManifest) -> Vec<String> {
             show::recovery(manifest.policy.recovery),
             manifest.policy.offline_days
         ),
+        format!("escrow key: {}", manifest.escrow.map_or_else(|| "none".to_owned(), |key| key.to_string())),
     ]
 }

@@ -277,6 +277,7 @@ impl Machine {
             quote: None,
             generation: None,
             counter: 1,
+            volume: None,
             ca_spki: bench.manifest.ca_spki,
         };
         let (booting, frame) = challenged.boot(proof).sign(&self.key).unwrap();

@@ -2,6 +2,8 @@
 
 use super::{Desk, Objection, Taken, evidence};
 use crate::audit::Said;
+use crate::escrow::Opening;
+use crate::id::Time;
 use crate::life::{Event, State};
 use crate::record::{Act, Denied, MachineRecord, Verb};
 use crate::registry::{Change, Draft, Pen};
@@ -24,12 +26,13 @@ impl Desk<'_> {
         machine.acted = act.at;
         let (event, done) = told(verb);
         let said = Said { actor, event, detail: act.reason.clone(), evidence: evidence(signed), ..Said::default() };
-        match change_of(verb, machine.state) {
-            Some(change) => drop(pen.advance(&mut machine, change, said).map_err(Objection::State)?),
-            None => self.unban(&mut pen, &machine, said)?,
+        match (verb, change_of(verb, machine.state)) {
+            (_, Some(change)) => drop(pen.advance(&mut machine, change, said).map_err(Objection::State)?),
+            (Verb::Open, None) => open(&mut pen, &mut machine, &act, said)?,
+            (_, None) => self.unban(&mut pen, &machine, said)?,
         }
         if verb == Verb::Revoke {
-            deny(&mut pen, &machine, &act);
+            deny(&mut pen, &machine, act.at, &act.reason);
         }
         let (subject, summary) = (format!("machine {}", machine.id), format!("the machine `{}` {done}", machine.name));
         pen.write(Change::Machine(Box::new(machine)));
@@ -58,6 +61,7 @@ const fn told(verb: Verb) -> (&'static str, &'static str) {
             ("machine-revoked", "is revoked, with its key and its TPM, and its share of the disk key is gone")
         }
         Verb::Unban => ("machine-unbanned", "stays revoked; its hardware may enrol anew"),
+        Verb::Open => ("machine-opened", "opens its data partition through escrow at its next start"),
     }
 }
 
@@ -69,13 +73,32 @@ const fn change_of(verb: Verb, state: State) -> Option<Event> {
         (Verb::Resume, _) => Some(Event::Resume),
         (Verb::Retire, _) => Some(Event::Retire),
         (Verb::Revoke, _) => Some(Event::Revoke),
-        (Verb::Unban, _) => None,
+        (Verb::Unban | Verb::Open, _) => None,
     }
 }
 
-fn deny(pen: &mut Pen, machine: &MachineRecord, act: &Act) {
+/// A machine that starts as it should, but cannot open its disk itself, is given the key in escrow.
+fn open(pen: &mut Pen, machine: &mut MachineRecord, act: &Act, said: Said) -> Result<(), Objection> {
+    if !machine.state.gets_share() {
+        return Err(Objection::State(machine.state.refusal()));
+    }
+    let opening = act.opening.as_ref().ok_or(Objection::Opening)?;
+    if opening.machine != machine.id || machine.tpm.is_none() || !opens(opening, machine) {
+        return Err(Objection::Opening);
+    }
+    machine.opening = Some(opening.clone());
+    pen.say(Said { subject: format!("machine {}", machine.id), ..said });
+    Ok(())
+}
+
+/// Whether an opening was made from the key in escrow that is on record.
+pub(super) fn opens(opening: &Opening, machine: &MachineRecord) -> bool {
+    machine.escrow.as_ref().is_some_and(|escrow| escrow.digest() == opening.escrow)
+}
+
+/// The machine's key and its TPM are never let in again.
+pub(crate) fn deny(pen: &mut Pen, machine: &MachineRecord, at: Time, reason: &str) {
     for what in [Some(machine.key.digest()), machine.tpm.as_ref().map(|tpm| tpm.ek)].into_iter().flatten() {
-        let denied = Denied { what, machine: machine.id, at: act.at, reason: act.reason.clone() };
-        pen.write(Change::Deny(denied));
+        pen.write(Change::Deny(Denied { what, machine: machine.id, at, reason: reason.to_owned() }));
     }
 }

@@ -81,6 +81,11 @@ pub enum Objection {
     /// There is no such machine.
     #[error("there is no such machine: `slipway machines` shows those that there are")]
     NoMachine,
+    /// Nothing is opened by it.
+    #[error(
+        "this opens no disk: it needs the key in escrow that the machine last told of, and a TPM; make a new one with the escrow key"
+    )]
+    Opening,
     /// The org's manifest is not believed.
     #[error(transparent)]
     Manifest(#[from] BadManifest),

@@ -1,11 +1,12 @@
 //! A person's word on who asks.
 
+use super::act::opens;
 use super::{Desk, Objection, Taken, evidence, is_word};
 use crate::assurance::Assurance;
 use crate::audit::Said;
 use crate::id::MachineId;
 use crate::life::Event;
-use crate::record::{Approval, DiskPlan, Ticket};
+use crate::record::{Approval, DiskPlan, MachineRecord, Ticket};
 use crate::registry::Draft;
 use crate::seal::{Domain, Signed};
 
@@ -37,6 +38,7 @@ impl Desk<'_> {
         ticket.role = approval.role;
         ticket.plan = Some(approval.plan);
         ticket.replaces = approval.replaces;
+        ticket.opening = approval.opening;
         ticket.approval = Some(signed.clone());
         ticket.refused = if approval.yes { None } else { Some(crate::Refusal::Denied) };
         let mut pen = self.pen();
@@ -55,10 +57,12 @@ impl Desk<'_> {
         }
         check_plan(&approval.plan, ticket)?;
         self.check_names(approval, ticket.recovers)?;
-        match approval.replaces {
-            Some(old) if self.registry.machine(&old).is_none() => Err(Objection::NoMachine),
-            _ => Ok(()),
-        }
+        let old = approval.replaces.map(|old| self.registry.machine(&old).ok_or(Objection::NoMachine)).transpose()?;
+        let Some(opening) = &approval.opening else { return Ok(()) };
+        // What opens the disk of the machine before it, for a TPM.
+        let fits = |old: &MachineRecord| old.id == opening.machine && opens(opening, old);
+        let opened = ticket.recovers.is_none() && ticket.tpm.is_some() && old.is_some_and(fits);
+        if opened { Ok(()) } else { Err(Objection::Opening) }
     }
 
     /// A machine that recovers keeps its name and its role, whatever the approval says.

@@ -2,6 +2,7 @@
 
 use super::recovery;
 use crate::audit::Said;
+use crate::desk::deny;
 use crate::frames::Grant;
 use crate::id::{Digest, MachineId, Time};
 use crate::image::{Role, Wanted};
@@ -98,7 +99,7 @@ fn first(
     let id = MachineId(fresh.machine);
     count_place(ticket, key, pen, view)?;
     count_use(ticket, key, id, pen, view)?;
-    replace(ticket, pen, view)?;
+    replace(ticket, pen, view);
     ticket.state = ticket.state.after(Event::Grant)?;
     ticket.since = view.now;
     let machine = MachineRecord {
@@ -127,6 +128,10 @@ fn first(
         well: None,
         offline_until: None,
         installed: None,
+        keyed: None,
+        epochs: 0,
+        escrow: None,
+        opening: ticket.opening.clone(),
     };
     pen.say(Said {
         actor: if ticket.approval.is_some() { "approval" } else { "policy" }.to_owned(),
@@ -163,21 +168,26 @@ fn count_use(ticket: &Ticket, key: &Digest, id: MachineId, pen: &mut Pen, view: 
     Ok(())
 }
 
-/// The machine that this one takes the place of is retired.
-fn replace(ticket: &Ticket, pen: &mut Pen, view: &View<'_>) -> Result<(), Refusal> {
-    let Some(mut old) = ticket.replaces.and_then(|id| view.registry.machine(&id)).cloned() else { return Ok(()) };
+/// The identity that this one takes the place of ends. Where it was another TPM's, that TPM is never let in again: its board may be anywhere.
+fn replace(ticket: &Ticket, pen: &mut Pen, view: &View<'_>) {
+    let Some(mut old) = ticket.replaces.and_then(|id| view.registry.machine(&id)).cloned() else { return };
+    let theirs = old.tpm.as_ref().map(|tpm| tpm.ek);
+    let is_other = theirs.is_some() && theirs != ticket.tpm.as_ref().map(|tpm| tpm.ek);
+    let (event, told) = if is_other { (Event::Revoke, "machine-revoked") } else { (Event::Retire, "machine-retired") };
     let said = Said {
         actor: "approval".to_owned(),
-        event: "machine-retired",
+        event: told,
         detail: format!("ticket {} takes its place", ticket.id),
         evidence: Some(ticket.transcript),
         ..Said::default()
     };
     pen.settle(&mut old);
-    if pen.advance(&mut old, Event::Retire, said).is_ok() {
+    if pen.advance(&mut old, event, said).is_ok() {
+        if is_other {
+            deny(pen, &old, view.now, &format!("ticket {} took its place", ticket.id));
+        }
         pen.write(Change::Machine(Box::new(old)));
     }
-    Ok(())
 }
 
 /// A machine's name is unique among those that live.
@@ -237,6 +247,7 @@ fn recover(ticket: &Ticket, machine: &mut MachineRecord, pen: &mut Pen, view: &V
     if ticket.plan.as_ref().is_some_and(|plan| plan.wipe) {
         // What was on the old disk is not to be opened again.
         machine.shares.clear();
+        (machine.escrow, machine.opening) = (None, None);
     }
     machine.inventory = ticket.inventory.clone();
     let mut fleet: Vec<Time> = view.registry.recoveries().to_vec();

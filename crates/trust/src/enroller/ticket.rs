@@ -76,6 +76,7 @@ pub(crate) fn new(proven: &Proven, peer: &Peer, fresh: &Fresh, view: &View<'_>) 
         plan: None,
         image: None,
         replaces: None,
+        opening: None,
     }
 }
 

@@ -61,7 +61,8 @@ pub(crate) fn check(
         slipway_tpm::make_credential(&ek, &ak_name, &secret, &entropy).map_err(|_| Refusal::BadEvidence)?;
     let activate = Activate { blob: credential.blob, secret: credential.secret, quote_nonce: fresh.quote_nonce };
     let chain = maker(&ek, evidence, view)?;
-    let facts = TpmFacts { ek: ek_digest, ak: evidence.ak.clone(), chain, secure_boot: None };
+    let (ak_public, ek_public) = (evidence.ak.clone(), evidence.ek.clone());
+    let facts = TpmFacts { ek: ek_digest, ak: ak_public, chain, secure_boot: None, ek_public };
     Ok(TpmProof { activate, facts, ak, secret })
 }
 

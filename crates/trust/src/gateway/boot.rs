@@ -3,15 +3,15 @@
 use slipway_tpm::Public;
 use subtle::ConstantTimeEq as _;
 
-use crate::assurance::Assurance;
+use super::shares;
 use crate::audit::Said;
 use crate::enroller::{self, Challenged};
-use crate::frames::{Boot, Material};
+use crate::frames::{Boot, Material, Volume};
 use crate::id::{Digest, Time};
 use crate::image::{Role, Wanted};
 use crate::life::{Event, State};
-use crate::node::{CertificateWanted, Fresh, Heard, NeedsCertificate, Note, Peer, Step, Unfinished, View};
-use crate::record::{MachineRecord, Share};
+use crate::node::{CertificateWanted, Fresh, Heard, Known, NeedsCertificate, Note, Peer, Step, Unfinished, View};
+use crate::record::MachineRecord;
 use crate::refusal::Refusal;
 use crate::registry::{Change, Pen, name_of};
 use crate::seal::{Bound, Domain};
@@ -89,7 +89,9 @@ fn attest(
     machine.heard = view.now;
     let running = view.images.find(Role::Preboot, machine.arch, challenged.hello.image_version);
     machine.floor = machine.floor.max(running.map_or(0, |known| known.manifest.floor));
-    give_share(&mut machine, fresh);
+    let generation = generation(&machine, view)?.manifest.sha256;
+    shares::turn(&mut machine, boot.volume.as_ref(), generation, fresh, pen);
+    hear_escrow(&mut machine, boot.volume.as_ref(), pen);
     machine.offline_until = offline_until(&machine, view);
     // Only what was seen to be well stands first in a boot order: another preboot, or another start, must show itself anew.
     let version = challenged.hello.image_version;
@@ -122,12 +124,28 @@ fn check_quote(
     Ok(())
 }
 
-/// A machine gets its first share when it attests. One that is known by what it claims alone gets none.
-fn give_share(machine: &mut MachineRecord, fresh: &Fresh) {
-    if machine.state.gets_share() && machine.assurance > Assurance::Claimed && machine.shares.is_empty() {
-        let epoch = machine.epoch;
-        machine.shares.push(Share { epoch, secret: fresh.share });
+/// What the machine is to start.
+fn generation<'a>(machine: &MachineRecord, view: &View<'a>) -> Result<&'a Known, Refusal> {
+    view.images.generation(view.org, &machine.role, machine.arch, view.now).ok_or(Refusal::NoImage)
+}
+
+/// Keeps what the volume's escrow slot is sealed to. An opening that was made from another one was used, or never will be.
+fn hear_escrow(machine: &mut MachineRecord, volume: Option<&Volume>, pen: &mut Pen) {
+    let Some(escrow) = volume.and_then(|volume| volume.escrow.as_ref()) else { return };
+    if machine.escrow.as_ref() != Some(escrow) {
+        machine.escrow = Some(escrow.clone());
+        let detail = format!("sealed to the escrow key {}", escrow.to);
+        pen.say(Said { detail, ..said_of(machine, "escrow-kept") });
     }
+    if machine.opening.as_ref().is_some_and(|opening| opening.escrow != escrow.digest()) {
+        machine.opening = None;
+        pen.say(said_of(machine, "opening-spent"));
+    }
+}
+
+fn said_of(machine: &MachineRecord, event: &'static str) -> Said {
+    let name = name_of(&machine.id);
+    Said { actor: name.clone(), event, subject: name, ..Said::default() }
 }
 
 /// Until when it may start without the org from now on: only a machine with a TPM and a disk key may.
@@ -143,12 +161,17 @@ fn material(
     well: bool,
     view: &View<'_>,
 ) -> Result<Material, Refusal> {
-    let generation = view.images.generation(view.org, &machine.role, machine.arch, view.now).ok_or(Refusal::NoImage)?;
+    let generation = generation(machine, view)?;
     let version = challenged.hello.image_version;
     let wanted = Wanted { role: Role::Preboot, arch: machine.arch, floor: version.saturating_add(1), now: view.now };
     let newer = view.images.newest(view.org, &wanted);
     let running = view.images.find(Role::Preboot, machine.arch, version);
-    let shares = if machine.state.gets_share() { machine.shares.clone() } else { Vec::new() };
+    // An opening is worth as much as a share.
+    let (shares, opening) = if machine.state.gets_share() && !machine.shares.is_empty() {
+        (machine.shares.clone(), machine.opening.clone())
+    } else {
+        (Vec::new(), None)
+    };
     Ok(Material {
         name: machine.name.clone(),
         role: machine.role.clone(),
@@ -161,5 +184,6 @@ fn material(
         time: view.now,
         promote: well,
         running: running.map(|known| known.signed.clone()),
+        opening,
     })
 }

@@ -4,7 +4,7 @@ use super::greet::Challenged;
 use super::sign::{NeedsSignature, Sent};
 use super::stop::{Misled, Stop, read};
 use crate::encode;
-use crate::frames::{Ask, Boot, Healthy, Material, Quote, Reply};
+use crate::frames::{Ask, Boot, Healthy, Material, Quote, Reply, Volume};
 use crate::id::{Digest, MachineId, Time};
 use crate::image::{self, Arch, ImageManifest, Role, Wanted};
 use crate::key::PublicKey;
@@ -26,6 +26,8 @@ pub struct BootProof {
     pub generation: Option<Digest>,
     /// Higher than at every boot before since the last grant; the first is 1.
     pub counter: u64,
+    /// What its data partition says of itself.
+    pub volume: Option<Volume>,
     /// The pin of the machine CA that this connection was checked with.
     pub ca_spki: Digest,
 }
@@ -81,10 +83,11 @@ impl Challenged {
             generation: proof.generation,
             counter: proof.counter,
             reveal: self.start.reveal,
+            volume: proof.volume,
         };
         let (arch, version) = (self.start.arch, self.start.image_version);
         let booting = Booting { arch, version, ca_spki: proof.ca_spki };
-        NeedsSignature::new(proof.key, &Ask::Boot(boot), self.transcript.hash(), &self.channel, booting)
+        NeedsSignature::new(proof.key, &Ask::Boot(Box::new(boot)), self.transcript.hash(), &self.channel, booting)
     }
 }
 

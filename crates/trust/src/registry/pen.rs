@@ -54,6 +54,7 @@ impl Pen {
         }
         if matches!(to, State::Retired | State::Revoked) {
             machine.shares.clear();
+            machine.opening = None;
             machine.epoch = machine.epoch.saturating_add(1);
         }
         self.say(Said { subject: name_of(&machine.id), from: word(from), to: word(to), ..said });

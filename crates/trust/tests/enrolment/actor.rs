@@ -1,6 +1,7 @@
 //! A machine, as its agent is.
 
-use slipway_trust::frames::Intent;
+use slipway_trust::escrow::Escrow;
+use slipway_trust::frames::{Intent, Volume};
 use slipway_trust::id::InviteId;
 use slipway_trust::invite::Token;
 use slipway_trust::machine::{
@@ -40,6 +41,10 @@ pub(crate) struct Installed {
     pub(crate) machine: MachineId,
     pub(crate) confirm: [u8; 32],
     pub(crate) boots: u64,
+    /// The epochs of its data partition's key slots.
+    pub(crate) slots: Option<Vec<u64>>,
+    /// What its escrow slot is sealed to.
+    pub(crate) escrow: Option<Escrow>,
 }
 
 impl Actor {
@@ -206,7 +211,7 @@ impl Actor {
         let granted = self.fetch(node, waiting);
         self.report(node, waiting, granted.image().sha256).unwrap();
         let grant = granted.grant();
-        Installed { machine: grant.machine, confirm: grant.confirm, boots: 0 }
+        Installed { machine: grant.machine, confirm: grant.confirm, boots: 0, slots: None, escrow: None }
     }
 
     /// M1, M2, M11, M12.
@@ -225,6 +230,7 @@ impl Actor {
             quote,
             generation: None,
             counter: installed.boots,
+            volume: installed.slots.clone().map(|epochs| Volume { epochs, escrow: installed.escrow.clone() }),
             ca_spki: node.org.manifest.ca_spki,
         };
         let needs = challenged.boot(proof);

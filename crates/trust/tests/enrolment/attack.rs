@@ -1,12 +1,13 @@
 //! Every message changed and cut, and replies that are not due.
 
-use slipway_trust::frames::{Grant, Intent, Refused, Reply, TicketTold};
+use slipway_trust::escrow::Escrow;
+use slipway_trust::frames::{Grant, Intent, Refused, Reply, TicketTold, Volume};
 use slipway_trust::id::Time;
 use slipway_trust::machine::{Answered, BootProof, Expect, Granted, Misled, Next, Running, Stop, Waiting};
 use slipway_trust::org::OrgManifest;
 use slipway_trust::record::DiskPlan;
 use slipway_trust::seal::{Bound, Domain};
-use slipway_trust::{Digest, Refusal, Role, Signed, decode, encode};
+use slipway_trust::{Digest, Kid, Refusal, Role, Signed, decode, encode};
 
 use crate::actor::{Actor, Holder, Installed};
 use crate::manual::{approve, enrolled, refused, state};
@@ -46,6 +47,7 @@ pub(crate) fn evidence(node: &mut Node, actor: &mut Actor) -> (Line, Vec<u8>) {
 pub(crate) fn boot(node: &mut Node, actor: &mut Actor, installed: &Installed, counter: u64) -> (Line, Vec<u8>) {
     let mut line = actor.connect(node);
     let challenged = actor.greet(node, &mut line, Intent::Boot).unwrap();
+    let escrow = Escrow { to: Kid([1; 8]), ephemeral: [2; 33], sealed: [3; 32], tag: [4; 32] };
     let proof = BootProof {
         key: actor.public(&node.org.id),
         machine: installed.machine,
@@ -53,6 +55,7 @@ pub(crate) fn boot(node: &mut Node, actor: &mut Actor, installed: &Installed, co
         quote: None,
         generation: None,
         counter,
+        volume: Some(Volume { epochs: vec![1, 2], escrow: Some(escrow) }),
         ca_spki: node.org.manifest.ca_spki,
     };
     let needs = challenged.boot(proof);
@@ -278,6 +281,7 @@ fn material_that_was_changed_starts_no_other_generation() {
         quote: None,
         generation: None,
         counter: 1,
+        volume: None,
         ca_spki: node.org.manifest.ca_spki,
     };
     let (booting, frame) = challenged.boot(proof).sign(&key(20)).unwrap();

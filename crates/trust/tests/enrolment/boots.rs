@@ -162,6 +162,7 @@ fn changed(
         quote: None,
         generation: None,
         counter: installed.boots,
+        volume: None,
         ca_spki: node.org.manifest.ca_spki,
     };
     let (booting, frame) = challenged.boot(proof).sign(&crate::org::key(20))?;

@@ -22,7 +22,7 @@ pub(crate) fn act(node: &mut Node, machine: MachineId, verb: Verb) -> Result<(),
 }
 
 fn sign(node: &Node, machine: MachineId, verb: Verb, at: Time) -> Signed {
-    node.org.sign(Domain::Act, &Act { machine, verb, reason: "a test".to_owned(), at })
+    node.org.sign(Domain::Act, &Act { machine, verb, reason: "a test".to_owned(), at, opening: None })
 }
 
 #[test]

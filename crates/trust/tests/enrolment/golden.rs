@@ -1,8 +1,10 @@
 //! Vectors for whoever writes a second client: docs/enrolment.md shows the same values.
 
+use slipway_trust::escrow::Escrow;
 use slipway_trust::frames::{Ask, Hello, Intent, Poll};
 use slipway_trust::id::InviteId;
 use slipway_trust::invite::Token;
+use slipway_trust::keyfile::{Kind, PrivateKey};
 use slipway_trust::record::Share;
 use slipway_trust::seal::{Bound, signed_bytes};
 use slipway_trust::transcript::Transcript;
@@ -39,6 +41,8 @@ fn vectors() -> Vec<(&'static str, String)> {
     let token = Token::new(org, InviteId([6; 8]), [7; 32], Digest([8; 32]));
     let share = Share { epoch: 1, secret: [10; 32] };
     let p256 = PublicKey::P256([2; 33]);
+    let escrow_key = PrivateKey::from_seed(Kind::Escrow, &[12; 32]).unwrap().public();
+    let escrow = Escrow::seal(&escrow_key, &org, &MachineId([9; 16]), &[14; 32], &[13; 32]).unwrap();
     vec![
         ("root key", root.to_string()),
         ("root key, encoded", hex(&encode(&root))),
@@ -56,6 +60,8 @@ fn vectors() -> Vec<(&'static str, String)> {
         ("invite", token.reveal()),
         ("invite's key", token.key().public().to_string()),
         ("disk key", hex(disk_key::derive(&org, &MachineId([9; 16]), &[11; 32], &share).as_slice())),
+        ("escrow key", escrow_key.to_string()),
+        ("escrow", hex(&encode(&escrow))),
     ]
 }
 

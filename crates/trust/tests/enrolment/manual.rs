@@ -30,6 +30,7 @@ pub(crate) fn approval(node: &Node, waiting: &Waiting, name: &str) -> Approval {
         plan: plan(ticket.inventory.disks.first().map(|disk| disk.id.as_str())),
         at: node.now,
         replaces: None,
+        opening: None,
     }
 }
 
@@ -74,7 +75,8 @@ fn a_blank_machine_without_a_tpm_is_approved_by_hand_installed_booted_and_runs()
     assert_eq!(granted.grant().plan, plan(Some("nvme-20")));
     let sha256 = granted.image().sha256;
     let grant = granted.grant();
-    let mut installed = Installed { machine: grant.machine, confirm: grant.confirm, boots: 0 };
+    let mut installed =
+        Installed { machine: grant.machine, confirm: grant.confirm, boots: 0, slots: None, escrow: None };
     assert_eq!(state(&node, &installed), State::Pending);
     actor.report(&mut node, &mut waiting, sha256).unwrap();
 
@@ -97,6 +99,7 @@ fn a_blank_machine_without_a_tpm_is_approved_by_hand_installed_booted_and_runs()
         "machine-granted",
         "machine-installed",
         "machine-attested",
+        "share-made",
         "machine-healthy",
         "machine-attested",
     ];
@@ -174,7 +177,7 @@ fn a_grant_that_was_lost_is_given_again_to_the_same_key_and_counts_once() {
     assert_eq!(first.grant().machine, installed.machine);
     assert_eq!(node.registry.machines().count(), 1);
     assert_eq!(node.registry.window().unwrap().granted.len(), 1);
-    let mut stale = Installed { confirm: first.grant().confirm, ..installed };
+    let mut stale = Installed { confirm: first.grant().confirm, slots: None, escrow: None, ..installed };
     assert_eq!(
         actor.boot(&mut node, &mut stale).unwrap_err(),
         refused(Refusal::BadCommitment),

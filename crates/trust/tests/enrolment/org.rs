@@ -76,6 +76,7 @@ impl Org {
             floors: Role::ALL.map(|role| Floor { role, arch: Arch::X64, version: 10 }).to_vec(),
             policy: Policy::default(),
             created: NOW,
+            escrow: None,
         };
         let mut org = Self { id, root, admins, builder, enroller, signed: Signed::unsigned(Vec::new()), manifest, ca };
         org.publish();

@@ -9,14 +9,15 @@ use slipway_trust::invite::{ApprovalMode, Invite};
 use slipway_trust::life::State;
 use slipway_trust::machine::{Answered, Waiting, healthy};
 use slipway_trust::node::Caller;
-use slipway_trust::record::{Act, Verb, WindowClose};
+use slipway_trust::record::{Act, Share, Verb, WindowClose};
 use slipway_trust::seal::Bound;
 use slipway_trust::{Domain, MachineId, Registry, Role, Signed, encode};
 
-use crate::actor::{Actor, Installed};
+use crate::actor::{Actor, Holder, Installed};
 use crate::manual::{approval, enrolled};
 use crate::node::Node;
 use crate::policy::{invite, submit_invite, token};
+use crate::tpm_life::netbooted;
 
 /// Something that happens.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,10 @@ enum Event {
     Sweep,
     Restart,
     DiskFull(bool),
+    /// Another generation is what there is.
+    Publish(u8),
+    /// Somebody clears the machine's TPM.
+    Clear(usize),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -56,6 +61,8 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Sweep),
         1 => Just(Event::Restart),
         1 => any::<bool>().prop_map(Event::DiskFull),
+        2 => (1..3_u8).prop_map(Event::Publish),
+        1 => (0..3_usize).prop_map(Event::Clear),
     ]
 }
 
@@ -73,6 +80,7 @@ struct World {
     attested: BTreeSet<MachineId>,
     revoked: BTreeSet<MachineId>,
     floors: BTreeMap<MachineId, u64>,
+    epochs: BTreeMap<MachineId, u64>,
     epoch: u64,
     /// What left the server.
     replies: Vec<Vec<u8>>,
@@ -81,13 +89,25 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mut node = Node::open();
+        Self::of(Node::open(), (0..3).map(|n| Actor::plain(20 + n)))
+    }
+
+    /// The same with machines that have TPMs.
+    fn with_tpms() -> Self {
+        let node = Node::open();
+        let mut actors = [0, 1, 2].map(|n| netbooted(&node, 20 + n));
+        actors.iter_mut().for_each(|actor| actor.tls = false);
+        Self::of(node, actors)
+    }
+
+    fn of(mut node: Node, actors: impl IntoIterator<Item = Actor>) -> Self {
         let mut players: Vec<Player> =
-            (0..3).map(|n| Player { actor: Actor::plain(20 + n), waiting: None, installed: None }).collect();
+            actors.into_iter().map(|actor| Player { actor, waiting: None, installed: None }).collect();
         // Two have identities at the start, so that what ends them comes up often enough.
         let mut attested = BTreeSet::new();
         for (n, player) in players.iter_mut().enumerate().take(2) {
             let mut installed = enrolled(&mut node, &mut player.actor, &format!("web-{n}"));
+            starts(&node, &mut player.actor, Role::Preboot);
             player.actor.boot(&mut node, &mut installed).unwrap();
             attested.insert(installed.machine);
             player.installed = Some(installed);
@@ -98,6 +118,7 @@ impl World {
             attested,
             revoked: BTreeSet::new(),
             floors: BTreeMap::new(),
+            epochs: BTreeMap::new(),
             epoch: 0,
             replies: Vec::new(),
             invites: 0,
@@ -129,6 +150,7 @@ impl World {
             Event::Apply(who, recovers) if !node.disk_full => {
                 let intent = if recovers { Intent::Recover } else { Intent::Enrol };
                 let player = &mut players[who];
+                starts(node, &mut player.actor, Role::Bootstrap);
                 player.waiting = player.actor.apply(node, intent).ok().or(player.waiting.take());
             }
             Event::Decide(who, yes) => {
@@ -145,7 +167,13 @@ impl World {
                 let Player { actor, waiting: Some(waiting), installed } = &mut players[who] else { return };
                 if let Ok(Answered::Granted(granted)) = actor.poll(node, waiting) {
                     let grant = granted.grant();
-                    *installed = Some(Installed { machine: grant.machine, confirm: grant.confirm, boots: 0 });
+                    *installed = Some(Installed {
+                        machine: grant.machine,
+                        confirm: grant.confirm,
+                        boots: 0,
+                        slots: None,
+                        escrow: None,
+                    });
                 }
             }
             Event::Report(who) if !node.disk_full => {
@@ -159,6 +187,8 @@ impl World {
                 if !right {
                     installed.confirm = [0; 32];
                 }
+                starts(node, actor, Role::Preboot);
+                installed.slots = node.registry.machine(&installed.machine).map(|machine| told(&machine.shares, right));
                 if let Ok(admitted) = actor.boot(node, installed) {
                     self.attested.insert(installed.machine);
                     let state = node.registry.machine(&installed.machine).unwrap().state;
@@ -177,7 +207,7 @@ impl World {
                 let Some(installed) = &players[who].installed else { return };
                 let (machine, verb) = (installed.machine, Verb::ALL[usize::from(verb)]);
                 node.pass(1);
-                let act = Act { machine, verb, reason: "a test".to_owned(), at: node.now };
+                let act = Act { machine, verb, reason: "a test".to_owned(), at: node.now, opening: None };
                 let signed = node.org.sign(Domain::Act, &act);
                 self.submit(Kind::Act, &signed);
             }
@@ -195,6 +225,16 @@ impl World {
                 node.registry = Registry::load(rows).unwrap();
             }
             Event::DiskFull(full) => node.disk_full = full,
+            Event::Publish(more) => {
+                let newer = (Role::Generation, 30 + u64::from(more));
+                let preboots = [(Role::Preboot, 12), (Role::Preboot, 20)];
+                node.publish(&[(Role::Bootstrap, 12), preboots[0], preboots[1], (Role::Generation, 30), newer]);
+            }
+            Event::Clear(who) => {
+                if let Holder::Chip(chip) = &mut players[who].actor.holder {
+                    chip.clear();
+                }
+            }
             _ => {}
         }
     }
@@ -219,6 +259,12 @@ impl World {
             if matches!(machine.state, State::Revoked | State::Retired) {
                 assert!(machine.shares.is_empty(), "shares end with the identity");
             }
+            assert!(machine.shares.len() <= 2, "an old share and a new one");
+            assert!(machine.shares.is_sorted_by_key(|share| share.epoch), "the newest last");
+            assert!(machine.shares.iter().all(|share| share.epoch <= machine.epochs));
+            let epochs = self.epochs.entry(machine.id).or_default();
+            assert!(machine.epochs >= *epochs, "epochs of shares never fall");
+            *epochs = machine.epochs;
             assert!(machine.shares.is_empty() || self.attested.contains(&machine.id), "a share before it attested");
             let floor = self.floors.entry(machine.id).or_default();
             assert!(machine.floor >= *floor, "floors never fall");
@@ -242,6 +288,34 @@ impl World {
         }
         assert!(registry.tickets().count() <= Registry::MOST_TICKETS);
         self.node.check_disk();
+    }
+}
+
+/// A machine with a TPM is powered on, and starts this image.
+fn starts(node: &Node, actor: &mut Actor, role: Role) {
+    let version = if role == Role::Preboot { actor.preboot } else { actor.bootstrap };
+    if let Holder::Chip(chip) = &mut actor.holder {
+        chip.boots(&node.org.image(role, version));
+    }
+}
+
+/// The key slots of a machine that has moved on to the newest share, and has destroyed the old one or not.
+fn told(shares: &[Share], destroyed: bool) -> Vec<u64> {
+    let kept = if destroyed { shares.len().saturating_sub(1) } else { 0 };
+    shares.iter().skip(kept).map(|share| share.epoch).collect()
+}
+
+proptest! {
+    // Each start of a TPM is a process.
+    #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_to_machines_with_tpms_the_same_holds(events in prop::collection::vec(event(), 1..60)) {
+        let mut world = World::with_tpms();
+        for event in events {
+            world.happen(event);
+            world.check();
+        }
     }
 }
 

@@ -31,9 +31,16 @@ fn messages_come_in_their_order_and_once() {
         proof: [0; 32],
         quote: slipway_trust::frames::Quote { attest: Vec::new(), signature: [0; 64], log: Vec::new() },
     });
-    let boot =
-        Boot { machine: MachineId([1; 16]), confirm: None, quote: None, generation: None, counter: 1, reveal: [0; 32] };
-    let others = [activated, Ask::Boot(boot)].map(|ask| encode(&Signed::unsigned(encode(&ask))));
+    let boot = Boot {
+        machine: MachineId([1; 16]),
+        confirm: None,
+        quote: None,
+        generation: None,
+        counter: 1,
+        reveal: [0; 32],
+        volume: None,
+    };
+    let others = [activated, Ask::Boot(Box::new(boot))].map(|ask| encode(&Signed::unsigned(encode(&ask))));
     for other in others.iter().chain([&hello]) {
         let (mut line, proof) = evidence(&mut node, &mut actor);
         assert_eq!(refusal(&line.ask(&mut node, other)), Some(Refusal::Malformed));

@@ -258,6 +258,7 @@ fn a_quote_is_fresh_or_worth_nothing() {
             quote,
             generation: None,
             counter: 1,
+            volume: None,
             ca_spki: node.org.manifest.ca_spki,
         };
         let needs = challenged.boot(proof);
