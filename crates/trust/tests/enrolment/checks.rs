@@ -249,7 +249,13 @@ fn a_threshold_of_nobody_is_one_of_somebody() {
     let installed = enrolled(&mut node, &mut actor, "web-1");
     node.org.manifest.admins.threshold = 0;
     node.org.publish();
-    let act = Act { machine: installed.machine, verb: Verb::Retire, reason: "a test".to_owned(), at: node.now.plus(1), opening: None };
+    let act = Act {
+        machine: installed.machine,
+        verb: Verb::Retire,
+        reason: "a test".to_owned(),
+        at: node.now.plus(1),
+        opening: None,
+    };
     let unsigned = Signed::unsigned(encode(&act));
     assert_eq!(node.submit(Record::Act, &unsigned), Err(Objection::Unsigned { valid: 0, needed: 1 }));
 }

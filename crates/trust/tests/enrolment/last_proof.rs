@@ -77,7 +77,8 @@ impl Proof {
 #[test]
 fn a_tpms_last_proof_that_was_changed_or_cut_makes_no_ticket() {
     let mut node = Node::open();
-    let mut actor = Actor { tls: false, ..netbooted(&node, 20) };
+    let mut actor = netbooted(&node, 20);
+    actor.tls = false;
     let proof = Proof::of(&mut node, &mut actor);
     let before = node.registry.clone();
     let all = mutants(&proof.last);
@@ -99,7 +100,8 @@ fn a_tpms_last_proof_that_was_changed_or_cut_makes_no_ticket() {
 #[test]
 fn a_tpms_last_proof_whose_machine_signs_something_else_makes_no_ticket() {
     let mut node = Node::open();
-    let mut actor = Actor { tls: false, ..netbooted(&node, 20) };
+    let mut actor = netbooted(&node, 20);
+    actor.tls = false;
     let proof = Proof::of(&mut node, &mut actor);
     let before = node.registry.clone();
     let good: Signed = decode(&proof.last).unwrap();
