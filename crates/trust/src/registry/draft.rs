@@ -37,8 +37,11 @@ impl<R> Draft<R> {
             Change::Audit(entry) => Some(Head::default().after(entry)),
             _ => None,
         });
-        let entry = last.unwrap_or(registry.audit()).append(now, said);
-        self.changes.push(Change::Audit(entry));
+        let mut head = last.unwrap_or(registry.audit());
+        let entry = head.append(now, said);
+        // The log ends here now.
+        self.changes.retain(|change| !matches!(change, Change::Head(_)));
+        self.changes.extend([Change::Audit(entry), Change::Head(head)]);
     }
 
     /// The only way out: `commit` makes the changes durable (it is not asked if there are none), the registry takes them in, and the answer is
