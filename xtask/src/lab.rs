@@ -14,9 +14,6 @@ use crate::{setup, sh};
 
 const LAB: &str = "target/debug/slipway-lab";
 const SLIPWAY: &str = "target/debug/slipway";
-/// Scenarios that run at once in the gate, on two processors: firmware that waits for an answer looks for it without a pause, and may well do
-/// so while others work.
-const JOBS: &str = "3";
 
 /// `cargo xtask lab ...`: hands the arguments to the lab's own command line.
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
@@ -78,7 +75,7 @@ pub(crate) fn all(tally: &mut Tally) -> Result<()> {
 
 fn scenarios(tally: &mut Tally) -> Result<()> {
     let mut lab = lab();
-    lab.args(["run", "--all", "--json", "--jobs", JOBS]).stdout(Stdio::piped());
+    lab.args(["run", "--all", "--json"]).stdout(Stdio::piped());
     let output = lab.spawn().and_then(Child::wait_with_output).context("cannot start the lab")?;
     let records: Vec<Record> = serde_json::from_slice(&output.stdout)
         .with_context(|| format!("the lab ended with {} and without records", output.status))?;

@@ -80,7 +80,7 @@ const FIRMWARE: [(&str, &str); 5] = [
     (">>Start PXE over IPv4", "its firmware finds nothing to start on the disk, and asks the network (PXE)"),
     ("NBP file downloaded successfully", "it has loaded the bootstrap image, which is public (TFTP)"),
     ("PXE-E21", "the server knows this machine, has heard it just now, and sends it to its disk"),
-    (">>Start HTTP Boot over IPv6", "nothing starts there, and the network gives it nothing else"),
+    ("\"UEFI HTTPv4 (", "nothing starts there, nor does the network give it anything by HTTP"),
 ];
 
 /// What our agent says of a step that is done, what that means, and whether its own detail is worth telling.

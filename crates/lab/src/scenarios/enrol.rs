@@ -150,10 +150,10 @@ pub(super) fn joined(lab: &mut Lab, org: &Org, lan: &Lan, home: &Home) -> Result
 /// Follows a machine whose ESP was lost, at its first start: the org has just heard it, so sends it to its disk, where nothing starts, nor is
 /// it given anything by PXE or by HTTP Boot. It stays on until the org believes it lost.
 pub(super) fn find_nothing(org: &Org, machine: &Machine) -> Result<()> {
-    // What comes after HTTP Boot: over IPv6 its firmware would wait for a minute, which nobody speaks here.
-    const GAVE_UP: [&str; 2] = [">>Start HTTP Boot over IPv6", "UEFI Interactive Shell"];
     let sent = org.server().log()?.wait_for("(enrolled)", PATIENCE).context("it was not sent to its disk first")?;
-    machine.console().wait_for_any(0, &GAVE_UP, PATIENCE).context("its firmware did not give up")?;
+    // Its firmware would go on to HTTP Boot over IPv6, which nobody speaks here, wait there for a minute, and end in its shell.
+    let last = machine.console().wait_for("\"UEFI HTTPv4 (", PATIENCE).context("its firmware did not try HTTP Boot")?;
+    ensure!(last.text.contains("failed to load"), "the network gave it something: {}", last.text);
     let left = RECOVER_AFTER.saturating_sub(sent.at.elapsed().unwrap_or_default());
     ensure!(machine.process().wait_exit(left).is_err(), "{} went off by itself", machine.name());
     Ok(())

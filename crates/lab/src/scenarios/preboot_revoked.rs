@@ -1,7 +1,7 @@
 //! A machine is revoked while it is off. Its preboot still starts, and is refused: its disk stays closed. From the network it gets nothing.
 
 use anyhow::{Context, Result, ensure};
-use slipway_wire::dhcp4::MessageType;
+use slipway_wire::dhcp4::{Message, MessageType, OptionCode};
 
 use super::{enrol, joined};
 use crate::lab::Lab;
@@ -34,7 +34,9 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         last = refusal(&journal, journal.mark())?.at;
     }
     let story = lab.story(&lan)?.of_machine(mac);
-    let offered = story.of_type(MessageType::OFFER).any(|offer| offer.at > machine.on_at());
+    // It may have an address, as any client.
+    let boots = |message: &Message| message.options.has(OptionCode::BOOT_FILE) || !message.file_name().is_empty();
+    let offered = story.of_type(MessageType::OFFER).any(|offer| offer.at > machine.on_at() && boots(&offer.message));
     ensure!(!offered, "its firmware was offered something: {}", story.lines().join("\n"));
     enrol::ensure_unsaid(&machine, 0, "slipway-agent: ")?;
     let told = org.server().cli(["audit", "show", "--about", "machine-revoked"])?;
