@@ -111,7 +111,7 @@ impl Bench {
         let roles = Roles { enroller: true, gateway: true };
         let door = DoorLimits { hellos_a_minute: 1000, ..DoorLimits::default() };
         let shared = (Arc::clone(&site), journal.clone());
-        let plane = Plane::open(&folder, keys, (roles, door), Clock::standing(now()), shared).unwrap();
+        let plane = Plane::open(&folder, keys, (roles, door), Clock::wall(), shared).unwrap();
         let plane = Arc::new(plane);
         let server = trust::spawn(&["127.0.0.1:0".parse().unwrap()], Limits::default(), Arc::clone(&plane)).unwrap();
         let (stop, stopped) = watch::channel(false);
