@@ -73,7 +73,7 @@ mod uefi_pxe_uki;
 pub use scenario::Scenario;
 use scenario::{JOINING, boots_nothing, joins};
 
-/// All scenarios, as they are listed. The first that is lent a [joined machine](joined) stands well before the others: they wait for it.
+/// All scenarios, as they are listed. The first that is lent a joined machine (`joined`) stands well before the others: they wait for it.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "uefi-pxe-uki",
