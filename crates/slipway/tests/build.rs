@@ -62,11 +62,11 @@ impl Desk {
         desk.file(&format!("data/org/{}", place::ROOT), root.render("acme").as_bytes());
         for seed in [2, 3, 4] {
             let text = KeyFile::new(Kind::Image, Some(org), key(Kind::Image, seed)).render("acme");
-            desk.file(&format!("image{seed}.key"), text.as_bytes());
+            desk.secret(&format!("image{seed}.key"), &text);
         }
         for (name, seed) in [("policy.key", 5), ("strange.key", 6)] {
             let text = KeyFile::new(Kind::PcrPolicy, Some(org), key(Kind::PcrPolicy, seed)).render("acme");
-            desk.file(name, text.as_bytes());
+            desk.secret(name, &text);
         }
         desk.file("agent", agent());
         desk.package();
@@ -78,6 +78,12 @@ impl Desk {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
         path
+    }
+
+    /// A file that its owner alone reads.
+    fn secret(&self, name: &str, content: &str) {
+        let path = self.file(name, content);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {
