@@ -67,11 +67,19 @@ fn requests(log: &File) -> Result<Vec<Request>> {
     // The last is of 32 bits.
     let sector = sector & u64::from(u32::MAX);
     ensure!(magic == MAGIC && version == 1 && sector >= SECTOR, "it is no log of writes");
+    let end = log.metadata().context("cannot tell how long the log of writes is")?.len();
     let mut at = sector;
     let mut requests = Vec::new();
     for _ in 0..count {
+        // A request counts before it stands in the log: the last ones may have been under way, and so were never on the disk.
+        if at + sector > end {
+            break;
+        }
         let [start, sectors, flags, _] = numbers(log, at)?;
         let len = SECTOR * if flags & DISCARD == 0 { sectors } else { 0 };
+        if at + sector + len > end {
+            break;
+        }
         requests.push(Request { flags, start: SECTOR * start, len, data: at + sector });
         at += sector + len.next_multiple_of(sector);
     }
@@ -145,9 +153,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (disk, kept) = (folder.path().join("disk"), folder.path().join("log"));
         std::fs::write(&disk, "").unwrap();
-        for bytes in [vec![0; 4096], log(&[Some((0, 1, 2))])[..1100].to_vec(), Vec::new()] {
+        for bytes in [vec![0; 4096], log(&[Some((0, 1, 2))])[..500].to_vec(), Vec::new()] {
             std::fs::write(&kept, bytes).unwrap();
             assert!(replay(&kept, &disk, &mut Random::new(1)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_write_that_was_under_way_was_never_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, kept) = (folder.path().join("disk"), folder.path().join("log"));
+        let whole = log(&[Some((0, 1, 1)), None, Some((1, 2, 2))]);
+        for cut in [513, 1024, 1500] {
+            std::fs::write(&disk, vec![0; 512 * 4]).unwrap();
+            std::fs::write(&kept, &whole[..whole.len() - cut]).unwrap();
+            assert_eq!(replay(&kept, &disk, &mut Random::new(1)).unwrap(), Lost::default(), "{cut}");
+            assert_eq!(std::fs::read(&disk).unwrap(), [vec![1; 512], vec![0; 512 * 3]].concat());
         }
     }
 }
