@@ -1,7 +1,7 @@
 //! The escrow of a disk key: a key slot of its own in each data partition, whose key is sealed to the org's escrow key. Persons open it, where
 //! what the disk usually opens with is lost: the TPM with its mainboard, or the state that the TPM had sealed to.
 //!
-//! The escrow key is kept offline, whole or [split](split) into parts of which some are needed. It never comes near a machine: who has it
+//! The escrow key is kept offline, whole or [split] into parts of which some are needed. It never comes near a machine: who has it
 //! opens the slot's key and seals it anew, to the TPM of the machine that may open the disk ([`Opening`]).
 
 mod opening;
