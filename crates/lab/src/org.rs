@@ -175,6 +175,11 @@ impl Lab {
 }
 
 impl Org {
+    /// The file with its escrow key.
+    pub(crate) fn escrow_key(&self) -> String {
+        self.server.config_home().join("slipway/org").join(NAME).join("escrow.key").display().to_string()
+    }
+
     /// Its server.
     #[must_use]
     pub fn server(&self) -> &Server {

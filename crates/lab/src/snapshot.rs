@@ -39,12 +39,8 @@ impl Snapshot {
     }
 
     fn put_back(&self, number: usize, place: &Path) -> Result<()> {
-        if place.exists() {
-            let gone = if place.is_dir() { std::fs::remove_dir_all(place) } else { std::fs::remove_file(place) };
-            gone.with_context(|| format!("cannot remove {}", place.display()))?;
-        }
         let kept = self.copy_of(number);
-        if kept.exists() { copy(&kept, place) } else { Ok(()) }
+        if kept.exists() { replace(&kept, place) } else { remove(place) }
     }
 
     /// Puts one of them back as it was.
@@ -68,6 +64,24 @@ impl Snapshot {
     fn copy_of(&self, number: usize) -> PathBuf {
         self.folder.join(number.to_string())
     }
+}
+
+/// Copies a file or a folder into the place of what is there, if anything is.
+///
+/// # Errors
+/// What is there can't be removed, or the copy not be made.
+pub(crate) fn replace(from: &Path, to: &Path) -> Result<()> {
+    remove(to)?;
+    copy(from, to)
+}
+
+fn remove(place: &Path) -> Result<()> {
+    let gone = match place.metadata() {
+        Ok(facts) if facts.is_dir() => std::fs::remove_dir_all(place),
+        Ok(_) => std::fs::remove_file(place),
+        Err(_) => return Ok(()),
+    };
+    gone.with_context(|| format!("cannot remove {}", place.display()))
 }
 
 /// Holes stay holes: a disk takes room only for what was written to it.

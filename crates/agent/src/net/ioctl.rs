@@ -127,13 +127,12 @@ mod tests {
         }
     }
 
-    /// In a network namespace of this thread's own; without root there is none, and nothing is shown.
+    /// In a network namespace of this thread's own, which takes root.
     #[test]
     fn an_interface_that_lost_its_address_leaves_the_default_route_to_another() {
         // SAFETY: only this thread's network changes.
-        if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-            return;
-        }
+        let alone = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+        assert_eq!(alone, 0, "this test needs root, for a network of its own: {}", io::Error::last_os_error());
         for words in ["link add eth8 type veth peer name eth9", "link set eth8 up", "link set eth9 up"] {
             assert!(std::process::Command::new("ip").args(words.split(' ')).status().unwrap().success(), "{words}");
         }

@@ -23,6 +23,8 @@ use crate::server::Server;
 pub(super) const PATIENCE: Duration = Duration::from_secs(240);
 /// How long the org believes that a machine which it has sent to its disk comes up from there: as [`CONFIG`](crate::org::CONFIG) says.
 pub(super) const RECOVER_AFTER: Duration = Duration::from_secs(20);
+/// The memory that an agent may use at its peak while it installs, in KiB: what it runs from, its initramfs, stands beside that.
+const MOST_MEMORY: u64 = 64 << 10;
 /// Room for a disk's ESP, and for its data.
 const DISK_MIB: u64 = 2048;
 
@@ -116,6 +118,8 @@ pub(super) fn put_preboot(machine: &Machine) -> Result<usize> {
     for step in ["approval", "preboot.efi downloaded", "written to the esp", "boot order updated", "rebooting"] {
         machine.wait_step(0, step)?;
     }
+    let peak = machine.console().find_map(|line| line.split_once("fact peak_rss_kib=")?.1.trim().parse::<u64>().ok());
+    ensure!(peak.is_some_and(|peak| (1..=MOST_MEMORY).contains(&peak)), "the agent has used {peak:?} KiB at its peak");
     Ok(machine.console().mark())
 }
 
@@ -171,6 +175,12 @@ pub(super) fn ensure_told(org: &Org, mac: MacAddr, what: &str, wanted: &str) -> 
     Ok(())
 }
 
+/// Whether this was said on the console from this line on.
+pub(super) fn said(machine: &Machine, mark: usize, text: &str) -> Result<()> {
+    let line = machine.console().find_last_from(mark, text);
+    line.map(drop).with_context(|| format!("{} did not say {text:?}", machine.name()))
+}
+
 /// Whether nothing of this was said on the console from this line on.
 pub(super) fn ensure_unsaid(machine: &Machine, mark: usize, text: &str) -> Result<()> {
     let said = machine.console().find_last_from(mark, text);
@@ -195,4 +205,14 @@ pub(super) fn data_digest(disk: &Drive) -> Result<String> {
     let esp = disk.esp()?;
     let data = partitions.iter().find(|partition| partition.number != esp.number);
     disk.digest(data.with_context(|| format!("no data partition: {partitions:?}"))?)
+}
+
+/// The number that the first generation wrote behind the data partition's beginning, as its console last told it.
+pub(super) fn data_mark(machine: &Machine) -> Result<String> {
+    let line =
+        machine.console().find_last_from(0, ", mark ").or_else(|| machine.console().find_last_from(0, "new, mark "));
+    let text = line.context("its generation told no mark of its data")?.text;
+    let mark = text.rsplit("mark ").next().unwrap_or_default().trim_end_matches(')');
+    ensure!(mark.len() == 32, "no mark: {text}");
+    Ok(mark.to_owned())
 }

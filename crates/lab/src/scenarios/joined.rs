@@ -3,7 +3,6 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -14,10 +13,10 @@ use crate::net::Lan;
 use crate::org::{IMAGES, Org};
 use crate::packages::lock;
 use crate::parts::{OVMF_CODE, OVMF_VARS};
-use crate::process::run;
+use crate::snapshot::replace;
 
-/// What is kept of the server's data; the rest is the org's own, and nobody changes it.
-const OF_SERVER: [&str; 5] = ["org", "org.redb", "leases.redb", "machines.redb", "journal.jsonl"];
+/// What a server changes of its data while machines join and start; the rest is the org's own, and nobody changes it.
+pub(super) const OF_SERVER: [&str; 5] = ["org", "org.redb", "leases.redb", "machines.redb", "journal.jsonl"];
 /// What is kept of the machine, in a scenario's folder.
 const OF_MACHINE: [&str; 3] = ["node1-disk.img", "machine1.vars.fd", "tpm"];
 /// In the folder of what is kept: what it was made of. Written when all of it is there.
@@ -34,7 +33,7 @@ pub(super) fn machine(lab: &mut Lab) -> Result<(Lan, Org, Home)> {
     if std::fs::read_to_string(folder.join(MADE_OF)).is_ok_and(|kept| kept == made_of) {
         lab.say("a machine that has joined before is lent");
         for (here, kept) in places(lab, &org, &folder) {
-            copy(&kept, &here)?;
+            replace(&kept, &here)?;
         }
     } else {
         org.server().start()?;
@@ -42,13 +41,23 @@ pub(super) fn machine(lab: &mut Lab) -> Result<(Lan, Org, Home)> {
         org.server().stop()?;
         let _none = std::fs::remove_file(folder.join(MADE_OF));
         for (here, kept) in places(lab, &org, &folder) {
-            copy(&here, &kept)?;
+            replace(&here, &kept)?;
         }
         std::fs::write(folder.join(MADE_OF), made_of).context("cannot write what it was made of")?;
     }
     drop(alone);
     org.server().start()?;
     Ok((lan, org, home))
+}
+
+/// The same, after one more start: the org has heard of its key in escrow by then. With it goes the mark of its data.
+pub(super) fn machine_in_escrow(lab: &mut Lab) -> Result<(Lan, Org, Home, String)> {
+    let (lan, org, home) = machine(lab)?;
+    let machine = lab.power_on(home.order.clone(), &lan)?;
+    enrol::come_up(&machine, 0)?;
+    let mark = enrol::data_mark(&machine)?;
+    machine.pull_plug()?;
+    Ok((lan, org, home, mark))
 }
 
 /// What is kept: where it is in this scenario, and where it is kept.
@@ -71,11 +80,4 @@ fn made_of(lab: &Lab) -> Result<String> {
         (program, facts.len(), facts.modified()?).hash(&mut hasher);
     }
     Ok(format!("{:016x}\n", hasher.finish()))
-}
-
-/// Takes the place of what is there. Holes stay holes: a disk takes room only for what was written to it.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    run(Command::new("rm").arg("-rf").arg(to))?;
-    let how = ["-a", "--sparse=always", "--reflink=auto", "--no-target-directory"];
-    run(Command::new("cp").args(how).arg(from).arg(to)).map(drop)
 }

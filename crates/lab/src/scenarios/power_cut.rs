@@ -18,6 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::Scenario;
 use super::enrol::{self, Home};
+use super::joined::OF_SERVER;
 use super::scenario::joins;
 use crate::drive::writes::{self, Lost};
 use crate::drive::{DATA, Partition};
@@ -352,8 +353,7 @@ impl Bench {
 
 /// The machine as it is now, and what the server knows. Both stand still.
 fn snapshot(lab: &Lab, org: &Org, home: &Home, name: &str) -> Result<Snapshot> {
-    let of_server = ["org", "org.redb", "leases.redb", "machines.redb", "journal.jsonl"];
-    let mut places: Vec<PathBuf> = of_server.iter().map(|name| org.server().data().join(name)).collect();
+    let mut places: Vec<PathBuf> = OF_SERVER.iter().map(|name| org.server().data().join(name)).collect();
     places.extend(["machine1.vars.fd", "tpm/node1", "writes"].map(|name| lab.folder().join(name)));
     places.push(home.disk.path()?.to_owned());
     Snapshot::take(&lab.folder().join(name), &places)

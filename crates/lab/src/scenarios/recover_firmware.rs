@@ -7,13 +7,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-use super::enrol::{self, Home};
-use super::recover_tpm::{data_mark, escrow_key, said};
 use super::scenario::JOINING;
-use super::{Scenario, secureboot};
+use super::{Scenario, enrol, joined, secureboot};
 use crate::firmware::{Boots, OVMF, OVMF_SECURE};
 use crate::lab::Lab;
-use crate::machine::{Firmware, Order};
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "recover-firmware",
@@ -28,35 +25,29 @@ pub(super) const SCENARIO: Scenario = Scenario {
 };
 
 fn run(lab: &mut Lab) -> Result<()> {
-    let (lan, org) = enrol::org(lab, "")?;
-    let home = Home::with_tpm(lab, Order::new("node1", 1, Firmware::UefiPxe))?;
-    let mac = enrol::joined(lab, &org, &lan, &home)?;
-    // At its second start it tells of its key in escrow, and puts a copy of its preboot where firmware without entries looks.
-    let machine = lab.power_on(home.order.clone(), &lan)?;
-    enrol::come_up(&machine, 0)?;
-    let data = data_mark(&machine)?;
-    machine.pull_plug()?;
-
+    // At its second start it has also put a copy of its preboot where firmware without entries looks.
+    let (lan, org, home, data) = joined::machine_in_escrow(lab)?;
+    let mac = home.order.mac();
     let order = home.order.clone().secured_by(secureboot::own_keys(lab, org.server())?);
 
     let machine = lab.power_on(order.clone(), &lan)?;
     let why = machine.wait_failure(0, "disk key derived")?.text;
     ensure!(why.contains("PCR 7"), "it does not say why: {why}");
     machine.wait_step(0, "identity proved")?;
-    let (mark, key) = (machine.console().mark(), escrow_key(&org));
+    let (mark, key) = (machine.console().mark(), org.escrow_key());
     let words = ["machine", "open", &mac.to_string(), "--escrow", &key, "--reason", "keys enrolled in the firmware"];
     org.server().cli(words)?;
     machine.console().wait_from(mark, "through escrow", Duration::from_secs(180))?;
     machine.wait_hello(mark)?;
     machine.wait_step(mark, "reported healthy")?;
-    ensure!(data_mark(&machine)? == data, "the data are others");
+    ensure!(enrol::data_mark(&machine)? == data, "the data are others");
     machine.pull_plug()?;
 
     let again = lab.power_on(order, &lan)?;
     enrol::come_up(&again, 0)?;
     enrol::ensure_unsaid(&again, 0, "escrow")?;
-    said(&again, 0, "slots of older epochs were destroyed")?;
-    ensure!(data_mark(&again)? == data, "the data are others by now");
+    enrol::said(&again, 0, "slots of older epochs were destroyed")?;
+    ensure!(enrol::data_mark(&again)? == data, "the data are others by now");
     let now = org.machine(mac)?;
     ensure!(now.get("opening") == Some(&Value::Bool(false)), "the key in escrow is still on offer: {now}");
     again.pull_plug()?;

@@ -5,12 +5,9 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::Scenario;
-use super::enrol::{self, Home};
 use super::scenario::joins;
+use super::{Scenario, enrol, joined};
 use crate::lab::Lab;
-use crate::machine::{Firmware, Machine, Order};
-use crate::org::Org;
 
 pub(super) const SCENARIO: Scenario = joins(
     "recover-tpm",
@@ -20,14 +17,8 @@ pub(super) const SCENARIO: Scenario = joins(
 );
 
 fn run(lab: &mut Lab) -> Result<()> {
-    let (lan, org) = enrol::org(lab, "")?;
-    let home = Home::with_tpm(lab, Order::new("node1", 1, Firmware::UefiPxe))?;
-    let mac = enrol::joined(lab, &org, &lan, &home)?;
-    // The org hears of the key in escrow at the next start.
-    let machine = lab.power_on(home.order.clone(), &lan)?;
-    enrol::come_up(&machine, 0)?;
-    let mark = data_mark(&machine)?;
-    machine.pull_plug()?;
+    let (lan, org, home, mark) = joined::machine_in_escrow(lab)?;
+    let mac = home.order.mac();
     let [old, _] = enrol::identity(&org, mac)?;
 
     let order = home.order.clone().tpm(&lab.tpm("node1-new")?);
@@ -42,12 +33,12 @@ fn run(lab: &mut Lab) -> Result<()> {
     org.open_window()?;
     let machine = lab.power_on(order.clone(), &lan)?;
     machine.wait_step(0, "identity proved")?;
-    let key = escrow_key(&org);
+    let key = org.escrow_key();
     org.approve(&machine, &["--name", "web-1", "--replaces", &old, "--escrow", &key])?;
     let behind = enrol::install(&machine)?;
-    said(&machine, behind, "disk key derived (by the key in escrow")?;
-    said(&machine, behind, "through escrow")?;
-    ensure!(data_mark(&machine)? == mark, "the data are others");
+    enrol::said(&machine, behind, "disk key derived (by the key in escrow")?;
+    enrol::said(&machine, behind, "through escrow")?;
+    ensure!(enrol::data_mark(&machine)? == mark, "the data are others");
     org.close_window()?;
     machine.pull_plug()?;
     let known = org.server().ask("/org/machines")?;
@@ -58,30 +49,10 @@ fn run(lab: &mut Lab) -> Result<()> {
     let again = lab.power_on(order, &lan)?;
     enrol::come_up(&again, 0)?;
     enrol::ensure_unsaid(&again, 0, "escrow")?;
-    said(&again, 0, "slots of older epochs were destroyed")?;
-    ensure!(data_mark(&again)? == mark, "the data are others by now");
+    enrol::said(&again, 0, "slots of older epochs were destroyed")?;
+    ensure!(enrol::data_mark(&again)? == mark, "the data are others by now");
     let now = org.machine(mac)?;
     ensure!(now.get("opening") == Some(&Value::Bool(false)), "the key in escrow is still on offer: {now}");
     again.pull_plug()?;
     org.audit().map(drop)
-}
-
-/// Where the lab's org keeps its escrow key.
-pub(super) fn escrow_key(org: &Org) -> String {
-    org.server().config_home().join("slipway/org/lab/escrow.key").display().to_string()
-}
-
-/// The number that the first generation wrote behind the data partition's beginning, as its console last told it.
-pub(super) fn data_mark(machine: &Machine) -> Result<String> {
-    let line =
-        machine.console().find_last_from(0, ", mark ").or_else(|| machine.console().find_last_from(0, "new, mark "));
-    let text = line.context("its generation told no mark of its data")?.text;
-    let mark = text.rsplit("mark ").next().unwrap_or_default().trim_end_matches(')');
-    ensure!(mark.len() == 32, "no mark: {text}");
-    Ok(mark.to_owned())
-}
-
-pub(super) fn said(machine: &Machine, mark: usize, text: &str) -> Result<()> {
-    let line = machine.console().find_last_from(mark, text);
-    line.map(drop).with_context(|| format!("{} did not say {text:?}", machine.name()))
 }
