@@ -95,6 +95,9 @@ pub enum Closed {
     /// PCR 11 is not what was approved.
     #[error("the image that runs is not the approved one (PCR 11)")]
     Pcr11,
+    /// PCR 12 is not empty.
+    #[error("the image was started with a command line or credentials that are not its own (PCR 12)")]
+    Pcr12,
     /// PCR 7 is not what it was.
     #[error("Secure Boot's state or keys are not what they were when it was sealed (PCR 7)")]
     Pcr7,
@@ -110,6 +113,7 @@ impl Closed {
             Self::ApprovalSignature => "sealed-approval-signature",
             Self::OtherTpm => "sealed-other-tpm",
             Self::Pcr11 => "sealed-other-image",
+            Self::Pcr12 => "sealed-other-command-line",
             Self::Pcr7 => "sealed-other-secure-boot",
         }
     }
@@ -121,6 +125,7 @@ impl Closed {
             Self::Unreadable(_) | Self::OtherTpm => "open the disk with the escrow key, and seal a new secret",
             Self::OtherPolicyKey | Self::ApprovalSignature => "boot an image that was built with this org's policy key",
             Self::Pcr11 => "boot an image that this org has approved",
+            Self::Pcr12 => "start the image from its own boot entry, with no command line added",
             Self::Pcr7 => {
                 "restore Secure Boot's settings, or have an admin open the disk by its key in escrow: `slipway machine open`"
             }

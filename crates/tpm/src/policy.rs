@@ -1,12 +1,16 @@
 //! The policy that opens a sealed secret, computed without a TPM.
 //!
 //! A secret is sealed for one policy key and for Secure Boot as it is. It opens when
-//! 1. PCR 11, the parts of the UKI that runs, has a value that the policy key approved: `PolicyPCR(11)`, whose digest must be
-//!    the approved one, for `PolicyAuthorize` then replaces what was met so far by the key's name and the reference; and
+//! 1. PCR 11, the parts of the UKI that runs, has a value that the policy key approved, and PCR 12, what the stub took from
+//!    outside of the UKI, holds nothing: `PolicyPCR(11, 12)`, whose digest must be the approved one, for `PolicyAuthorize`
+//!    then replaces what was met so far by the key's name and the reference; and
 //! 2. PCR 7, Secure Boot's state and keys, is what it was when the secret was sealed: `PolicyPCR(7)` after that.
 //!
 //! So a new image needs a new approval and no new sealing, and whoever has no approval cannot get by with another PCR 7.
 //! The order matters: what comes before `PolicyAuthorize` is the policy key's to decide, what comes after is the sealer's.
+//!
+//! With Secure Boot off, a program that is not ours can extend PCR 11 as our stub would: then this policy holds up nobody who
+//! starts programs of his own on the machine.
 
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use p256::ecdsa::{Signature, VerifyingKey};
@@ -33,10 +37,13 @@ pub struct Approval {
     pub signature: [u8; 64],
 }
 
-/// The policy that the build host approves for an image: PCR 11 has this value.
+/// What an approval is about: a UKI's parts, and what its stub took from elsewhere, a command line or credentials.
+pub(crate) const APPROVED: PcrSet = PcrSet::one(11).and(PcrSet::one(12));
+
+/// The policy that the build host approves for an image: PCR 11 has this value, and PCR 12 was never extended.
 #[must_use]
 pub fn approved_policy(pcr11: &[u8; 32]) -> [u8; 32] {
-    policy_pcr(&[0; 32], PcrSet::one(11), &[pcr11])
+    policy_pcr(&[0; 32], APPROVED, &[pcr11, &[0; 32]])
 }
 
 /// The digest that the build host signs with the policy key: SHA-256 of policy and reference, so that it is the same as

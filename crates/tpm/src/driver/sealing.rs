@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::{Answer, Authorisation, Loaded, Result, Tpm, read};
 use crate::command::{self, Entity};
 use crate::error::{Closed, TpmError};
-use crate::policy::{Approval, PolicyKey, approval_digest, approval_holds, sealed_policy};
+use crate::policy::{APPROVED, Approval, PolicyKey, approval_digest, approval_holds, sealed_policy};
 use crate::session::{Hidden, Salted, Salting};
 use crate::wire::{DecodeError, Fault, Reader, Writer};
 use crate::{CommandCode, Entropy, Handle, PcrSet, Public, ResponseCode, template};
@@ -119,12 +119,13 @@ impl<T: FnMut(&[u8]) -> io::Result<Vec<u8>>> Tpm<T> {
         })
     }
 
-    /// Meets the policy of a sealed secret in a session: an approved PCR 11, then PCR 7 as it was.
+    /// Meets the policy of a sealed secret in a session: an approved PCR 11 with nothing in PCR 12, then PCR 7 as it was.
     fn meet(&mut self, session: Handle, approved: (&[u8; 32], &[u8], &[u8], &[u8]), sealed: &Sealed) -> Result<()> {
         let (policy, reference, key, ticket) = approved;
-        self.run(command::policy_pcr(session, PcrSet::one(11)), &mut [])?;
+        self.run(command::policy_pcr(session, APPROVED), &mut [])?;
         if self.policy_digest(session)? != *policy {
-            return Err(Closed::Pcr11.into());
+            let outside = self.read_pcrs(PcrSet::one(12))?.iter().any(|(_, value)| *value != [0; 32]);
+            return Err(if outside { Closed::Pcr12 } else { Closed::Pcr11 }.into());
         }
         self.run(command::policy_authorize(session, policy, reference, key, ticket), &mut [])?;
         self.run(command::policy_pcr(session, PcrSet::one(7)), &mut [])?;

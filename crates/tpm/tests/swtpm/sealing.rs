@@ -83,6 +83,21 @@ fn a_new_image_needs_a_new_approval_and_no_new_sealing() {
 }
 
 #[test]
+fn a_command_line_from_elsewhere_closes_it() {
+    let (emulator, host) = (Emulator::new(), BuildHost::new(1));
+    let mut tpm = booted(&emulator, &IMAGE);
+    let approval = host.approve(&pcr11(&mut tpm));
+    let blob = tpm.seal(&SECRET, &host.key(), &entropy(1)).unwrap();
+    drop(tpm);
+    let mut tpm = booted(&emulator, &IMAGE);
+    tpm.extend(12, &[1; 32]).unwrap();
+    assert_eq!(closed(tpm.unseal(&blob, &host.key(), &approval, &entropy(2))), Closed::Pcr12);
+    drop(tpm);
+    let mut tpm = booted(&emulator, &IMAGE);
+    assert_eq!(*tpm.unseal(&blob, &host.key(), &approval, &entropy(3)).unwrap(), SECRET);
+}
+
+#[test]
 fn another_secure_boot_state_closes_it() {
     let (emulator, host) = (Emulator::new(), BuildHost::new(1));
     let mut tpm = booted(&emulator, &IMAGE);
