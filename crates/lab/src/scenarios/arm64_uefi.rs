@@ -69,19 +69,12 @@ pub(super) fn ipxe(lab: &mut Lab) -> Result<()> {
 
 /// Boots the machine into the image `debian`, and tells what was said on the network.
 fn boots(lab: &mut Lab, path: &str, firmware: Firmware) -> Result<crate::story::Story> {
-    let lan = lab.lan("lan")?;
-    let host = lab.host("server", &[(&lan, "10.77.0.1/24")])?;
-    let server = lab.slipway(&host, &boot::full_dhcp(path))?;
+    let (lan, server) = boot::network(lab, &boot::full_dhcp(path))?;
     boot::add_uki(lab, &server)?;
     server.start()?;
 
     let machine = lab.power_on(Order::new("node1", 1, firmware).memory(512), &lan)?;
     let booted = boot::see_it_boot(lab, &server, &machine)?;
-    ensure!(
-        booted.cmdline == lab.cmdline(),
-        "the UKI's own command line was {:?}, not {:?}",
-        lab.cmdline(),
-        booted.cmdline
-    );
+    boot::ensure_own_cmdline(lab, &booted)?;
     boot::story(lab, &lan, &machine)
 }

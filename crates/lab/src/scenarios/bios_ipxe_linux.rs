@@ -7,9 +7,7 @@ use crate::lab::Lab;
 use crate::machine::{Firmware, Order};
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let lan = lab.lan("lan")?;
-    let host = lab.host("server", &[(&lan, "10.77.0.1/24")])?;
-    let server = lab.slipway(&host, &boot::full_dhcp("auto"))?;
+    let (lan, server) = boot::network(lab, &boot::full_dhcp("auto"))?;
     boot::add_linux(lab, &server)?;
     server.start()?;
 

@@ -17,9 +17,7 @@ use crate::server::Server;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let lan = lab.lan("lan")?;
-    let host = lab.host("server", &[(&lan, "10.77.0.1/24")])?;
-    let server = lab.slipway(&host, &boot::full_dhcp("pxelinux"))?;
+    let (lan, server) = boot::network(lab, &boot::full_dhcp("pxelinux"))?;
     boot::add_linux(lab, &server)?;
     server.start()?;
     by_rule(lab, &lan, &server)?;

@@ -6,11 +6,30 @@ use slipway_wire::dhcp4::MessageType;
 
 use crate::lab::Lab;
 use crate::machine::{Booted, Machine};
+use crate::net::{Host, Lan};
+use crate::peers;
 use crate::server::Server;
 use crate::story::Story;
 
-/// A server that gives addresses and boots everything into the image `debian`, by the path `path` (`auto`, `direct`, `ipxe`).
-pub(super) fn full_dhcp(path: &str) -> String {
+/// A LAN with a server of ours at 10.77.0.1, which is configured so and not started yet.
+pub(super) fn network(lab: &mut Lab, config: &str) -> Result<(Lan, Server)> {
+    let lan = lab.lan("lan")?;
+    let host = lab.host("server", &[(&lan, "10.77.0.1/24")])?;
+    let server = lab.slipway(&host, config)?;
+    Ok((lan, server))
+}
+
+/// A LAN where dnsmasq, on the router at 10.77.0.1, gives the addresses and knows nothing of booting.
+pub(super) fn network_of_dnsmasq(lab: &mut Lab) -> Result<(Lan, Host)> {
+    let lan = lab.lan("lan")?;
+    let router = lab.host("router", &[(&lan, "10.77.0.1/24")])?;
+    let dnsmasq = peers::dnsmasq_dhcp(&router, "10.77.0.100", "10.77.0.200")?;
+    lab.keep(&dnsmasq);
+    Ok((lan, router))
+}
+
+/// A server that gives addresses, and does besides what these tables say.
+pub(super) fn dhcp(rules: &str) -> String {
     format!(
         r#"
 [[interface]]
@@ -21,18 +40,24 @@ mode = "dhcp"
 network = "10.77.0.0/24"
 pool = ["10.77.0.100-10.77.0.200"]
 router = "10.77.0.1"
-
-[[rule]]
-name = "everything"
-boot = "debian"
-path = "{path}"
-"#
+{rules}"#
     )
+}
+
+/// A rule that boots everything into the image `debian`, by the path `path` (`auto`, `direct`, `ipxe`).
+fn everything(path: &str) -> String {
+    format!("\n[[rule]]\nname = \"everything\"\nboot = \"debian\"\npath = \"{path}\"\n")
+}
+
+/// A server that gives addresses and boots everything into the image `debian`, by the path `path`.
+pub(super) fn full_dhcp(path: &str) -> String {
+    dhcp(&everything(path))
 }
 
 /// A server on a network without IPv4, which gives IPv6 addresses and boots everything into the image `debian`. `more` belongs to the
 /// interface.
 pub(super) fn over_ipv6(more: &str) -> String {
+    let rule = everything("direct");
     format!(
         r#"
 [[interface]]
@@ -43,12 +68,7 @@ mode = "dhcp"
 [[subnet6]]
 network = "fd77::/64"
 pool = ["fd77::1:0-fd77::1:ffff"]
-
-[[rule]]
-name = "everything"
-boot = "debian"
-path = "direct"
-"#
+{rule}"#
     )
 }
 
@@ -61,18 +81,7 @@ pub(super) fn exchange6(story: &Story) -> Vec<String> {
 
 /// A server that leaves addresses to another and boots everything into the image `debian`, by the path `path`.
 pub(super) fn proxy(path: &str) -> String {
-    format!(
-        r#"
-[[interface]]
-name = "eth0"
-mode = "proxy"
-
-[[rule]]
-name = "everything"
-boot = "debian"
-path = "{path}"
-"#
-    )
+    format!("\n[[interface]]\nname = \"eth0\"\nmode = \"proxy\"\n{}", everything(path))
 }
 
 /// Gives the server the image `debian`: a UKI whose own command line is the scenario's.
@@ -127,6 +136,13 @@ fn see_linux_run(lab: &Lab, server: &Server, machine: &Machine, kind: Option<&st
     Ok(booted)
 }
 
+/// The UKI ran with the command line that it carries.
+pub(super) fn ensure_own_cmdline(lab: &Lab, booted: &Booted) -> Result<()> {
+    let own = lab.cmdline();
+    ensure!(booted.cmdline == own, "the UKI's own command line was {own:?}, not {:?}", booted.cmdline);
+    Ok(())
+}
+
 /// Whether Linux says that Secure Boot is on: the kernel reads it in the firmware, and locks itself down.
 pub(super) fn ensure_secure(machine: &Machine) -> Result<()> {
     let says = |text| machine.console().find(text).is_some();
@@ -151,7 +167,7 @@ pub(super) fn rung(server: &Server, machine: &Machine) -> Result<Option<String>>
 }
 
 /// What the machine and we said to each other on the LAN.
-pub(super) fn story(lab: &Lab, lan: &crate::net::Lan, machine: &Machine) -> Result<Story> {
+pub(super) fn story(lab: &Lab, lan: &Lan, machine: &Machine) -> Result<Story> {
     Ok(lab.story(lan)?.of_machine(machine.mac()))
 }
 

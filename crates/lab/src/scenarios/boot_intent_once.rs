@@ -9,24 +9,14 @@ use crate::lab::Lab;
 use crate::machine::{Firmware, Machine, Order};
 use crate::server::Server;
 
-const CONFIG: &str = r#"
-[[interface]]
-name = "eth0"
-mode = "dhcp"
-
-[[subnet]]
-network = "10.77.0.0/24"
-pool = ["10.77.0.100-10.77.0.200"]
-
+const RULES: &str = r#"
 [[rule]]
 name = "disks"
 local = true
 "#;
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let lan = lab.lan("lan")?;
-    let host = lab.host("server", &[(&lan, "10.77.0.1/24")])?;
-    let server = lab.slipway(&host, CONFIG)?;
+    let (lan, server) = boot::network(lab, &boot::dhcp(RULES))?;
     boot::add_uki(lab, &server)?;
     server.start()?;
     let esp = lab.folder().join("esp");

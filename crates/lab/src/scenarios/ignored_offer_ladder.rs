@@ -27,9 +27,7 @@ fn pxe_only_and_no_boot_server(packet: &Packet) -> bool {
 }
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let lan = lab.lan("lan")?;
-    let host = lab.host("server", &[(&lan, "10.77.0.1/24")])?;
-    let server = lab.slipway(&host, &boot::full_dhcp("auto"))?;
+    let (lan, server) = boot::network(lab, &boot::full_dhcp("auto"))?;
     boot::add_uki(lab, &server)?;
     server.start()?;
 

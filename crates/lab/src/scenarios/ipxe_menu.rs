@@ -17,16 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const DOWN: &str = "\x1b[B";
 const ENTER: &str = "\n";
 
-const CONFIG: &str = r#"
-[[interface]]
-name = "eth0"
-mode = "dhcp"
-
-[[subnet]]
-network = "10.77.0.0/24"
-pool = ["10.77.0.100-10.77.0.200"]
-router = "10.77.0.1"
-
+const RULES: &str = r#"
 [[menu]]
 name = "main"
 title = "What shall it be?"
@@ -74,9 +65,7 @@ menu = "main"
 "#;
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let lan = lab.lan("lan")?;
-    let host = lab.host("server", &[(&lan, "10.77.0.1/24")])?;
-    let server = lab.slipway(&host, CONFIG)?;
+    let (lan, server) = boot::network(lab, &boot::dhcp(RULES))?;
     add_signed(lab, &server)?;
     let program = UKI_STUB.find()?;
     server.cli(["image".as_ref(), "add".as_ref(), "efi".as_ref(), "--efi".as_ref(), program.as_os_str()])?;

@@ -12,15 +12,7 @@ use crate::lab::Lab;
 use crate::machine::{Firmware, Machine, Order};
 use crate::server::Server;
 
-const CONFIG: &str = r#"
-[[interface]]
-name = "eth0"
-mode = "dhcp"
-
-[[subnet]]
-network = "10.77.0.0/24"
-pool = ["10.77.0.100-10.77.0.200"]
-
+const RULES: &str = r#"
 [[rule]]
 name = "installs"
 boot = "installer"
@@ -33,9 +25,7 @@ const DISK: &str = "the local disk has booted";
 const BOOT: Duration = Duration::from_secs(300);
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let lan = lab.lan("lan")?;
-    let host = lab.host("server", &[(&lan, "10.77.0.1/24")])?;
-    let server = lab.slipway(&host, CONFIG)?;
+    let (lan, server) = boot::network(lab, &boot::dhcp(RULES))?;
     add_installer(lab, &server, "")?;
     server.start()?;
     let order = |name| Order::new(name, 1, Firmware::Bios).restarting();

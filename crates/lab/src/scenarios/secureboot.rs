@@ -16,9 +16,7 @@ use crate::server::Server;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 fn server(lab: &mut Lab) -> Result<(Lan, Server, Keys)> {
-    let lan = lab.lan("lan")?;
-    let host = lab.host("server", &[(&lan, "10.77.0.1/24")])?;
-    let server = lab.slipway(&host, &boot::full_dhcp("auto"))?;
+    let (lan, server) = boot::network(lab, &boot::full_dhcp("auto"))?;
     server.cli(["secureboot", "init"])?;
     let keys = own_keys(lab, &server)?;
     Ok((lan, server, keys))
@@ -45,12 +43,7 @@ pub(super) fn boots(lab: &mut Lab) -> Result<()> {
     let machine = lab.power_on(Order::new("node1", 1, Firmware::UefiPxe).secured_by(keys), &lan)?;
     let booted = boot::see_it_boot(lab, &server, &machine)?;
     boot::ensure_secure(&machine)?;
-    ensure!(
-        booted.cmdline == lab.cmdline(),
-        "the UKI's own command line was {:?}, not {:?}",
-        lab.cmdline(),
-        booted.cmdline
-    );
+    boot::ensure_own_cmdline(lab, &booted)?;
     let told = boot::last_boot(&server, &machine)?.to_string();
     ensure!(told.contains("debian@2"), "it is not the signed version: {told}");
     ensure!(!told.contains("refused"), "the journal suspects a refusal: {told}");

@@ -7,20 +7,13 @@ use crate::lab::Lab;
 use crate::machine::{Firmware, Order};
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let lan = lab.lan("lan")?;
-    let host = lab.host("server", &[(&lan, "10.77.0.1/24")])?;
-    let server = lab.slipway(&host, &boot::full_dhcp("auto"))?;
+    let (lan, server) = boot::network(lab, &boot::full_dhcp("auto"))?;
     boot::add_uki(lab, &server)?;
     server.start()?;
 
     let machine = lab.power_on(Order::new("node1", 1, Firmware::UefiHttp), &lan)?;
     let booted = boot::see_it_boot(lab, &server, &machine)?;
-    ensure!(
-        booted.cmdline == lab.cmdline(),
-        "the UKI's own command line was {:?}, not {:?}",
-        lab.cmdline(),
-        booted.cmdline
-    );
+    boot::ensure_own_cmdline(lab, &booted)?;
 
     let story = boot::story(lab, &lan, &machine)?;
     let asked = boot::requests(&story);

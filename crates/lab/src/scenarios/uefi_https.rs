@@ -39,12 +39,7 @@ pub(super) fn boots(lab: &mut Lab) -> Result<()> {
     let ours = authority(lab, &server.data(), "ours.esl")?;
     let machine = lab.power_on(Order::new("node1", 1, Firmware::UefiHttp).trusting(&ours), &lan)?;
     let booted = boot::see_it_boot(lab, &server, &machine)?;
-    ensure!(
-        booted.cmdline == lab.cmdline(),
-        "the UKI's own command line was {:?}, not {:?}",
-        lab.cmdline(),
-        booted.cmdline
-    );
+    boot::ensure_own_cmdline(lab, &booted)?;
     let told = boot::last_boot(&server, &machine)?.to_string();
     ensure!(told.contains("https://10.77.0.1:8443/image/debian/uki.efi"), "it was sent elsewhere: {told}");
     ensure!(told.contains("uki.efi over HTTPS, "), "the journal does not tell of HTTPS: {told}");

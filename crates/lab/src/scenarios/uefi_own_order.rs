@@ -6,30 +6,21 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::boot;
 use super::enrol::firmware_asked;
 use crate::drive::{Bus, DATA, ESP};
 use crate::lab::Lab;
 use crate::machine::{Firmware, Order};
 
 const PATIENCE: Duration = Duration::from_secs(240);
-const CONFIG: &str = r#"
-[[interface]]
-name = "eth0"
-mode = "dhcp"
-
-[[subnet]]
-network = "10.77.0.0/24"
-pool = ["10.77.0.100-10.77.0.200"]
-
+const RULES: &str = r#"
 [[rule]]
 name = "disks"
 local = true
 "#;
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let lan = lab.lan("lan")?;
-    let host = lab.host("server", &[(&lan, "10.77.0.1/24")])?;
-    let server = lab.slipway(&host, CONFIG)?;
+    let (lan, server) = boot::network(lab, &boot::dhcp(RULES))?;
     server.start()?;
     let disk = lab.blank_disk("disk", 1024)?.on(Bus::Nvme);
     disk.partition(&[("esp", ESP, 128), ("data", DATA, 64)])?;

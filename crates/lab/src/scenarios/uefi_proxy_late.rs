@@ -9,15 +9,11 @@ use slipway_wire::dhcp4::MessageType;
 use super::boot;
 use crate::lab::Lab;
 use crate::machine::{Firmware, Order};
-use crate::peers;
 
 const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let lan = lab.lan("lan")?;
-    let router = lab.host("router", &[(&lan, "10.77.0.1/24")])?;
-    let dnsmasq = peers::dnsmasq_dhcp(&router, "10.77.0.100", "10.77.0.200")?;
-    lab.keep(&dnsmasq);
+    let (lan, _) = boot::network_of_dnsmasq(lab)?;
     let host = lab.host("server", &[(&lan, "10.77.0.2/24")])?;
     let server = lab.slipway(&host, &boot::proxy("direct"))?;
     boot::add_uki(lab, &server)?;

@@ -8,13 +8,9 @@ use slipway_wire::dhcp4::MessageType;
 use super::boot;
 use crate::lab::Lab;
 use crate::machine::{Firmware, Order};
-use crate::peers;
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let lan = lab.lan("lan")?;
-    let router = lab.host("router", &[(&lan, "10.77.0.1/24")])?;
-    let dnsmasq = peers::dnsmasq_dhcp(&router, "10.77.0.100", "10.77.0.200")?;
-    lab.keep(&dnsmasq);
+    let (lan, router) = boot::network_of_dnsmasq(lab)?;
     let host = lab.host("server", &[(&lan, "10.77.0.2/24")])?;
     let server = lab.slipway(&host, &boot::proxy("direct"))?;
     boot::add_uki(lab, &server)?;
@@ -22,12 +18,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
 
     let machine = lab.power_on(Order::new("node1", 1, Firmware::UefiPxe), &lan)?;
     let booted = boot::see_it_boot(lab, &server, &machine)?;
-    ensure!(
-        booted.cmdline == lab.cmdline(),
-        "the UKI's own command line was {:?}, not {:?}",
-        lab.cmdline(),
-        booted.cmdline
-    );
+    boot::ensure_own_cmdline(lab, &booted)?;
 
     let story = boot::story(lab, &lan, &machine)?;
     ensure!(boot::boot_server_used(&story), "the firmware did not come to port 4011");

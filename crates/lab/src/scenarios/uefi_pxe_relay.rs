@@ -39,12 +39,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
 
     let machine = lab.power_on(Order::new("node1", 1, Firmware::UefiPxe), &rack)?;
     let booted = boot::see_it_boot(lab, &server, &machine)?;
-    ensure!(
-        booted.cmdline == lab.cmdline(),
-        "the UKI's own command line was {:?}, not {:?}",
-        lab.cmdline(),
-        booted.cmdline
-    );
+    boot::ensure_own_cmdline(lab, &booted)?;
     ensure!(booted.ip.starts_with("10.77.1."), "the address {} is not of the machine's network", booted.ip);
 
     // On our own network the machine is only heard through the relay, and answered to it.
