@@ -94,7 +94,7 @@ impl Lab {
     #[must_use]
     pub fn cmdline(&self) -> String {
         let console = self.parts.linux.as_ref().map_or("ttyS0", |linux| &linux.console);
-        format!("console={console} slipway.poweroff lab.marker={}", self.name)
+        format!("console={console} no_timer_check slipway.poweroff lab.marker={}", self.name)
     }
 
     /// Plugs in a LAN that is captured from the start: in `<name>.pcap` and in [`packets`](Self::packets).

@@ -21,6 +21,10 @@ const NAME: &str = "lab";
 /// The images of a machine's life.
 pub(crate) const IMAGES: [&str; 3] = ["bootstrap", "preboot", "generation"];
 
+/// What images are built with for the lab's machines. Linux finds fault with its timer, and gives up, where the emulator is kept waiting
+/// for a processor while it counts: it is told not to look, as it is by itself under a hypervisor.
+const EMULATED: [&str; 4] = ["--drivers", "virtual", "--cmdline", "no_timer_check"];
+
 /// A server's configuration for them: DHCP, and the org decides what machines are given. What has lost its way is believed lost after
 /// twenty seconds.
 pub const CONFIG: &str = r#"
@@ -73,8 +77,8 @@ impl Made {
             run(&mut command(&["secureboot", "init"])).context("cannot make the Secure Boot keys of the lab's org")?;
         }
         for role in IMAGES {
-            let mut build = command(&["image", "build", role, "--drivers", "virtual", "--arch", cpu.name(), "--agent"]);
-            run(build.arg(agent)).with_context(|| format!("cannot build the image {role} of the lab's org"))?;
+            let mut build = command(&["image", "build", role, "--arch", cpu.name()]);
+            run(build.args(EMULATED).arg("--agent").arg(agent)).with_context(|| format!("cannot build the image {role} of the lab's org"))?;
         }
         Ok(made)
     }
@@ -167,8 +171,8 @@ impl Lab {
     /// The program refuses.
     pub fn build_image(&self, org: &Org, words: &[&str]) -> Result<Value> {
         let agent = self.made_org()?.agent.display().to_string();
-        let drivers = if words.contains(&"--drivers") { &[][..] } else { &["--drivers", "virtual"] };
-        let all = [&["image", "build"], words, drivers, &["--json", "--agent", &agent]].concat();
+        let emulated = if words.contains(&"--drivers") { &[][..] } else { &EMULATED };
+        let all = [&["image", "build"], words, emulated, &["--json", "--agent", &agent]].concat();
         let told = org.server.cli(all)?;
         serde_json::from_str(&told).with_context(|| format!("`slipway image build` says no JSON: {told}"))
     }
