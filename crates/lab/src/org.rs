@@ -78,7 +78,8 @@ impl Made {
         }
         for role in IMAGES {
             let mut build = command(&["image", "build", role, "--arch", cpu.name()]);
-            run(build.args(EMULATED).arg("--agent").arg(agent)).with_context(|| format!("cannot build the image {role} of the lab's org"))?;
+            run(build.args(EMULATED).arg("--agent").arg(agent))
+                .with_context(|| format!("cannot build the image {role} of the lab's org"))?;
         }
         Ok(made)
     }

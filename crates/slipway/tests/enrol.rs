@@ -94,6 +94,37 @@ async fn a_token_lets_one_machine_in_and_is_shown_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_act_upon_several_machines_is_settled_for_each_by_itself() {
+    let bench = Bench::new().await;
+    bench.says(&["window", "open"]).await;
+    let made = bench.json(&["invite", "create", "--uses", "2", "--approval", "auto"]).await;
+    let token: slipway_trust::invite::Token = made["token"].as_str().unwrap().parse().unwrap();
+    let (one, two) = (Machine::new(1), Machine::new(2));
+    for machine in [&one, &two] {
+        let mut waiting = machine.ask(&bench, Some(&token)).await.unwrap();
+        let granted = machine.granted(&bench, &mut waiting).await;
+        machine.boot(&bench, &granted).await.unwrap();
+    }
+    let state = async |machine: &Machine| {
+        bench.json(&["machine", "show", &machine.mac]).await["identity"]["state"].as_str().unwrap().to_owned()
+    };
+    let error = bench.refuses(&["machine", "suspend", &one.mac, "nobody", "--reason", "a drill"]).await;
+    assert!(error.contains("nobody"), "{error}");
+    assert_ne!(state(&one).await, "suspended", "a name that is wrong leaves all as they are");
+    let told = bench.json(&["machine", "suspend", &one.mac, &two.mac, &one.mac, "--reason", "a drill"]).await;
+    let events: Vec<&Value> = told.as_array().unwrap().iter().map(|told| &told["event"]).collect();
+    assert_eq!(events, ["machine-suspended", "machine-suspended"], "each once: {told}");
+    assert_eq!((state(&one).await.as_str(), state(&two).await.as_str()), ("suspended", "suspended"));
+    bench.says(&["machine", "resume", &one.mac, "--reason", "a drill"]).await;
+    let error = bench.refuses(&["machine", "resume", &one.mac, &two.mac, "--reason", "a drill"]).await;
+    assert!(error.contains("`resume` is not for a machine that is active"), "{error}");
+    assert_ne!(state(&two).await, "suspended", "the other one is resumed all the same");
+    let sheet = bench.path("acts.sheet");
+    let error = bench.refuses(&["machine", "retire", &one.mac, &two.mac, "--reason", "x", "--sheet", &sheet]).await;
+    assert!(error.contains("one machine for each"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_lets_machines_in_takes_two_admins_and_what_stops_something_takes_one() {
     let bench = Bench::new().await;
     let alice = bench.path("alice.key");

@@ -12,6 +12,7 @@ use super::which::the_one;
 use super::{acts, escrow, requests};
 use crate::cli::Global;
 use crate::client::Client;
+use crate::org::parts::escrow_key;
 use crate::org::place::{Org, data, now};
 use crate::org::sheet::{Kind, Sheet, Signing, settle};
 
@@ -94,7 +95,7 @@ pub(crate) fn approve(global: &Global, words: &Approve) -> Result<ExitCode> {
         let old = acts::machine(word, &known.machines)?;
         replaces = Some(old.id.parse()?);
         if !words.escrow.is_empty() {
-            opening = Some(escrow::opening(&org, old, ticket.tpm.as_deref(), &words.escrow)?);
+            opening = Some(escrow::opening(&org, old, ticket.tpm.as_deref(), &escrow_key(&words.escrow, &org)?)?);
         }
     }
     let approval = Approval {

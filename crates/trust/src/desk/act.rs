@@ -22,10 +22,12 @@ impl Desk<'_> {
         let mut pen = self.pen();
         pen.settle(&mut machine);
         machine.acted = act.at;
-        let (event, done) = told(verb);
+        let (from, (event, done)) = (machine.state, told(verb, machine.state));
         let said = Said { actor, event, detail: act.reason.clone(), evidence: evidence(signed), ..Said::default() };
-        match (verb, change_of(verb, machine.state)) {
-            (_, Some(change)) => drop(pen.advance(&mut machine, change, said).map_err(Objection::State)?),
+        match (verb, change_of(verb, from)) {
+            (_, Some(change)) => {
+                pen.advance(&mut machine, change, said).map_err(|_| Objection::Machine(verb, from))?;
+            }
             (Verb::Open, None) => open(&mut pen, &mut machine, &act, said)?,
             (_, None) => self.unban(&mut pen, &machine, said)?,
         }
@@ -42,7 +44,7 @@ impl Desk<'_> {
         let mut denied =
             digests.into_iter().flatten().filter(|digest| self.registry.denied(digest).is_some()).peekable();
         if denied.peek().is_none() {
-            return Err(Objection::State(crate::Refusal::WrongState));
+            return Err(Objection::NotBanned);
         }
         denied.for_each(|digest| pen.write(Change::Allow(digest)));
         pen.say(Said { subject: format!("machine {}", machine.id), ..said });
@@ -50,8 +52,12 @@ impl Desk<'_> {
     }
 }
 
-const fn told(verb: Verb) -> (&'static str, &'static str) {
+/// How the audit log and the admin are told that it is done to a machine in this state.
+const fn told(verb: Verb, from: State) -> (&'static str, &'static str) {
     match verb {
+        Verb::Suspend if matches!(from, State::Pending) => {
+            ("machine-expired", "has not come up yet, so its enrolment is over: it may ask anew")
+        }
         Verb::Suspend => ("machine-suspended", "is given nothing until it is resumed"),
         Verb::Resume => ("machine-resumed", "is given again what it needs"),
         Verb::Retire => ("machine-retired", "has no identity any more; its hardware may enrol anew"),
@@ -78,7 +84,7 @@ const fn change_of(verb: Verb, state: State) -> Option<Event> {
 /// A machine that starts as it should, but cannot open its disk itself, is given the key in escrow.
 fn open(pen: &mut Pen, machine: &mut MachineRecord, act: &Act, said: Said) -> Result<(), Objection> {
     if !machine.state.gets_share() {
-        return Err(Objection::State(machine.state.refusal()));
+        return Err(Objection::Machine(Verb::Open, machine.state));
     }
     let opening = act.opening.as_ref().ok_or(Objection::Opening)?;
     if opening.machine != machine.id || machine.tpm.is_none() || !opens(opening, machine) {

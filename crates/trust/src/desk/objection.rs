@@ -1,7 +1,9 @@
 //! Why the desk does not take a record, in words for the admin who submits it.
 
 use crate::invite::BadInvite;
+use crate::life::State;
 use crate::org::BadManifest;
+use crate::record::Verb;
 use crate::refusal::Refusal;
 use crate::window::BadWindow;
 
@@ -56,9 +58,15 @@ pub enum Objection {
     /// The approval is for somebody else: the machine has asked anew since.
     #[error("this was signed for another conversation: the machine has asked anew since, so compare its words again")]
     OtherTicket,
-    /// The ticket or the machine cannot go there from where it is.
+    /// The ticket cannot go there from where it is.
     #[error("that cannot be done now: {0}")]
     State(Refusal),
+    /// The machine cannot go there from where it is.
+    #[error("`{verb}` is not for a machine that is {state}: `slipway machine show` tells since when", verb = .0.name(), state = .1.name())]
+    Machine(Verb, State),
+    /// Nothing of this machine's is shut out.
+    #[error("neither the machine's key nor its TPM is shut out: there is nothing to unban")]
+    NotBanned,
     /// Less is known of the machine than the org demands.
     #[error(
         "it is known by `{has}` only, and `{needs}` is demanded: use a machine with a TPM, or lower the org's policy"

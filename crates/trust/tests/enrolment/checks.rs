@@ -208,7 +208,7 @@ fn a_persons_word_is_not_enough_where_the_org_has_come_to_ask_for_more() {
 fn only_what_is_banned_is_unbanned() {
     let (mut node, mut actor) = (Node::open(), Actor::new(20));
     let installed = enrolled(&mut node, &mut actor, "web-1");
-    assert_eq!(act(&mut node, installed.machine, Verb::Unban), Err(Objection::State(Refusal::WrongState)));
+    assert_eq!(act(&mut node, installed.machine, Verb::Unban), Err(Objection::NotBanned));
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn a_machine_is_suspended_resumed_retired_and_revoked_and_each_bites_at_the_next
     assert_eq!(say_healthy(&mut node, &mut actor, &second, generation), Err(refused(Refusal::Revoked)));
     assert_eq!(actor.apply(&mut node, Intent::Enrol).unwrap_err(), refused(Refusal::Revoked));
     for verb in [Verb::Suspend, Verb::Resume, Verb::Retire, Verb::Revoke] {
-        assert_eq!(act(&mut node, second.machine, verb), Err(Objection::State(Refusal::Revoked)));
+        assert_eq!(act(&mut node, second.machine, verb), Err(Objection::Machine(verb, State::Revoked)));
     }
     node.check_disk();
 }
@@ -67,6 +67,22 @@ fn hardware_that_is_revoked_under_an_old_name_is_refused_under_its_present_one()
     act(&mut node, first.machine, Verb::Unban).unwrap();
     actor.boot(&mut node, &mut second).unwrap();
     say_healthy(&mut node, &mut actor, &second, generation).unwrap();
+}
+
+#[test]
+fn a_machine_that_has_not_come_up_is_not_suspended_but_its_enrolment_ends_and_that_is_said() {
+    let (mut node, mut actor) = (Node::open(), Actor::new(20));
+    let installed = enrolled(&mut node, &mut actor, "web-1");
+    assert_eq!(state(&node, &installed), State::Pending);
+    node.pass(1);
+    let signed = sign(&node, installed.machine, Verb::Suspend, node.now);
+    let taken = node.submit(Kind::Act, &signed).unwrap();
+    assert_eq!((taken.event, state(&node, &installed)), ("machine-expired", State::Expired));
+    assert!(taken.summary.contains("its enrolment is over"), "{}", taken.summary);
+    let refused = act(&mut node, installed.machine, Verb::Resume).unwrap_err();
+    assert_eq!(refused, Objection::Machine(Verb::Resume, State::Expired));
+    let words = "`resume` is not for a machine that is expired: `slipway machine show` tells since when";
+    assert_eq!(refused.to_string(), words);
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn nothing_is_opened_but_what_is_on_record_for_a_tpm_and_in_a_state_that_gets_sh
     let other = Opening { machine: MachineId([9; 16]), ..good.clone() };
     assert_eq!(open(&mut node, machine, Some(other)), Err(Objection::Opening));
     act(&mut node, machine, Verb::Suspend).unwrap();
-    assert_eq!(open(&mut node, machine, Some(good.clone())), Err(Objection::State(Refusal::Suspended)));
+    assert_eq!(open(&mut node, machine, Some(good.clone())), Err(Objection::Machine(Verb::Open, State::Suspended)));
     node.pass(1);
     act(&mut node, machine, Verb::Resume).unwrap();
     // A machine without a TPM, in the place of one that has one; and no machine at all.
