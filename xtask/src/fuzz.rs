@@ -48,10 +48,12 @@ pub(crate) fn all(tally: &mut Tally, seconds: u32, only: &[String]) -> Result<()
     let folder = folder();
     let queue = Mutex::new(targets.into_iter());
     let done = Mutex::new(Vec::new());
+    // A function of its own: in a loop's condition the queue would stay locked, and the other idle, while a target runs.
+    let next = || locked(&queue).next();
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                while let Some(target) = locked(&queue).next() {
+                while let Some(target) = next() {
                     let outcome = fuzz(&folder, &target, seconds);
                     match &outcome {
                         Ok(()) => println!("ok   fuzz {target}: {seconds} s without a fault"),
