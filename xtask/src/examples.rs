@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::programs::Programs;
 use crate::sh;
 
 const FILES: &[&str] = &["README.md", "docs/configuration.md"];
@@ -14,8 +15,8 @@ const FILES: &[&str] = &["README.md", "docs/configuration.md"];
 ///
 /// # Errors
 /// What the program said against each block that it refuses.
-pub(crate) fn check() -> Result<()> {
-    sh::run(&mut sh::cargo(["build", "--locked", "--quiet", "--package", "slipway"]))?;
+pub(crate) fn check(programs: Programs) -> Result<()> {
+    programs.build()?;
     let scratch = sh::root().join("target/documented-configuration");
     fs::create_dir_all(&scratch)?;
     // A check that accepts everything would prove nothing.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::matrix::{self, Scenario};
 use crate::needs::Work;
+use crate::programs::Programs;
 use crate::tally::Tally;
 use crate::{setup, sh};
 
@@ -21,13 +22,13 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         return matrix::run(args);
     }
     setup::ensure(&[Work::Build, Work::Boot, Work::Peers])?;
-    build()?;
+    Programs::Alone.build()?;
     Ok(sh::exit_code(sh::status(lab().args(args))?))
 }
 
 /// The scenarios that boot machines, as the lab lists them.
-pub(crate) fn scenarios_that_boot() -> Result<Vec<Scenario>> {
-    build()?;
+pub(crate) fn scenarios_that_boot(programs: Programs) -> Result<Vec<Scenario>> {
+    programs.build()?;
     let output = lab().args(["list", "--json"]).stderr(Stdio::inherit()).output().context("cannot start the lab")?;
     let scenarios: Vec<Scenario> = serde_json::from_slice(&output.stdout)
         .with_context(|| format!("the lab ended with {} and without a list of its scenarios", output.status))?;
@@ -46,22 +47,22 @@ pub(crate) fn records_of(names: &[&str], jobs: usize) -> Result<Vec<u8>> {
 /// `cargo xtask demo`.
 pub(crate) fn demo(args: &[String]) -> Result<ExitCode> {
     setup::ensure(&[Work::Build, Work::Boot, Work::Peers])?;
-    build()?;
+    Programs::Alone.build()?;
     Ok(sh::exit_code(sh::status(lab().arg("demo").args(args))?))
 }
 
 /// The lab about to run one scenario in a folder of its own, built.
 pub(crate) fn alone(name: &str, folder: &Path) -> Result<Command> {
     setup::ensure(&[Work::Build, Work::Boot, Work::Peers])?;
-    build()?;
+    Programs::Alone.build()?;
     let mut lab = lab();
     lab.args(["run", name, "--jobs", "1", "--work"]).arg(folder);
     Ok(lab)
 }
 
 /// Runs every scenario, and the demo beside them, and counts each.
-pub(crate) fn all(tally: &mut Tally) -> Result<()> {
-    build()?;
+pub(crate) fn all(tally: &mut Tally, programs: Programs) -> Result<()> {
+    programs.build()?;
     thread::scope(|scope| {
         let demo = scope.spawn(|| lab().arg("demo").stderr(Stdio::inherit()).output());
         let ran = scenarios(tally);
@@ -104,10 +105,6 @@ struct Record {
     passed: bool,
     seconds: f64,
     error: Option<String>,
-}
-
-fn build() -> Result<()> {
-    sh::run(&mut sh::cargo(["build", "--locked", "--quiet", "--package", "slipway", "--package", "slipway-lab"]))
 }
 
 fn lab() -> Command {

@@ -5,6 +5,7 @@ use std::process::{ExitCode, Stdio};
 use anyhow::{Context as _, Result, bail};
 
 use crate::needs::Work;
+use crate::programs::Programs;
 use crate::tally::Tally;
 use crate::{docs, examples, fuzz, layers, matrix, promises, setup, sh};
 
@@ -21,7 +22,7 @@ pub(crate) enum Policy {
 pub(crate) fn run() -> Result<ExitCode> {
     setup::ensure(&[Work::Build])?;
     let mut tally = Tally::default();
-    checks(&mut tally, Policy::Checked);
+    checks(&mut tally, Policy::Checked, Programs::Alone);
     tally.check("clippy on the fuzz targets", || {
         setup::ensure(&[Work::Fuzz])?;
         fuzz_targets()
@@ -30,7 +31,7 @@ pub(crate) fn run() -> Result<ExitCode> {
 }
 
 /// All checks but that of the [fuzz targets](fuzz_targets), fastest first, each with a verdict of its own.
-pub(crate) fn checks(tally: &mut Tally, policy: Policy) {
+pub(crate) fn checks(tally: &mut Tally, policy: Policy, programs: Programs) {
     tally.check("toolchain", setup::ensure_components);
     tally.check("format", || sh::run(&mut sh::cargo(["fmt", "--all", "--check"])));
     tally.check("layers", layers::check);
@@ -38,8 +39,8 @@ pub(crate) fn checks(tally: &mut Tally, policy: Policy) {
     tally.check("promises", promises::check);
     tally.check("clippy", clippy);
     tally.check("rustdoc", rustdoc);
-    tally.check("documented configuration", examples::check);
-    tally.check("firmware tables", matrix::check);
+    tally.check("documented configuration", || examples::check(programs));
+    tally.check("firmware tables", || matrix::check(programs));
     if policy == Policy::Checked {
         tally.check("dependency policy", deny);
     }

@@ -9,6 +9,7 @@ mod layers;
 mod lint;
 mod matrix;
 mod needs;
+mod programs;
 mod promises;
 mod setup;
 mod sh;

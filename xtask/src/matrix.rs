@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use serde::Deserialize;
 
+use crate::programs::Programs;
 use crate::{lab, sh};
 
 /// Where the tables stand: between these two lines.
@@ -89,7 +90,7 @@ struct Stage {
 /// `cargo xtask lab matrix`.
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     let args = Args::parse_from(std::iter::once("matrix".to_owned()).chain(args.iter().cloned()));
-    let scenarios = lab::scenarios_that_boot()?;
+    let scenarios = lab::scenarios_that_boot(Programs::Alone)?;
     let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
     if let Some(unknown) = args.names.iter().find(|name| !names.contains(&name.as_str())) {
         bail!("no scenario {unknown:?} boots machines; these do: {}", names.join(", "));
@@ -133,8 +134,8 @@ fn recorded(wanted: &[&str], folder: &Path) -> Result<Vec<Record>> {
 ///
 /// # Errors
 /// Rows that are missing or too many, and the remedy.
-pub(crate) fn check() -> Result<()> {
-    let scenarios = lab::scenarios_that_boot()?;
+pub(crate) fn check(programs: Programs) -> Result<()> {
+    let scenarios = lab::scenarios_that_boot(programs)?;
     let mut faults = Vec::new();
     for page in &PAGES {
         let text = fs::read_to_string(sh::root().join(page.file)).with_context(|| format!("no {}", page.file))?;

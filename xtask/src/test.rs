@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::lint::{self, Policy};
 use crate::needs::Work;
+use crate::programs::Programs;
 use crate::tally::Tally;
 use crate::{fuzz, lab, setup, sh};
 
@@ -18,17 +19,17 @@ pub(crate) fn run(quick: bool) -> Result<ExitCode> {
     let mut tally = Tally::default();
     if quick {
         tally.check("system packages", || setup::ensure(&[Work::Build, Work::Judges]));
-        lint::checks(&mut tally, Policy::Left);
+        lint::checks(&mut tally, Policy::Left, Programs::WithTests);
         tally.phase("unit tests", unit_tests);
     } else {
         tally.check("system packages", || {
             setup::ensure(&[Work::Build, Work::Judges, Work::Fuzz, Work::Boot, Work::Peers])
         });
         beside_fuzzers(&mut tally, |tally| {
-            lint::checks(tally, Policy::Checked);
+            lint::checks(tally, Policy::Checked, Programs::WithTests);
             tally.phase("unit tests", unit_tests);
         });
-        tally.phase("lab scenarios and the demo", lab::all);
+        tally.phase("lab scenarios and the demo", |tally| lab::all(tally, Programs::WithTests));
     }
     Ok(tally.finish())
 }

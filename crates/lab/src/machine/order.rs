@@ -18,6 +18,10 @@ use crate::process::Running;
 use crate::secure::{self, Keys};
 use crate::tpm::Tpm;
 
+/// All that the emulator can do, but for fast `rep movsb` and `rep stosb`: told that they are fast, Linux copies and clears by them, and
+/// they are emulated byte by byte. Linux starts in a sixth less without them.
+const X64: &str = "max,-erms";
+
 /// A machine to be made.
 #[derive(Clone, Debug)]
 pub struct Order {
@@ -221,9 +225,9 @@ impl Order {
             // `max` has features of today's ARM processors, whose emulation makes it half as fast.
             Cpu::Arm64 => ("cortex-a57", "virt"),
             // Secure Boot's variables are written in system management mode alone.
-            _ if self.secure.is_some() => ("max", "q35,graphics=off,smm=on"),
+            _ if self.secure.is_some() => (X64, "q35,graphics=off,smm=on"),
             // Without a display SeaBIOS and iPXE speak on the serial line, as UEFI does anyway.
-            _ => ("max", "q35,graphics=off"),
+            _ => (X64, "q35,graphics=off"),
         };
         add("-cpu", processor.to_owned());
         add("-machine", board.to_owned());
