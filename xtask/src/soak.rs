@@ -30,6 +30,9 @@ pub(crate) struct PowerCut {
     /// How many machines at once, each with its share of the cuts and a seed of its own: this one, the next, and so on.
     #[arg(long, value_name = "N", default_value_t = 1)]
     jobs: u64,
+    /// Kill QEMU at each cut, and take no copies of one run: slower by half.
+    #[arg(long)]
+    kill: bool,
     /// Cut nothing: write the report from what runs left in these folders.
     #[arg(long, value_name = "DIR", num_args = 1..)]
     from: Vec<PathBuf>,
@@ -106,6 +109,9 @@ impl PowerCut {
             let share = (self.count + job) / self.jobs;
             let mut lab = lab::alone("power-cut", &folder)?;
             lab.env("SLIPWAY_CUTS", share.to_string()).env("SLIPWAY_SEED", seed.wrapping_add(job).to_string());
+            if self.kill {
+                lab.env("SLIPWAY_CUTS_AT_ONCE", "1");
+            }
             running.push((folder, lab.spawn().context("cannot start the lab")?));
         }
         let ended = running.into_iter().map(|(folder, mut lab)| lab.wait().map(|_| folder));
@@ -183,8 +189,8 @@ the computer's kernel holds of the files is seen by both. With a copy the server
 Every second copy is worse than a kill: there the disk had a cache of its own. QEMU logs each write (`blklogwrites`), and from what was flushed a disk is
 made anew; of what was written since the last flush, a third is there, a third is not, and a third is there up to some sector.
 
-To repeat it: `cargo xtask soak power-cut --count 100 --seed SEED`. The phases and moments follow from the seed; how far a machine has come by then also
-depends on the computer. The scenario `power-cut` sees two cuts in every test run.
+To repeat it: `cargo xtask soak power-cut --count 100 --seed SEED`; with `--kill` QEMU is killed at each moment. The phases and moments follow from the seed; how far a machine has come by then also
+depends on the computer. The scenario `power-cut` sees two kills in every test run.
 ";
 
 fn row(seed: u64, number: u32, cut: &Cut) -> String {

@@ -35,7 +35,7 @@ use report::{Cut, Outcome, Phase, Report};
 
 /// How many cuts a test run sees.
 const SAMPLE: usize = 2;
-/// How many cuts one run of a machine gives at most.
+/// How many cuts one run of a machine gives at most: the last is a kill, those before it are copies. `SLIPWAY_CUTS_AT_ONCE=1` makes each a kill.
 const AT_ONCE: usize = 8;
 /// Of so many cuts one is followed until the machine's system is well; the others, until the preboot has proved itself to the gateway.
 const FOLLOWED: usize = 10;
@@ -90,10 +90,11 @@ pub(super) const SCENARIO: Scenario = joins(
 
 fn run(lab: &mut Lab) -> Result<()> {
     let seed = Random::seed()?;
-    let wanted = std::env::var("SLIPWAY_CUTS").map_or(Ok(SAMPLE), |text| text.parse()).context("SLIPWAY_CUTS")?;
+    let told = |name, usual| std::env::var(name).map_or(Ok(usual), |text| text.parse::<usize>()).context(name);
+    let (wanted, at_once) = (told("SLIPWAY_CUTS", SAMPLE)?, told("SLIPWAY_CUTS_AT_ONCE", AT_ONCE)?.max(1));
     lab.say(&format!("{wanted} cuts, seed {seed} (SLIPWAY_SEED={seed} repeats it)"));
     let mut report = Report { seed, wanted, cuts: Vec::new(), failed: None };
-    let done = Bench::make(lab, seed, wanted > SAMPLE).and_then(|mut bench| bench.cut_all(lab, &mut report));
+    let done = Bench::make(lab, seed, wanted > SAMPLE).and_then(|mut bench| bench.cut_all(lab, at_once, &mut report));
     report.failed = done.as_ref().err().map(|error| format!("{error:#}"));
     report.write(lab.folder())?;
     done?;
@@ -126,12 +127,12 @@ impl Bench {
     }
 
     /// Makes all cuts. A machine that does not survive one is a line of the report.
-    fn cut_all(&mut self, lab: &mut Lab, report: &mut Report) -> Result<()> {
+    fn cut_all(&mut self, lab: &mut Lab, at_once: usize, report: &mut Report) -> Result<()> {
         let phases: &[Phase] = match report.wanted {
             ..=SAMPLE => &[Phase::Install, Phase::Update],
             _ => &[Phase::Install, Phase::Update, Phase::Settle],
         };
-        let each = report.wanted.div_ceil(phases.len()).min(AT_ONCE);
+        let each = report.wanted.div_ceil(phases.len()).min(at_once);
         for phase in phases.iter().cycle() {
             let left = report.wanted.saturating_sub(report.cuts.len());
             if left == 0 {
