@@ -214,6 +214,7 @@ impl Log {
             {
                 return Ok(line.clone());
             }
+            let prompts = prompts && state.lines.len() >= mark;
             if prompts && texts.iter().any(|text| state.unfinished.contains(text)) {
                 return Ok(Line { at: SystemTime::now(), text: state.unfinished.clone() });
             }
@@ -306,6 +307,8 @@ mod tests {
         assert!(log.wait_for("iPXE>", Duration::ZERO).is_err(), "half a line is not a line");
         assert_eq!(log.tail(1), ["welcome", "iPXE>"]);
         assert!(log.last().is_none(), "it spoke on");
+        let behind = log.mark() + 1;
+        assert!(log.wait_for_prompt(behind, "iPXE>", Duration::ZERO).is_err(), "that is the prompt of before");
         bytes.extend(b"dhcp\n");
         log.take_lines(&mut bytes);
         assert_eq!((log.tail(1), log.last().unwrap().text), (vec!["iPXE> dhcp".to_owned()], "iPXE> dhcp".to_owned()));

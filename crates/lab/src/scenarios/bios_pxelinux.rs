@@ -41,17 +41,20 @@ fn by_rule(lab: &mut Lab, lan: &Lan, server: &Server) -> Result<()> {
 
 fn by_lookup(lab: &mut Lab, lan: &Lan, server: &Server) -> Result<()> {
     let machine = lab.power_on(Order::new("node2", 2, Firmware::Bios), lan)?;
-    let (console, keyboard) = (machine.console(), machine.process());
+    let console = machine.console();
     console.wait_for_prompt(0, "Press Ctrl-B for the iPXE command line", PATIENCE)?;
-    keyboard.type_in("\x02")?;
+    machine.press("\x02")?;
     console.wait_for_prompt(0, "iPXE>", PATIENCE)?;
-    keyboard.type_in("dhcp\n")?;
+    machine.type_line("dhcp")?;
     console.wait_for_prompt(0, "Configuring (net0", PATIENCE)?;
-    let mark = console.mark();
-    console.wait_for_prompt(mark, "iPXE>", PATIENCE)?;
+    let mut mark = console.mark();
     // What DHCP told iPXE is where its script is; pxelinux is to find what another ROM would have been told.
-    let path = "pxelinux/pxelinux.0";
-    keyboard.type_in(&format!("set net0.dhcp/filename {path} && chain tftp://10.77.0.1/{path}\n"))?;
+    for line in ["set net0.dhcp/filename pxelinux/pxelinux.0", "chain tftp://10.77.0.1/pxelinux/pxelinux.0"] {
+        console.wait_for_prompt(mark, "iPXE>", PATIENCE)?;
+        // Behind this prompt, whose line has no end yet.
+        mark = console.mark() + 1;
+        machine.type_line(line)?;
+    }
     see_it_boot(lab, server, &machine)?;
     let story = boot::story(lab, lan, &machine)?;
     for file in ["pxelinux/pxelinux.0", "pxelinux/ldlinux.c32", "image/debian@1/linux", "image/debian@1/initrd"] {

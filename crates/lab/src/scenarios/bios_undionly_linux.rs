@@ -21,7 +21,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let machine = lab.power_on(Order::new("node1", 1, Firmware::Bios), &lan)?;
     let console = machine.console();
     console.wait_for_prompt(0, "Press Ctrl-B for the iPXE command line", PATIENCE)?;
-    machine.process().type_in("\x02")?;
+    machine.press("\x02")?;
     console.wait_for_prompt(0, "iPXE>", PATIENCE)?;
     machine.type_line("dhcp")?;
     console.wait_for_prompt(0, "Configuring (net0", PATIENCE)?;
