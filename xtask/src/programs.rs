@@ -9,7 +9,7 @@ use crate::sh;
 pub(crate) enum Programs {
     /// The programs and what is in them: done soonest.
     Alone,
-    /// Every target of the workspace, for a chore that runs the tests as well. Tests switch on features of some dependencies, so
+    /// The workspace's programs and tests, for a chore that runs the tests as well. Tests switch on features of some dependencies, so
     /// the programs alone would be built from other copies of these, and half of the workspace twice.
     WithTests,
 }

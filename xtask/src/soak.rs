@@ -30,7 +30,7 @@ pub(crate) struct PowerCut {
     /// How many machines at once, each with its share of the cuts and a seed of its own: this one, the next, and so on.
     #[arg(long, value_name = "N", default_value_t = 1)]
     jobs: u64,
-    /// Kill QEMU at each cut, and take no copies of one run: slower by half.
+    /// Kill QEMU at each cut, instead of copying what most of them leave: that takes longer.
     #[arg(long)]
     kill: bool,
     /// Cut nothing: write the report from what runs left in these folders.
